@@ -63,16 +63,16 @@ def measure(runs: list[str], file: str | None) -> None:
     """Print a block for each run."""
     stored = {}
     for path in runs:
-        found, name = sample(path), Path(path).name
-        factor, scatter = np.median(found["factors"]), found["centers"].var(axis=0)
-        print(f"{name}: correlation {found['correlation']:.3f} over {POOL} episodes")
+        sampled, name = sample(path), Path(path).name
+        factor, scatter = np.median(sampled["factors"]), sampled["centers"].var(axis=0)
+        print(f"{name}: correlation {sampled['correlation']:.3f} over {POOL} episodes")
         print(f"  variance factor of {DRAWN}: estimated {factor:.3f}", end="")
         print(f", of the {SETS} means {scatter[0] / max(scatter[1], 1e-300):.3f}")
         print(f"  real episodes saved: {DRAWN / factor - DRAWN:.1f} for {DRAWN},", end="")
         print(f" {1 - factor:.0%} of trials")
-        printed("with imagination", found["ends"][:, 0], found["real"].mean())
-        printed("alone", found["ends"][:, 1], found["real"].mean())
-        stored |= {f"{name}/{key}": column for key, column in found.items()}
+        printed("with imagination", sampled["ends"][:, 0], sampled["real"].mean())
+        printed("alone", sampled["ends"][:, 1], sampled["real"].mean())
+        stored |= {f"{name}/{key}": column for key, column in sampled.items()}
     if file is not None:
         np.savez(file, **stored)
 

@@ -126,24 +126,24 @@ def main(number: int) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         results = pool.starmap(measure, [(cell, number) for cell in CELLS], chunksize=1)
         beyond_prior = pool.starmap(measure, [(kind, number) for kind in OFF_PRIOR], chunksize=1)
-    shares, widths = (np.array([each[i] for each in results]) for i in (0, 1))
-    refusals = [each[2] for each in results]
+    shares, widths = (np.array([result[i] for result in results]) for i in (0, 1))
+    refusals = [result[2] for result in results]
     print(row("exponent", "floor", "anchor noise", "refused", "grid: high/low", *METHODS))
     print(row(*["---"] * (5 + len(METHODS))))
     for cell, share, width, out in zip(CELLS, shares, widths, refusals, strict=True):
-        answers = ("yes" if each else "no" for each in (cell.floor, cell.anchor_noise))
+        answers = ("yes" if flag else "no" for flag in (cell.floor, cell.anchor_noise))
         print(
             row(
                 cell.exponent,
                 *answers,
                 out,
                 f"{width[0]:.2f}",
-                *(f"{each:.1%}" for each in share[: len(METHODS)]),
+                *(f"{coverage:.1%}" for coverage in share[: len(METHODS)]),
             )
         )
     for floor in (False, True):
         mask = [cell.floor == floor for cell in CELLS]
-        texts = (f"{each:.1%}" for each in shares[mask].mean(axis=0)[: len(METHODS)])
+        texts = (f"{coverage:.1%}" for coverage in shares[mask].mean(axis=0)[: len(METHODS)])
         print(
             row(
                 "all",
@@ -161,7 +161,7 @@ def main(number: int) -> None:
             "",
             sum(refusals),
             "",
-            *(f"**{each:.1%}**" for each in shares.mean(0)[: len(METHODS)]),
+            *(f"**{coverage:.1%}**" for coverage in shares.mean(0)[: len(METHODS)]),
         )
     )
     print()
@@ -183,7 +183,7 @@ def main(number: int) -> None:
     )
     for i, name in enumerate((*METHODS, *PRIORS)):
         pools = [shares[mask, i].mean() for mask in (slice(None), floors, ~floors, noisy)]
-        texts = (f"{each:.1%}" for each in (*pools, shares[:, i].min()))
+        texts = (f"{coverage:.1%}" for coverage in (*pools, shares[:, i].min()))
         print(row(name, *texts, f"{np.median(widths[:, i]):.2f}"))
     print()
     print(row("off the prior", "refused", "high/low", "covered", "by the law alone", *METHODS[1:]))
@@ -198,7 +198,9 @@ def main(number: int) -> None:
                 *(f"{share[i]:.1%}" for i in (0, alone, *range(1, alone))),
             )
         )
-    print(f"\nCPU seconds a pilot, all methods: {np.median([each[3] for each in results]):.3f}.")
+    print(
+        f"\nCPU seconds a pilot, all methods: {np.median([result[3] for result in results]):.3f}."
+    )
 
 
 if __name__ == "__main__":

@@ -49,10 +49,10 @@ def in_paracosm(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], object]
     keys = jax.random.split(jax.random.key(0), MEMBERS)
     networks = eqx.filter_vmap(lambda key: MLP(INPUTS, 2 * OUTPUTS, WIDTH, 2, key))(keys)
     rows = pad(inputs, targets)
-    few = pad(inputs[:16], targets[:16])
+    validation = pad(inputs[:16], targets[:16])
 
     def call() -> object:
-        fitted = fit(networks, rows, few, keys, loss="gaussian", settings=SETTINGS)
+        fitted = fit(networks, rows, validation, keys, loss="gaussian", settings=SETTINGS)
         return jax.block_until_ready(fitted.losses)
 
     call()

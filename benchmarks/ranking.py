@@ -46,7 +46,7 @@ def true_returns(checkpoints: list[Run], episodes: int) -> np.ndarray:
         run.source(again).evaluate(run.policy, episodes=episodes, first_seed=FIRST_SEED)
         for run in checkpoints
     ]
-    return np.stack([np.asarray(one.reward).sum(axis=1) for one in played])
+    return np.stack([np.asarray(trajectory.reward).sum(axis=1) for trajectory in played])
 
 
 def measured(out: Path, truth: int) -> dict[str, object]:
@@ -55,7 +55,7 @@ def measured(out: Path, truth: int) -> dict[str, object]:
     run = load(out)
     rounds = run.checkpoints()
     returns = true_returns(rounds, truth + MOST_EACH)
-    returns, others = returns[:, :truth], returns[:, truth:]
+    returns, remaining = returns[:, :truth], returns[:, truth:]
     names = [f"round {run.round + 1}" for run in rounds if run.round is not None]
     by_name = dict(zip(names, returns.mean(axis=1), strict=True))
     played = time.perf_counter()
@@ -65,8 +65,8 @@ def measured(out: Path, truth: int) -> dict[str, object]:
     ranked = [policy.name for policy in ranking.policies]
     real = np.array([by_name[name] for name in ranked])
     imagined = np.array([policy.imagined.mean for policy in ranking.policies])
-    each = min(max(2, bought.total // len(ranked)), MOST_EACH)
-    equally = np.array([others[names.index(name), :each].mean() for name in ranked])
+    per_policy = min(max(2, bought.total // len(ranked)), MOST_EACH)
+    equally = np.array([remaining[names.index(name), :per_policy].mean() for name in ranked])
     estimates = [policy.real.mean for policy in ranking.policies]
 
     def judged(values: np.ndarray | list[float]) -> dict[str, float]:
@@ -86,7 +86,7 @@ def measured(out: Path, truth: int) -> dict[str, object]:
         "standard_error": float(np.max(returns.std(axis=1, ddof=1)) / np.sqrt(truth)),
         "by_imagination": judged(imagined),
         "by_rank": {**judged(estimates), "episodes": bought.total, "sure": bought.sure},
-        "by_equal_numbers": {**judged(equally), "episodes": each * len(ranked)},
+        "by_equal_numbers": {**judged(equally), "episodes": per_policy * len(ranked)},
         "tau_interval": [ranking.tau.low, ranking.tau.high],
         "regret_interval": [ranking.regret.low, ranking.regret.high],
         "safe_horizon": ranking.safe_horizon,

@@ -123,13 +123,13 @@ def main() -> None:
     )
     played = time.perf_counter()
     processor = time.process_time()
-    found = paracosm.audit(inside.world, inside.policy, inside.episodes)
+    diagnosis = paracosm.audit(inside.world, inside.policy, inside.episodes)
     numbers = {
         "memory": model.form.size,
         "play": played - begin,
         "audit": time.perf_counter() - played,
         "processor": time.process_time() - processor,
-        "closure": found.closure,
+        "closure": diagnosis.closure,
         "derivatives": inside.world.dynamics.derivatives,
     }
     print(json.dumps(numbers))

@@ -212,8 +212,8 @@ def reaching() -> Task:
         return np.stack([put(state) for state in np.concatenate(columns, axis=1)])
 
     space = Box(-jnp.ones(2), jnp.ones(2))
-    seen = play(Uniform(space), starts(10, 99), 50, 0).state.reshape(-1, 10)
-    spec = Spec(10, space, jnp.asarray(state_scale(seen)), 50)
+    observations = play(Uniform(space), starts(10, 99), 50, 0).state.reshape(-1, 10)
+    spec = Spec(10, space, jnp.asarray(state_scale(observations)), 50)
     return Task(spec, Deterministic(Reach()), reacher_reward, never, starts, anywhere, play)
 
 

@@ -54,12 +54,12 @@ class SizedModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        z, both, wide = CFG.latent_dim, CFG.latent_dim + CFG.action_dim, (CFG.mlp_dim,) * 2
+        z, joint, wide = CFG.latent_dim, CFG.latent_dim + CFG.action_dim, (CFG.mlp_dim,) * 2
         self.encoder = network(3, (CFG.enc_dim,), z, Simplices())
-        self.dynamics = network(both, wide, z, Simplices())
-        self.rewards = network(both, wide, CFG.num_bins)
+        self.dynamics = network(joint, wide, z, Simplices())
+        self.rewards = network(joint, wide, CFG.num_bins)
         self.prior = network(z, wide, 2 * CFG.action_dim)
-        self.qs = nn.ModuleList(network(both, wide, CFG.num_bins) for _ in range(CFG.num_q))
+        self.qs = nn.ModuleList(network(joint, wide, CFG.num_bins) for _ in range(CFG.num_q))
 
     def encode(self, obs: torch.Tensor, task: None) -> torch.Tensor:
         return self.encoder(obs)
@@ -103,12 +103,14 @@ def main() -> None:
     inside = model.on(episodes)
     most = flags.most_imagined_steps
     options = {} if most is None else {"most_imagined_steps": most}
-    found = paracosm.audit(
+    diagnosis = paracosm.audit(
         inside.world, inside.policy, inside.episodes, certify=False, dimensions=False, **options
     )
     seconds = {"play": played - began, "audit": time.perf_counter() - played}
-    numbers = {"closure": found.closure, "audited steps": found.audited_steps}
-    print(json.dumps({**{name: round(each, 1) for name, each in seconds.items()}, **numbers}))
+    numbers = {"closure": diagnosis.closure, "audited steps": diagnosis.audited_steps}
+    print(
+        json.dumps({**{name: round(duration, 1) for name, duration in seconds.items()}, **numbers})
+    )
 
 
 if __name__ == "__main__":

@@ -135,9 +135,11 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_terminal_summary(terminalreporter, config):
     if config.getoption("--compiles"):
-        reports = [each for each in terminalreporter.getreports("") if hasattr(each, "programs")]
+        reports = [
+            report for report in terminalreporter.getreports("") if hasattr(report, "programs")
+        ]
         reports.sort(key=lambda report: -report.programs)
-        terminalreporter.section(f"{sum(each.programs for each in reports)} programs")
+        terminalreporter.section(f"{sum(report.programs for report in reports)} programs")
         for report in reports[:_LISTED]:
             terminalreporter.write_line(f"{report.programs:6d} {report.nodeid}")
 

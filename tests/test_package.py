@@ -96,9 +96,9 @@ def test_a_fresh_environment_installs_everything_and_does_the_main_job(wheel, tm
     python = fresh(tmp_path / "env")
     install(python, "--constraint", ROOT / "constraints.txt", wheel)
     job = ("run", "CartPole-v1", "--transitions", "300", "--out", tmp_path / "run", "--json")
-    found = json.loads(run(python.with_name("paracosm"), *job, cwd=tmp_path))
-    assert found["env"] == "CartPole-v1"
-    assert found["data"]["transitions"] == 300
+    summary = json.loads(run(python.with_name("paracosm"), *job, cwd=tmp_path))
+    assert summary["env"] == "CartPole-v1"
+    assert summary["data"]["transitions"] == 300
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
 
 

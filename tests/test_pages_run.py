@@ -54,7 +54,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def given() -> dict[str, object]:
+def namespace() -> dict[str, object]:
     """What pages that go on from the six verbs have in their hands."""
     env = paracosm.connect("Pendulum-v1", horizon=20)
     data = paracosm.collect(env, 300, seed=0)
@@ -71,11 +71,11 @@ def given() -> dict[str, object]:
 
 @pytest.mark.full
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(page, given, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs(page, namespace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{part},{n},{1 / n}" for part in ("dynamics", "reward") for n in (100, 200, 400, 800)]
     Path("curves.csv").write_text("\n".join(["part,samples,error", *rows]), encoding="utf-8")
-    names = dict(given)
+    names = dict(namespace)
     for _, block in blocks(page):
         code = functools.reduce(lambda text, size: text.replace(*size), SIZES.items(), block)
         exec(compile(code, page.name, "exec"), names)

@@ -35,13 +35,11 @@ def tracked() -> list[Path]:
     "forbidden", [MACHINE, REGISTRY], ids=["paths of a machine", "package registries"]
 )
 def test_no_tracked_file_names(forbidden):
-    found = []
+    hits = []
     for path in tracked():
         text = path.read_bytes().decode("utf-8", "ignore")
-        found += [
-            f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)
-        ]
-    assert not [hit for hit in found if not hit.startswith("tests/test_repository.py")]
+        hits += [f"{path.relative_to(ROOT)}: {match.group()}" for match in forbidden.finditer(text)]
+    assert not [hit for hit in hits if not hit.startswith("tests/test_repository.py")]
 
 
 def test_no_lock_file_is_tracked():
@@ -133,7 +131,9 @@ def undocumented(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-            parameters = [each.arg for each in arguments if each.arg not in ("self", "cls")]
+            parameters = [
+                argument.arg for argument in arguments if argument.arg not in ("self", "cls")
+            ]
             if len(parameters) >= 4 and "Args:" not in (ast.get_docstring(node) or ""):
                 yield node.name
 
@@ -206,9 +206,9 @@ def test_import_contracts_are_broken_by_what_they_forbid(tmp_path):
     for path, statement in VIOLATIONS.values():
         with (tmp_path / "src" / "paracosm" / path).open("a") as file:
             file.write(f"\n{statement}\n")
-    said = lint(tmp_path)
+    output = lint(tmp_path)
     for contract in VIOLATIONS:
-        assert f"{contract} BROKEN" in said, said
+        assert f"{contract} BROKEN" in output, output
 
 
 def test_a_room_that_no_contract_knows_is_noticed(tmp_path):

@@ -63,8 +63,8 @@ def test_the_command_line_says_the_same_and_makes_nothing(
         status = main(["run", "CartPole-v1", flag, value])
     except SystemExit as stopped:
         status = stopped.code
-    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    message = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert status == 2
-    assert f"{flag.split('.')[-1].removeprefix('--')} is " in said
-    assert "it must be" in said
+    assert f"{flag.split('.')[-1].removeprefix('--')} is " in message
+    assert "it must be" in message
     assert list(tmp_path.iterdir()) == []

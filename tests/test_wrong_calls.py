@@ -11,7 +11,7 @@ from tests.wrong_calls import CALLS
 
 
 @pytest.fixture(scope="module")
-def made() -> dict:
+def results() -> dict:
     """What each call raised in a process of its own, where the test run's type checker does not
     come first.
     """
@@ -27,9 +27,9 @@ def made() -> dict:
 
 
 @pytest.mark.parametrize("row", range(len(CALLS)), ids=[fragment for *_, fragment in CALLS])
-def test_a_wrong_call_is_one_sentence(made, row):
+def test_a_wrong_call_is_one_sentence(results, row):
     _, kind, fragment = CALLS[row]
-    kinds, message = made["outcomes"][row]
+    kinds, message = results["outcomes"][row]
     assert kind in kinds, message
     assert "ParacosmError" in kinds
     assert fragment in message
@@ -38,8 +38,8 @@ def test_a_wrong_call_is_one_sentence(made, row):
     assert ". " not in message
 
 
-def test_wrong_calls_write_nothing(made):
-    assert made["left"] == []
+def test_wrong_calls_write_nothing(results):
+    assert results["left"] == []
 
 
 def test_there_are_at_least_80_over_all_verbs():

@@ -48,7 +48,7 @@ def episodes_of(size: int = 2, episodes: int = 3, steps: int = 5, **columns) -> 
     """Episodes of zeros, with some columns replaced."""
     state, flag = np.zeros((episodes, steps, size), np.float32), np.zeros((episodes, steps), bool)
     cut = np.arange(steps) == np.full((episodes, 1), steps - 1)
-    found = {
+    defaults = {
         "state": state,
         "action": np.zeros((episodes, steps, 1), np.float32),
         "next_state": state,
@@ -57,7 +57,7 @@ def episodes_of(size: int = 2, episodes: int = 3, steps: int = 5, **columns) -> 
         "truncated": cut,
         "alive": ~flag,
     }
-    return paracosm.Trajectory(**{**found, **columns})
+    return paracosm.Trajectory(**{**defaults, **columns})
 
 
 EPISODES = episodes_of()
@@ -517,10 +517,10 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
 def outcome(call: Callable[[], object]) -> tuple[list[str], str]:
     """The classes of what a call raised, the nearest first, and its text."""
     try:
-        found = call()
+        result = call()
     except Exception as error:
         return [kind.__name__ for kind in type(error).__mro__], str(error)
-    return [], f"no error but a {type(found).__name__}"
+    return [], f"no error but a {type(result).__name__}"
 
 
 if __name__ == "__main__":
@@ -528,6 +528,6 @@ if __name__ == "__main__":
         import os
 
         os.chdir(folder)
-        found = [outcome(call) for call, _, _ in CALLS]
+        outcomes = [outcome(call) for call, _, _ in CALLS]
         left = os.listdir(folder)
-    json.dump({"outcomes": found, "left": left}, sys.stdout)
+    json.dump({"outcomes": outcomes, "left": left}, sys.stdout)

@@ -106,7 +106,7 @@ BASE = {
 ROWS = [(kind, name) for kind, names in FIELDS.items() for name in names]
 
 
-def made(kind, name, value):
+def settings_with(kind, name, value):
     return kind(**{**BASE.get(kind, {}), name: value})
 
 
@@ -114,7 +114,7 @@ def refused(kind, name, value) -> bool:
     """Whether the value is refused in one sentence that names the setting."""
     called = f"--{name.replace('_', '-')}" if kind is RunConfig else name
     try:
-        made(kind, name, value)
+        settings_with(kind, name, value)
     except BadArgument as refusal:
         return (
             re.fullmatch(rf"{called}(\[\d\])? is [^\n]*(must|needed)[^\n]*\.", str(refusal))
@@ -123,12 +123,12 @@ def refused(kind, name, value) -> bool:
     return False
 
 
-def kept(kind, name, value) -> bool:
+def preserved(kind, name, value) -> bool:
     """Whether the value comes back, as a plain Python number."""
-    found = getattr(made(kind, name, value), name)
+    stored = getattr(settings_with(kind, name, value), name)
     return (
-        found == (tuple(value) if isinstance(value, list) else value)
-        and type(found).__module__ == "builtins"
+        stored == (tuple(value) if isinstance(value, list) else value)
+        and type(stored).__module__ == "builtins"
     )
 
 
@@ -136,7 +136,9 @@ def problems(kind, name) -> list[str]:
     """What did not go as it should."""
     wrong, right = FIELDS[kind][name]
     accepted = [f"accepted: {type(value)}" for value in wrong if not refused(kind, name, value)]
-    return accepted + [f"not kept: {value!r}" for value in right if not kept(kind, name, value)]
+    return accepted + [
+        f"not kept: {value!r}" for value in right if not preserved(kind, name, value)
+    ]
 
 
 if __name__ == "__main__":

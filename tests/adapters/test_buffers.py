@@ -58,9 +58,11 @@ def assert_lived(data, lived, first=0):
     expected = lived.rows(first)
     assert set(map(bytes, data.state)) == set(map(bytes, expected["state"]))
     order = np.lexsort(expected["state"].T)
-    seen = np.lexsort(data.state.T)
+    data_order = np.lexsort(data.state.T)
     for name, values in expected.items():
-        np.testing.assert_allclose(getattr(data, name)[seen], values[order], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            getattr(data, name)[data_order], values[order], rtol=1e-6, atol=1e-6
+        )
 
 
 def begun(data):
@@ -146,10 +148,12 @@ def test_a_buffer_that_keeps_each_observation_once_loses_the_ends_of_episodes(mo
     options = {"optimize_memory_usage": True, "handle_timeout_termination": False}
     with (
         pytest.warns(UserWarning, match="time limits are recorded in it as terminations"),
-        pytest.warns(UserWarning, match="terminations are not read, because optimize_mem") as told,
+        pytest.warns(
+            UserWarning, match="terminations are not read, because optimize_mem"
+        ) as warnings,
     ):
         data = dataset(sb3_buffer(lived, 20, **options), scaled_actions=False)
-    lost = int(next(filter(None, (re.search(r"(\d+) term", str(w.message)) for w in told)))[1])
+    lost = int(next(filter(None, (re.search(r"(\d+) term", str(w.message)) for w in warnings)))[1])
     assert lost + data.terminated.sum() == lived.done[-20:].sum()
     held = ~lived.done
     held[-1] = True
@@ -181,7 +185,7 @@ def test_buffers_of_stable_baselines3_that_cannot_be_used_are_refused():
     box = spaces.Box(-1, 1, (2,), np.float32)
     dictionary = spaces.Dict({"pos": box, "goal": box})
     picture = spaces.Box(0, 255, (3, 8, 8), np.uint8)
-    several = spaces.MultiDiscrete([2, 3])
+    multi_discrete = spaces.MultiDiscrete([2, 3])
     with pytest.raises(checks.Unsupported, match=r"dictionaries of observations \(goal, pos\); .*"):
         dataset(library.DictReplayBuffer(9, dictionary, box, "cpu"))
     with pytest.raises(checks.Unsupported, match="a RolloutBuffer, which keeps no next obs"):
@@ -190,9 +194,9 @@ def test_buffers_of_stable_baselines3_that_cannot_be_used_are_refused():
         dataset(library.ReplayBuffer(9, picture, box, "cpu"))
     with pytest.raises(checks.BadData, match="is empty; at least one step"):
         dataset(library.ReplayBuffer(9, box, box, "cpu"))
-    buffer = library.ReplayBuffer(9, box, several, "cpu")
-    one = np.zeros((1, 2))
-    buffer.add(one, one, one, np.zeros(1), np.zeros(1), [{}])
+    buffer = library.ReplayBuffer(9, box, multi_discrete, "cpu")
+    zeros = np.zeros((1, 2))
+    buffer.add(zeros, zeros, zeros, np.zeros(1), np.zeros(1), [{}])
     with pytest.raises(checks.Unsupported, match=r"actions of MultiDiscrete\(\[2 3\]\); those"):
         dataset(buffer)
 
@@ -316,10 +320,10 @@ def test_what_torchrl_keeps_and_cannot_be_used_is_refused():
     pictures["observation"] = torch.zeros(2, 12, 4, 4)
     with pytest.raises(checks.Unsupported, match=r"observation of the shape \(4, 4\); one vector"):
         dataset(pictures)
-    several = tensordict(lived)
-    several["action"] = torch.full((2, 12, 2), 3)
+    multi_discrete = tensordict(lived)
+    multi_discrete["action"] = torch.full((2, 12, 2), 3)
     with pytest.raises(checks.Unsupported, match="2 whole numbers an action"):
-        dataset(several)
+        dataset(multi_discrete)
     with pytest.raises(checks.BadData, match="is empty"):
         dataset(library.ReplayBuffer(storage=library.LazyTensorStorage(9)))
     unknown = [("next", "terminated"), ("next", "truncated")]

@@ -95,7 +95,7 @@ def held(kind, form):
 )
 def test_latents_of_torchrls_modules_are_those_of_its_statistics(kind, form):
     rssm, z = held(kind, form)
-    made = foreign.dreamer(rssm, TASK, **heads(z))
+    model = foreign.dreamer(rssm, TASK, **heads(z))
     torch.manual_seed(0)
     prior, posterior, _ = PAIRS[kind]()
     encode = heads(z)["encode"]
@@ -115,12 +115,12 @@ def test_latents_of_torchrls_modules_are_those_of_its_statistics(kind, form):
         moved = prior(begun[:, H:], h, torch.tensor(action)[None])
         h = moved[-1]
         imagined = torch.cat([h, mode(moved)], dim=1)
-        seen = torch.cat([h, mode(posterior(h, encode(torch.tensor(second)[None])))], dim=1)
-    start = made.encoder.initial(jnp.asarray(first))
+        observed = torch.cat([h, mode(posterior(h, encode(torch.tensor(second)[None])))], dim=1)
+    start = model.encoder.initial(jnp.asarray(first))
     np.testing.assert_allclose(start, begun[0], atol=1e-5)
-    found = made.encoder.update(start, jnp.asarray(action), jnp.asarray(second))
-    np.testing.assert_allclose(found, seen[0], atol=1e-5)
-    world = made._world(dataclasses.replace(TASK, state_size=H + z, state_scale=jnp.ones(H + z)))
+    updated = model.encoder.update(start, jnp.asarray(action), jnp.asarray(second))
+    np.testing.assert_allclose(updated, observed[0], atol=1e-5)
+    world = model._world(dataclasses.replace(TASK, state_size=H + z, state_scale=jnp.ones(H + z)))
     after = world.dynamics(start, jnp.asarray(action), jax.random.key(0))
     np.testing.assert_allclose(after, imagined[0], atol=1e-5)
 
@@ -128,9 +128,9 @@ def test_latents_of_torchrls_modules_are_those_of_its_statistics(kind, form):
 @pytest.mark.parametrize("kind", PAIRS)
 def test_normals_draw_latents_of_the_models_own_distribution(kind):
     (prior, posterior), z = held(kind, "alone")
-    made = foreign.dreamer((prior, posterior), TASK, noise=z, **heads(z))
+    model = foreign.dreamer((prior, posterior), TASK, noise=z, **heads(z))
     size = H + z
-    world = made._world(dataclasses.replace(TASK, state_size=size, state_scale=jnp.ones(size)))
+    world = model._world(dataclasses.replace(TASK, state_size=size, state_scale=jnp.ones(size)))
     state, count = jnp.zeros(size), 4000
     with callbacks.as_raised():
         keys = jax.random.split(jax.random.key(0), count)
@@ -150,11 +150,11 @@ def test_normals_draw_latents_of_the_models_own_distribution(kind):
 
 def test_an_audit_of_a_categorical_pair_is_exact_and_differentiates_what_is_answered():
     rssm, z = held("categorical", "alone")
-    made = foreign.dreamer(rssm, TASK, **heads(z))
-    inside = made.on(paracosm.evaluate("Pendulum-v1", made.policy, episodes=3, horizon=10))
-    found = paracosm.audit(inside.world, inside.policy, inside.episodes)
-    assert found.closure < 1e-6
-    assert len(found.dynamics_by_dimension.dimensions) == H + z
+    model = foreign.dreamer(rssm, TASK, **heads(z))
+    inside = model.on(paracosm.evaluate("Pendulum-v1", model.policy, episodes=3, horizon=10))
+    diagnosis = paracosm.audit(inside.world, inside.policy, inside.episodes)
+    assert diagnosis.closure < 1e-6
+    assert len(diagnosis.dynamics_by_dimension.dimensions) == H + z
     assert inside.world.dynamics.derivatives == "torch autograd"
 
 
@@ -202,13 +202,13 @@ def pushing(features):
 
 
 def stepping(rssm=None, **options):
-    made = {"encode": torch.nn.Identity(), "reward": paid, "act": pushing, **options}
-    return foreign.dreamer(rssm or Steps(), SPEC, **made)
+    arguments = {"encode": torch.nn.Identity(), "reward": paid, "act": pushing, **options}
+    return foreign.dreamer(rssm or Steps(), SPEC, **arguments)
 
 
-def of_cart(made, ends=False, episodes=24):
-    return made.on(
-        paracosm.evaluate(lambda: Cart(ends), made.policy, episodes=episodes, horizon=HORIZON)
+def of_cart(model, ends=False, episodes=24):
+    return model.on(
+        paracosm.evaluate(lambda: Cart(ends), model.policy, episodes=episodes, horizon=HORIZON)
     )
 
 
@@ -249,11 +249,11 @@ FAULTS = {
 def test_faults_of_an_rssm_that_steps_its_own_states_are_named(fault):
     options, ends, named = FAULTS[fault]
     inside = of_cart(stepping(**options), ends)
-    found = paracosm.audit(
+    diagnosis = paracosm.audit(
         inside.world, inside.policy, inside.episodes, certify=False, dimensions=False
     )
-    assert [finding.kind for finding in found.findings] == named
-    assert (abs(found.gap.total.mean) < 1e-3) == (not named)
+    assert [finding.kind for finding in diagnosis.findings] == named
+    assert (abs(diagnosis.gap.total.mean) < 1e-3) == (not named)
 
 
 class Straight(Steps):
@@ -274,9 +274,9 @@ class Straight(Steps):
 
 
 def test_no_gradient_passes_an_argmax():
-    made = stepping(Straight())
-    assert [part.shape for part in made.form.parts] == [(2,), (2, 2)]
-    world = made._world(dataclasses.replace(SPEC, state_size=6, state_scale=jnp.ones(6)))
+    model = stepping(Straight())
+    assert [part.shape for part in model.form.parts] == [(2,), (2, 2)]
+    world = model._world(dataclasses.replace(SPEC, state_size=6, state_scale=jnp.ones(6)))
     state = jnp.array([0.1, 0.2, 1.0, 0, 0, 1])
     key = jax.random.key(0)
     with jax.enable_x64(True):
@@ -309,9 +309,12 @@ class Predictor(torch.nn.Module):
 
 
 def windows(predict=None, **options):
-    made = {"reward": lambda z, a: torch.cos(3 * z[:, 0]), "act": lambda z: pushing(z.repeat(1, 2))}
+    arguments = {
+        "reward": lambda z, a: torch.cos(3 * z[:, 0]),
+        "act": lambda z: pushing(z.repeat(1, 2)),
+    }
     return foreign.window(
-        torch.nn.Identity(), predict or Predictor(), 3, SPEC, **{**made, **options}
+        torch.nn.Identity(), predict or Predictor(), 3, SPEC, **{**arguments, **options}
     )
 
 
@@ -326,8 +329,8 @@ def test_a_window_holds_the_last_latents_and_actions_and_predicts_the_next():
         [actions[:, :-2], actions[:, 1:-1]], axis=2))  # fmt: skip
     key = jax.random.key(0)
     predict = jax.vmap(jax.vmap(lambda s, a: inside.world.dynamics(s, a, key)))
-    found = predict(states, actions)
-    np.testing.assert_allclose(found[:, 2:], inside.episodes.next_state[:, 2:], atol=1e-5)
+    predicted = predict(states, actions)
+    np.testing.assert_allclose(predicted[:, 2:], inside.episodes.next_state[:, 2:], atol=1e-5)
 
 
 def of_step(z, a, z_after, bonus=0.0):
@@ -351,30 +354,30 @@ WINDOW_FAULTS = {
 @pytest.mark.parametrize("fault", WINDOW_FAULTS)
 def test_faults_of_a_model_of_windows_are_named(fault):
     options, ends, named = WINDOW_FAULTS[fault]
-    made = windows(**{"reward": of_step, "reward_of": "s,a,s'", **options})
-    inside = of_cart(made, ends)
-    found = paracosm.audit(
+    model = windows(**{"reward": of_step, "reward_of": "s,a,s'", **options})
+    inside = of_cart(model, ends)
+    diagnosis = paracosm.audit(
         inside.world, inside.policy, inside.episodes, certify=False, dimensions=False
     )
-    assert [finding.kind for finding in found.findings] == named
+    assert [finding.kind for finding in diagnosis.findings] == named
 
 
 def test_actions_of_a_finite_set_are_one_hot_in_a_window():
-    seen = []
+    action_batches = []
 
     def predict(latents, actions):
-        seen.append(actions)
+        action_batches.append(actions)
         return latents[:, -1]
 
     spec = dataclasses.replace(SPEC, action=Discrete(3, start=2))
-    made = foreign.window(
+    model = foreign.window(
         torch.nn.Identity(), predict, 2, spec,
         reward=lambda z, a: z[:, 0], act=lambda z: torch.cat([z, 2 * z, -z], dim=1),
     )  # fmt: skip
-    assert seen[-1].shape == (2, 2, 3)
-    np.testing.assert_array_equal(seen[-1][:, -1], [[1, 0, 0]] * 2)
+    assert action_batches[-1].shape == (2, 2, 3)
+    np.testing.assert_array_equal(action_batches[-1][:, -1], [[1, 0, 0]] * 2)
     np.testing.assert_array_equal(
-        made.policy(np.array([[0, 1, 0, 0, 0], [0, -1, 0, 0, 0]], np.float32)), [1, 2]
+        model.policy(np.array([[0, 1, 0, 0, 0], [0, -1, 0, 0, 0]], np.float32)), [1, 2]
     )
 
 

@@ -158,9 +158,9 @@ def test_starts_are_those_of_recorded_data():
     elsewhere = world().replace(initial=Deterministic(lambda key: jnp.zeros(2)).function)
     for starts in (data, data.initial):
         env = paracosm.as_env(elsewhere, starts=starts)
-        seen = {tuple(env.reset(seed=seed)[0].tolist()) for seed in range(8)}
-        assert seen <= {tuple(state) for state in data.initial.tolist()}
-        assert len(seen) > 1
+        first_states = {tuple(env.reset(seed=seed)[0].tolist()) for seed in range(8)}
+        assert first_states <= {tuple(state) for state in data.initial.tolist()}
+        assert len(first_states) > 1
 
 
 def test_the_world_as_an_environment_is_collected_from_and_evaluated_on():

@@ -109,20 +109,20 @@ def copied(world):
     )
 
 
-def same(found, expected, tolerance):
+def same(diagnosis, expected, tolerance):
     """Every number of the two audits' causes and of what is beside them."""
     for name in ("gap", "causes", "real_return", "imagined_return", "baselines", "overlays"):
         pairs = zip(
-            *(jax.tree.leaves(_tree(getattr(each, name))) for each in (found, expected)),
+            *(jax.tree.leaves(_tree(getattr(record, name))) for record in (diagnosis, expected)),
             strict=True,
         )
-        for one, other in pairs:
+        for leaf, expected_leaf in pairs:
             assert (
-                one == other
-                if isinstance(one, str)
-                else one == pytest.approx(other, rel=tolerance, abs=tolerance)
+                leaf == expected_leaf
+                if isinstance(leaf, str)
+                else leaf == pytest.approx(expected_leaf, rel=tolerance, abs=tolerance)
             )
-    assert found.informative_horizon == expected.informative_horizon
+    assert diagnosis.informative_horizon == expected.informative_horizon
 
 
 def _tree(value):
@@ -137,20 +137,20 @@ def test_a_pytorch_copy_of_a_learned_world_gets_the_same_audit(certify):
     world, policy = learned()
     episodes = evaluate(pendulum(), policy, episodes=6, horizon=25)
     expected = audit(world, policy, episodes, certify=certify)
-    found = audit(copied(world), policy, episodes, certify=certify)
+    diagnosis = audit(copied(world), policy, episodes, certify=certify)
     assert any(
         abs(getattr(expected.gap, name).mean) > 0.1
         for name in ("reward", "dynamics", "termination")
     )
-    same(found, expected, 1e-5)
-    assert found.closure < 1e-9
+    same(diagnosis, expected, 1e-5)
+    assert diagnosis.closure < 1e-9
 
 
 def test_the_end_rule_of_the_copy_ends_where_the_learned_one_does():
     world, _ = learned()
     states = jax.random.normal(jax.random.key(5), (200, 7)) * 2
     state, action, after = states[:, :3], states[:, 3:4], states[:, 4:]
-    ends = [jax.vmap(each.termination)(state, action, after) for each in (world, copied(world))]
+    ends = [jax.vmap(model.termination)(state, action, after) for model in (world, copied(world))]
     assert 0 < ends[0].sum() < 200
     np.testing.assert_array_equal(*ends)
 
@@ -170,10 +170,12 @@ def test_parts_of_three_kinds_in_one_world():
     )
     keys = jax.random.split(jax.random.key(1), 4)
     start = jax.vmap(world.initial)(keys)
-    found, expected = (
-        rollout(each, policy, start, keys, 10) for each in (mixed, world.replace(reward=in_jax))
+    imagined, expected = (
+        rollout(model, policy, start, keys, 10) for model in (mixed, world.replace(reward=in_jax))
     )
-    jax.tree.map(lambda *x: np.testing.assert_allclose(*x, rtol=1e-4, atol=1e-5), found, expected)
+    jax.tree.map(
+        lambda *x: np.testing.assert_allclose(*x, rtol=1e-4, atol=1e-5), imagined, expected
+    )
 
 
 def test_recorded_episodes_come_back_from_a_data_set():
@@ -181,15 +183,18 @@ def test_recorded_episodes_come_back_from_a_data_set():
     ending = pendulum().replace(termination=lambda s, a, n: n[2] > 2.0)
     episodes = evaluate(ending, policy, episodes=6, horizon=25)
     assert len(set(episodes.alive.sum(axis=1))) > 1
-    found = foreign.trajectory(Dataset.from_trajectory(episodes))
-    assert isinstance(found, Trajectory)
-    longest = found.alive.shape[1]
-    assert found.carry is episodes.carry is None
+    trajectory = foreign.trajectory(Dataset.from_trajectory(episodes))
+    assert isinstance(trajectory, Trajectory)
+    longest = trajectory.alive.shape[1]
+    assert trajectory.carry is episodes.carry is None
     for field in dataclasses.fields(Trajectory)[:-1]:
-        one, other = getattr(found, field.name), getattr(episodes, field.name)[:, :longest]
+        restored, recorded = (
+            getattr(trajectory, field.name),
+            getattr(episodes, field.name)[:, :longest],
+        )
         if field.name in ("action", "next_state"):  # after the end they are nothing
-            one, other = one[found.alive], other[found.alive]
-        np.testing.assert_array_equal(one, other, err_msg=field.name)
+            restored, recorded = restored[trajectory.alive], recorded[trajectory.alive]
+        np.testing.assert_array_equal(restored, recorded, err_msg=field.name)
 
 
 @pytest.mark.full
@@ -222,9 +227,12 @@ def test_a_world_too_wide_for_dense_derivatives_is_audited_by_reverse_mode():
     world = world_of(
         decay, lambda spec, **parts: foreign.world(spec, **parts, reward_of="s'", discount=0.9)
     )
-    found = audit(world, policy, episodes, certify=True)
-    terms = found.dynamics_by_dimension.dimensions
-    assert terms[0].mean == pytest.approx(found.gap.dynamics.mean, rel=1e-5)
+    diagnosis = audit(world, policy, episodes, certify=True)
+    terms = diagnosis.dynamics_by_dimension.dimensions
+    assert terms[0].mean == pytest.approx(diagnosis.gap.dynamics.mean, rel=1e-5)
     assert max(abs(term.mean) for term in terms[1:]) < 1e-6 * abs(terms[0].mean)
-    assert found.lipschitz["dynamics"].lower == pytest.approx(1, rel=1e-4)
-    assert {weights.origin.split(":")[0] for weights in found.weights} == {"realised", "steepest"}
+    assert diagnosis.lipschitz["dynamics"].lower == pytest.approx(1, rel=1e-4)
+    assert {weights.origin.split(":")[0] for weights in diagnosis.weights} == {
+        "realised",
+        "steepest",
+    }

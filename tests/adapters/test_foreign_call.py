@@ -80,8 +80,8 @@ def test_in_64_bits_value_and_both_modes_equal_the_same_function_in_jax(kind):
         np.testing.assert_allclose(jax.jit(apply)(x), jax.vmap(in_jax)(x), rtol=1e-12)
         expected = jax.vmap(jax.jacrev(in_jax))(x)
         for mode in (jax.jacfwd, jax.jacrev):
-            found = jax.jit(jax.vmap(mode(lambda x: ask(host, x))))(x)
-            np.testing.assert_allclose(found, expected, atol=error)
+            jacobian = jax.jit(jax.vmap(mode(lambda x: ask(host, x))))(x)
+            np.testing.assert_allclose(jacobian, expected, atol=error)
 
 
 @pytest.mark.parametrize("kind", HOSTS)
@@ -91,8 +91,8 @@ def test_in_32_bits_too(kind):
     apply = jax.vmap(lambda x: ask(host, x))
     assert apply(x).dtype == jnp.float32
     np.testing.assert_allclose(apply(x), jax.vmap(in_jax)(x), rtol=1e-5, atol=1e-6)
-    found = jax.vmap(jax.jacfwd(lambda x: ask(host, x)))(x)
-    np.testing.assert_allclose(found, jax.vmap(jax.jacfwd(in_jax))(x), rtol=1e-4, atol=1e-5)
+    jacobian = jax.vmap(jax.jacfwd(lambda x: ask(host, x)))(x)
+    np.testing.assert_allclose(jacobian, jax.vmap(jax.jacfwd(in_jax))(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", HOSTS)
@@ -117,11 +117,11 @@ def test_through_a_rollout_tangents_and_cotangents_agree_with_differences_and_wi
 
 
 def test_a_function_that_shows_torch_nothing_says_how_its_derivatives_were_found():
-    whole, blind = HOSTS["module"](), HOSTS["method"]()
-    for host in (whole, blind):
+    module, method = HOSTS["module"](), HOSTS["method"]()
+    for host in (module, method):
         host.value_and_jacobian(points())
-    assert whole.derivatives == "torch autograd"
-    assert blind.derivatives == HOSTS["function"]().derivatives == "finite differences"
+    assert module.derivatives == "torch autograd"
+    assert method.derivatives == HOSTS["function"]().derivatives == "finite differences"
 
 
 def counting(calls):
@@ -137,8 +137,8 @@ def test_a_batch_is_one_call_a_step():
     host = counting(calls)
     host.rows_alone.tries = 0
     apply = jax.jit(jax.vmap(jax.vmap(lambda x: ask(host, x))))
-    found = apply(jnp.asarray(points(6).reshape(2, 3, INPUTS), jnp.float32))
-    assert found.shape == (2, 3, 4)
+    answers = apply(jnp.asarray(points(6).reshape(2, 3, INPUTS), jnp.float32))
+    assert answers.shape == (2, 3, 4)
     assert calls == [(6, 3)]
 
 
@@ -220,10 +220,10 @@ def test_through_a_scan_a_large_part_has_the_gradient_of_the_same_in_jax_and_of_
     x, along = random.normal(size=(2, 3, MOST_OUTPUTS + 4))
     with jax.enable_x64(True):
         played = total(jax.vmap(lambda x: ask(host, x)))
-        found = jax.jit(jax.grad(played))(x)
-        np.testing.assert_allclose(found, jax.grad(total(net.in_jax))(x), rtol=1e-9, atol=1e-12)
+        gradient = jax.jit(jax.grad(played))(x)
+        np.testing.assert_allclose(gradient, jax.grad(total(net.in_jax))(x), rtol=1e-9, atol=1e-12)
         difference = (played(x + 1e-5 * along) - played(x - 1e-5 * along)) / 2e-5
-    assert np.vdot(found, along) == pytest.approx(float(difference), rel=1e-6)
+    assert np.vdot(gradient, along) == pytest.approx(float(difference), rel=1e-6)
 
 
 def test_a_product_is_one_backward_pass_for_a_whole_batch_and_none_where_nothing_is_asked():

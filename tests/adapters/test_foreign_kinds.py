@@ -24,7 +24,7 @@ SPEC = Spec(3, Box(-2 * jnp.ones(2), jnp.ones(2)), jnp.ones(3), 5)
 STATES = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 
 
-def asked(policy, states=STATES):
+def actions_of(policy, states=STATES):
     with callbacks.as_raised():
         return np.asarray(modes(policy, states))
 
@@ -43,7 +43,7 @@ class Agent:
 
 def test_predict_is_asked_for_its_deterministic_answer():
     policy = foreign.policy(Agent(), SPEC)
-    np.testing.assert_allclose(asked(policy), np.tanh(STATES[:, :2]), rtol=1e-6)
+    np.testing.assert_allclose(actions_of(policy), np.tanh(STATES[:, :2]), rtol=1e-6)
     slopes = jax.jacfwd(policy.mode)(STATES[0])
     np.testing.assert_allclose(slopes[:, :2], np.diag(1 - np.tanh(STATES[0, :2]) ** 2), atol=1e-3)
     assert policy.derivatives == "finite differences"
@@ -51,7 +51,7 @@ def test_predict_is_asked_for_its_deterministic_answer():
 
 def test_an_agent_that_draws_all_the_same_is_refused():
     with pytest.raises(checks.BadArgument, match="policy answers the same question twice"):
-        asked(foreign.policy(Agent(obeys=False), SPEC))
+        actions_of(foreign.policy(Agent(obeys=False), SPEC))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_agents_of_stable_baselines3(algorithm, env):
     states = np.random.default_rng(1).normal(size=(6, size)).astype(np.float32)
     policy = foreign.policy(agent, Spec(size, space, jnp.ones(size), 5))
     np.testing.assert_array_equal(
-        asked(policy, states), agent.predict(states, deterministic=True)[0]
+        actions_of(policy, states), agent.predict(states, deterministic=True)[0]
     )
 
 
@@ -98,7 +98,7 @@ def test_tensordict_modules_by_their_keys():
     nn = importlib.import_module("tensordict.nn")
     net = torch.nn.Linear(5, 4)
 
-    def both(observation, action):
+    def outputs(observation, action):
         out = net(torch.cat([observation, action], 1))
         return out[:, :3], out[:, 3:], out[:, 3:] > 0
 
@@ -117,10 +117,12 @@ def test_tensordict_modules_by_their_keys():
     world = foreign.world(SPEC, step=step, step_gives="s',r,ended")
     actions = np.random.default_rng(1).normal(size=(7, 2)).astype(np.float32)
     with torch.no_grad():
-        expected = [each.numpy() for each in both(torch.tensor(STATES), torch.tensor(actions))]
+        expected = [
+            output.numpy() for output in outputs(torch.tensor(STATES), torch.tensor(actions))
+        ]
     key = jax.random.key(0)
-    found = jax.vmap(lambda s, a: world.dynamics(s, a, key))(STATES, actions)
-    np.testing.assert_allclose(found, expected[0], rtol=1e-5, atol=1e-6)
+    next_states = jax.vmap(lambda s, a: world.dynamics(s, a, key))(STATES, actions)
+    np.testing.assert_allclose(next_states, expected[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
         jax.vmap(world.reward)(STATES, actions, STATES), expected[1][:, 0], rtol=1e-5, atol=1e-6
     )
@@ -155,7 +157,7 @@ def test_probabilistic_actors_play_their_mode():
         ),
     )  # fmt: skip
     policy = foreign.policy(foreign.by_keys(actor, reads=["observation"], writes=["action"]), SPEC)
-    np.testing.assert_allclose(asked(policy), STATES[:, :2], rtol=1e-6)
+    np.testing.assert_allclose(actions_of(policy), STATES[:, :2], rtol=1e-6)
 
 
 class WorldModel(torch.nn.Module):
@@ -211,9 +213,9 @@ def episodes_of(policy, horizon=5):
 
 @pytest.mark.parametrize("answer", ["info", "four", "alone"])
 def test_a_latent_model_is_a_world_of_encoded_states(answer):
-    model, made = latent(answer)
-    episodes = episodes_of(made.policy)
-    inside = made.on(episodes)
+    model, latent_model = latent(answer)
+    episodes = episodes_of(latent_model.policy)
+    inside = latent_model.on(episodes)
     assert "latent space of 4 numbers" in inside.note
     encode = model.double().encode
     with torch.no_grad():
@@ -241,8 +243,8 @@ def test_a_latent_model_is_a_world_of_encoded_states(answer):
 
 
 def test_a_latent_end():
-    made = latent(ended=lambda z: z[:, :1] > 0)[1]
-    inside = made.on(episodes_of(made.policy))
+    latent_model = latent(ended=lambda z: z[:, :1] > 0)[1]
+    inside = latent_model.on(episodes_of(latent_model.policy))
     states = np.asarray(inside.episodes.state[:, 0])
     action = np.zeros((7, 2))
     np.testing.assert_array_equal(
@@ -261,8 +263,8 @@ def test_a_model_without_the_methods_is_refused():
     ("gives", "rule"), [("continue", torch.sigmoid), ("probability", lambda x: torch.sigmoid(-x))]
 )
 def test_a_latent_end_that_is_a_probability(gives, rule):
-    made = latent(ended=lambda z: rule(z[:, 0]), termination_gives=gives)[1]
-    inside = made.on(episodes_of(made.policy))
+    latent_model = latent(ended=lambda z: rule(z[:, 0]), termination_gives=gives)[1]
+    inside = latent_model.on(episodes_of(latent_model.policy))
     states = np.asarray(inside.episodes.state[:, 0])
     np.testing.assert_array_equal(
         jax.vmap(inside.world.termination)(states, np.zeros((7, 2)), states), states[:, 0] < 0
@@ -282,9 +284,9 @@ def test_a_latent_end_that_is_a_probability(gives, rule):
 def test_an_encoder_that_does_not_fit_is_named(encode, message):
     model = WorldModel("alone")
     model.encode = encode
-    made = foreign.latent(model, SPEC, task="walk")
+    latent_model = foreign.latent(model, SPEC, task="walk")
     with pytest.raises(checks.BadData, match=message):
-        made.on(episodes_of(Deterministic(lambda s: s[:2] / 9)))
+        latent_model.on(episodes_of(Deterministic(lambda s: s[:2] / 9)))
 
 
 def test_a_latent_model_that_is_no_module_is_refused():
@@ -318,7 +320,7 @@ def test_a_policy_with_operations_in_place_has_its_slopes_in_compiled_programs()
     policy = foreign.policy(model, SPEC)
     with torch.no_grad():
         expected = model(torch.tensor(STATES)).numpy()
-    np.testing.assert_allclose(asked(policy), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actions_of(policy), expected, rtol=1e-5, atol=1e-6)
     slopes = jax.jit(jax.jacrev(policy.mode))(STATES[0])
     moved = np.concatenate([STATES[0] + 1e-3 * np.eye(3), STATES[0] - 1e-3 * np.eye(3)]).astype(
         np.float32
@@ -358,9 +360,11 @@ def test_a_space_that_starts_at_1_is_exact_in_policy_and_world():
         reward=lambda a: a.astype(float),
         reward_of="a",
     )
-    found = rollout(world, policy, episodes.state[:, 0], jax.random.split(jax.random.key(0), 3), 9)
-    np.testing.assert_allclose(found.next_state, episodes.next_state, atol=1e-5)
-    np.testing.assert_array_equal(found.reward, episodes.reward)
+    imagined = rollout(
+        world, policy, episodes.state[:, 0], jax.random.split(jax.random.key(0), 3), 9
+    )
+    np.testing.assert_allclose(imagined.next_state, episodes.next_state, atol=1e-5)
+    np.testing.assert_array_equal(imagined.reward, episodes.reward)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -373,11 +377,11 @@ def test_policies_of_several_choices_at_once_act_by_their_numbers():
     choices = agent.predict(states, deterministic=True)[0]
     assert len(np.unique(choices, axis=0)) > 1
     acting = foreign.policy(agent, spec)
-    np.testing.assert_array_equal(asked(acting, states), 3 * choices[:, 0] + choices[:, 1])
+    np.testing.assert_array_equal(actions_of(acting, states), 3 * choices[:, 0] + choices[:, 1])
     played = source.evaluate(acting, episodes=2)
-    np.testing.assert_array_equal(played.action[0], asked(acting, played.state[0]))
+    np.testing.assert_array_equal(played.action[0], actions_of(acting, played.state[0]))
     plain = foreign.policy(lambda s: np.tile([2, 1], (len(s), 1)), spec)
-    assert (asked(plain, states) == 7).all()
+    assert (actions_of(plain, states) == 7).all()
     odd = foreign.policy(lambda s: np.tile([3, 1], (len(s), 1)), spec)
     with pytest.raises(checks.BadData, match=r"the action \[3 1\]; whole numbers from \[0, 0\] on"):
-        asked(odd, states)
+        actions_of(odd, states)

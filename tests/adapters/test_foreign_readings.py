@@ -17,7 +17,7 @@ SWITCHED = Spec(2, Discrete(2, start=1), jnp.ones(2), 6)
 
 
 def ends(function, gives=None):
-    made = foreign.world(
+    world = foreign.world(
         SPEC,
         dynamics=right,
         reward=unpaid,
@@ -25,7 +25,7 @@ def ends(function, gives=None):
         termination_of="s",
         termination_gives=gives,
     )
-    return made.termination.host
+    return world.termination.host
 
 
 LOGITS = np.array([-3.0, -0.4, 0.0, 0.4, 2.0, 5.0, -1.0])
@@ -76,18 +76,18 @@ def test_ends_are_read_as_declared_and_numbers_between_0_and_1_are_not_guessed(
     def function(s):  # by the row's state, so that a row means the same in every batch
         return column[order][np.searchsorted(S[order, 0], s[:, 0])]
 
-    asked = ends(function, gives)
+    host = ends(function, gives)
     if isinstance(expected, str):
         with pytest.raises(checks.BadData, match=expected):
-            asked.value(S)
+            host.value(S)
     else:
-        np.testing.assert_array_equal(asked.value(S)[:, 0], expected)
+        np.testing.assert_array_equal(host.value(S)[:, 0], expected)
 
 
 def test_a_rule_that_has_given_logits_gives_logits():
-    asked = ends(lambda s: s[:, 0])
-    np.testing.assert_array_equal(asked.value(np.array([[-3.0, 0], [0.4, 0]]))[:, 0], [False, True])
-    np.testing.assert_array_equal(asked.value(np.array([[0.2, 0], [0.4, 0]]))[:, 0], [True, True])
+    host = ends(lambda s: s[:, 0])
+    np.testing.assert_array_equal(host.value(np.array([[-3.0, 0], [0.4, 0]]))[:, 0], [False, True])
+    np.testing.assert_array_equal(host.value(np.array([[0.2, 0], [0.4, 0]]))[:, 0], [True, True])
 
 
 def test_an_unknown_form_of_ends_is_refused():
@@ -103,9 +103,9 @@ def test_the_end_of_a_joint_step_is_read_as_declared():
 
     with pytest.raises(checks.BadData, match=r"NumPy step gives .* a probability"):
         foreign.world(SPEC, step=step, step_gives="s',r,ended").termination.host.value(ROWS)
-    made = foreign.world(SPEC, step=step, step_gives="s',r,ended", termination_gives="continue")
-    np.testing.assert_array_equal(made.termination.host.value(ROWS)[:, 3], S[:, 1] < 0)
-    np.testing.assert_allclose(made.termination.host.value(ROWS)[:, :2], RIGHT)
+    world = foreign.world(SPEC, step=step, step_gives="s',r,ended", termination_gives="continue")
+    np.testing.assert_array_equal(world.termination.host.value(ROWS)[:, 3], S[:, 1] < 0)
+    np.testing.assert_allclose(world.termination.host.value(ROWS)[:, :2], RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -132,27 +132,27 @@ def test_the_end_of_a_joint_step_is_read_as_declared():
     ],
 )
 def test_discrete_actions_are_those_of_the_space_which_may_start_anywhere(choose, expected):
-    asked = foreign.policy(choose, SWITCHED).host
+    host = foreign.policy(choose, SWITCHED).host
     if isinstance(expected, str):
         with pytest.raises(checks.BadData, match=expected) as raised:
-            asked.value(S)
+            host.value(S)
         assert str(raised.value).startswith("the NumPy policy ")
     else:
-        np.testing.assert_array_equal(asked.value(S)[:, 0], expected)
+        np.testing.assert_array_equal(host.value(S)[:, 0], expected)
 
 
 @pytest.mark.parametrize("functions", ["numpy", "torch"])
 def test_a_world_gets_discrete_actions_as_the_environment_numbers_them(functions):
-    seen = set()
+    action_numbers = set()
 
     def dynamics(s, a):
-        seen.update(a.tolist())
+        action_numbers.update(a.tolist())
         return s * a[:, None]
 
-    made = foreign.world(SWITCHED, dynamics=dynamics, reward=unpaid, functions=functions)
+    world = foreign.world(SWITCHED, dynamics=dynamics, reward=unpaid, functions=functions)
     rows = np.concatenate([S, (A > 0)], axis=1)
-    np.testing.assert_allclose(made.dynamics.host.value(rows), S * (1 + (A > 0)), rtol=1e-6)
-    assert seen == {1, 2}
+    np.testing.assert_allclose(world.dynamics.host.value(rows), S * (1 + (A > 0)), rtol=1e-6)
+    assert action_numbers == {1, 2}
 
 
 class Normaliser:

@@ -35,9 +35,9 @@ def world(spec=SPEC, **parts):
     )
 
 
-def reward_at(made):
+def reward_at(model):
     with jax.enable_x64(True), callbacks.as_raised():
-        return float(jax.jit(made.reward)(*map(jnp.asarray, (S, A, N))))
+        return float(jax.jit(model.reward)(*map(jnp.asarray, (S, A, N))))
 
 
 @pytest.mark.parametrize(
@@ -51,24 +51,24 @@ def reward_at(made):
 )
 def test_rewards_get_the_arguments_that_are_declared(of, function, expected):
     assert reward_at(world(reward=function, reward_of=of)) == pytest.approx(expected, rel=1e-12)
-    kept = []
+    inputs = []
 
     def tensors(*arguments):
-        kept.extend(arguments)
+        inputs.extend(arguments)
         return function(*(argument.numpy() for argument in arguments))
 
     assert reward_at(world(reward=tensors, reward_of=of, functions="torch")) == pytest.approx(
         expected, rel=1e-6
     )
-    assert all(torch.is_tensor(argument) for argument in kept)
+    assert all(torch.is_tensor(argument) for argument in inputs)
 
 
 @pytest.mark.parametrize(
     ("ends", "expected"), [(0.0, False), (1.0, True), (-2.0, False), (True, True), (False, False)]
 )
 def test_ends_are_flags_or_logits(ends, expected):
-    made = world(termination=lambda n: np.full(len(n), ends), termination_of="s'")
-    assert bool(made.termination(S, A, N)) is expected
+    model = world(termination=lambda n: np.full(len(n), ends), termination_of="s'")
+    assert bool(model.termination(S, A, N)) is expected
 
 
 def test_without_an_end_rule_nothing_ends():
@@ -101,43 +101,43 @@ def half(s):
 
 def test_a_joint_step_is_asked_once_where_its_parts_are_asked_the_same():
     calls = []
-    made = world(step=joint(calls), step_gives="s',r,ended")
-    made.dynamics.host.rows_alone.tries = 0
+    model = world(step=joint(calls), step_gives="s',r,ended")
+    model.dynamics.host.rows_alone.tries = 0
     start, keys = np.array([[0.1, 0.2], [-0.7, 1.0]]), jax.random.split(jax.random.key(0), 2)
     with jax.enable_x64(True):
-        found = rollout(made, Deterministic(half), jnp.asarray(start), keys, 6)
+        imagined = rollout(model, Deterministic(half), jnp.asarray(start), keys, 6)
     assert calls == [2] * 6
     for episode, first in enumerate(start):
         states, rewards = by_hand(first, 6)
-        np.testing.assert_allclose(found.next_state[episode], states, rtol=1e-12)
-        np.testing.assert_allclose(found.reward[episode], rewards, rtol=1e-12)
+        np.testing.assert_allclose(imagined.next_state[episode], states, rtol=1e-12)
+        np.testing.assert_allclose(imagined.reward[episode], rewards, rtol=1e-12)
 
 
 def test_parts_beside_a_joint_step_come_before_its_own():
-    made = world(
+    model = world(
         step=joint(ends=False),
         termination=lambda a, n: n[:, 0] > 1,
         termination_of="a,s'",
         reward=zero,
     )
-    assert reward_at(made) == 0
-    assert made.termination(S, A, N)
-    np.testing.assert_allclose(made.dynamics(S, A, KEY), S * 0.9 + 0.5, rtol=1e-6)
+    assert reward_at(model) == 0
+    assert model.termination(S, A, N)
+    np.testing.assert_allclose(model.dynamics(S, A, KEY), S * 0.9 + 0.5, rtol=1e-6)
 
 
 def test_discrete_actions_arrive_as_whole_numbers_and_have_no_derivative():
-    seen = []
+    action_forms = []
 
     def dynamics(s, a):
-        seen.append((a.dtype, a.ndim))
+        action_forms.append((a.dtype, a.ndim))
         return s * np.array([1.0, 2.0, 3.0])[a][:, None]
 
-    made = world(SWITCHED, dynamics=dynamics)
+    model = world(SWITCHED, dynamics=dynamics)
     states, actions = jnp.ones((3, 2)), jnp.array([0, 2, 1])
-    found = jax.vmap(made.dynamics, (0, 0, None))(states, actions, KEY)
-    np.testing.assert_allclose(found[:, 0], [1, 3, 2])
-    assert set(seen) == {(np.dtype(np.int64), 1)}
-    slope = jax.vmap(jax.jacfwd(lambda s, a: made.dynamics(s, a, KEY)))(states, actions)
+    next_states = jax.vmap(model.dynamics, (0, 0, None))(states, actions, KEY)
+    np.testing.assert_allclose(next_states[:, 0], [1, 3, 2])
+    assert set(action_forms) == {(np.dtype(np.int64), 1)}
+    slope = jax.vmap(jax.jacfwd(lambda s, a: model.dynamics(s, a, KEY)))(states, actions)
     np.testing.assert_allclose(slope, np.eye(2) * np.array([1, 3, 2])[:, None, None], atol=1e-5)
 
     class Switch(torch.nn.Module):
@@ -145,7 +145,9 @@ def test_discrete_actions_arrive_as_whole_numbers_and_have_no_derivative():
             return s * torch.tensor([1.0, 2.0, 3.0])[a][:, None]
 
     copy = world(SWITCHED, dynamics=Switch())
-    np.testing.assert_allclose(jax.vmap(copy.dynamics, (0, 0, None))(states, actions, KEY), found)
+    np.testing.assert_allclose(
+        jax.vmap(copy.dynamics, (0, 0, None))(states, actions, KEY), next_states
+    )
 
 
 def test_a_module_is_taken_as_it_is_when_the_world_is_made():
@@ -161,10 +163,10 @@ def test_a_module_is_taken_as_it_is_when_the_world_is_made():
     assert policy_net(S).dtype == np.float32
 
 
-def asked(made):
+def ask_dynamics(model):
     with callbacks.as_raised():
         jax.block_until_ready(
-            jax.jit(jax.vmap(made.dynamics, (0, 0, None)))(
+            jax.jit(jax.vmap(model.dynamics, (0, 0, None)))(
                 np.stack([S] * 3), np.stack([A] * 3), KEY
             )
         )
@@ -193,7 +195,7 @@ def asked(made):
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_function_that_does_not_fit_is_named(function, message):
     with pytest.raises(checks.ParacosmError, match=message) as raised:
-        asked(world(dynamics=function))
+        ask_dynamics(world(dynamics=function))
     assert "\n" not in str(raised.value)
 
 
@@ -202,7 +204,7 @@ def test_torch_says_its_own_words():
     with pytest.raises(
         checks.BadData, match="PyTorch dynamics failed with RuntimeError: mat1 and mat2"
     ) as raised:
-        asked(world(dynamics=lambda s, a: net(s), functions="torch"))
+        ask_dynamics(world(dynamics=lambda s, a: net(s), functions="torch"))
     assert "\n" not in str(raised.value)
 
 
@@ -321,10 +323,10 @@ def test_the_spec_of_recorded_steps():
     keys = jax.random.split(jax.random.key(0), 4)
     policy = Deterministic(lambda s: s[2:] / 8)
     episodes = rollout(system, policy, jax.vmap(system.initial)(keys), keys, 30)
-    found = foreign.spec(episodes)
+    spec = foreign.spec(episodes)
     np.testing.assert_allclose(
-        found.state_scale, np.asarray(episodes.state).reshape(-1, 3).std(axis=0), rtol=1e-5
+        spec.state_scale, np.asarray(episodes.state).reshape(-1, 3).std(axis=0), rtol=1e-5
     )
-    assert (found.state_size, found.horizon) == (3, 30)
-    assert found.action.high == np.asarray(episodes.action).max()
+    assert (spec.state_size, spec.horizon) == (3, 30)
+    assert spec.action.high == np.asarray(episodes.action).max()
     assert foreign.spec(episodes, action=system.spec.action, horizon=9).horizon == 9

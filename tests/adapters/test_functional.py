@@ -209,9 +209,11 @@ def test_an_environment_without_step_env_is_stepped_as_it_is():
     for name in ("reset", "step"):
         setattr(bare, name, getattr(env, f"{name}_env"))
     bare.default_params, bare.action_space = SlideParams(), env.action_space
-    found, expected = (evaluate(foreign.gymnax(each), PUSH, episodes=2) for each in (bare, env))
-    np.testing.assert_array_equal(found.reward, expected.reward)
-    np.testing.assert_array_equal(found.terminated, expected.terminated)
+    episodes, expected = (
+        evaluate(foreign.gymnax(environment), PUSH, episodes=2) for environment in (bare, env)
+    )
+    np.testing.assert_array_equal(episodes.reward, expected.reward)
+    np.testing.assert_array_equal(episodes.terminated, expected.terminated)
 
 
 def make_slide():
@@ -221,8 +223,8 @@ def make_slide():
 def test_it_is_audited_by_its_name():
     where = "tests.adapters.test_functional:make_slide"
     options = {"episodes": 3, "certify": False, "dimensions": False}
-    found = audit_foreign(lambda spec: standins.exact(), lambda: PUSH, env=where, **options)
-    assert abs(found.gap.total.mean) < 1e-5
+    diagnosis = audit_foreign(lambda spec: standins.exact(), lambda: PUSH, env=where, **options)
+    assert abs(diagnosis.gap.total.mean) < 1e-5
 
 
 def changed(**attributes):

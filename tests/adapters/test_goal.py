@@ -26,7 +26,7 @@ def still(world):
     return Deterministic(lambda z: 0 * z[:1])
 
 
-def made(policy=still, **options):
+def goal_model(policy=still, **options):
     model = SlideJepa()
     return foreign.goal(model.encode, model.predict, GOAL, SPEC, policy=policy, **options)
 
@@ -49,7 +49,7 @@ def lived(edge=1e9, episodes=6):
 
 def test_rewards_of_real_episodes_are_the_goals():
     episodes = lived()
-    world, _, inside, _ = made().on(episodes)
+    world, _, inside, _ = goal_model().on(episodes)
     after = np.asarray(episodes.next_state, np.float64)
     away = np.linalg.norm(encoded(after.reshape(-1, 2)) - encoded(GOAL[None]), axis=1)
     np.testing.assert_allclose(inside.reward, -away.reshape(inside.reward.shape), atol=1e-6)
@@ -63,7 +63,7 @@ def test_rewards_of_real_episodes_are_the_goals():
 
 def test_an_episode_ends_where_it_first_reaches_the_goal():
     radius, episodes = 0.2, lived()
-    inside = made(radius=radius).on(episodes).episodes
+    inside = goal_model(radius=radius).on(episodes).episodes
     away = np.linalg.norm(
         encoded(np.asarray(episodes.next_state, np.float64).reshape(-1, 2)) - encoded(GOAL[None]),
         axis=1,
@@ -87,7 +87,7 @@ def test_an_episode_ends_where_it_first_reaches_the_goal():
 def test_the_environments_own_ends_stay():
     episodes = lived(edge=0.6)
     assert episodes.terminated.any()
-    inside = made().on(episodes).episodes
+    inside = goal_model().on(episodes).episodes
     np.testing.assert_array_equal(inside.terminated, episodes.terminated)
     np.testing.assert_array_equal(inside.alive, episodes.alive)
 
@@ -110,11 +110,13 @@ def test_functions_of_arrays_and_partial_methods_fit_too():
             return model.predict(torch.tensor(z), torch.tensor(a)).numpy()
 
     arrays = foreign.goal(encode, predict, GOAL, SPEC, policy=still, functions="numpy")
-    tensors = made()
+    tensors = goal_model()
     np.testing.assert_allclose(arrays.target, tensors.target, atol=1e-6)
     expected = np.stack(standins.slide(STATES[:, 0], STATES[:, 1], 1.0), axis=1)
-    for each in (arrays, tensors):
-        dynamics = functools.partial(each._world(each.blank).dynamics, key=jax.random.key(0))
+    for latent_model in (arrays, tensors):
+        dynamics = functools.partial(
+            latent_model._world(latent_model.blank).dynamics, key=jax.random.key(0)
+        )
         latents, actions = encoded(STATES).astype(np.float32), np.ones((7, 1), np.float32)
         after = jax.vmap(dynamics)(latents, actions)
         np.testing.assert_allclose(after, encoded(expected), atol=1e-5)
@@ -128,17 +130,19 @@ class Jumping(torch.nn.Module):
 
 
 def test_a_whole_module_encodes_into_vectors():
-    made = foreign.goal(
+    latent_model = foreign.goal(
         Jumping(), lambda z, a: z, GOAL, SPEC, policy=lambda world: Deterministic(lambda z: z[:1])
     )
-    np.testing.assert_allclose(made.target, [0.1, 0, 0.01], atol=1e-6)
-    episodes = evaluate(foreign.gymnax(standins.Slide()), made.policy, episodes=2, horizon=3)
+    np.testing.assert_allclose(latent_model.target, [0.1, 0, 0.01], atol=1e-6)
+    episodes = evaluate(
+        foreign.gymnax(standins.Slide()), latent_model.policy, episodes=2, horizon=3
+    )
     np.testing.assert_allclose(episodes.action, episodes.state[..., :1], atol=1e-6)
 
 
 def planned():
     """A goal that a planner pursues, its real episodes, and those of doing nothing."""
-    towards = made(policy=lambda world: CEM(world, steps=4, plans=16, iterations=2))
+    towards = goal_model(policy=lambda world: CEM(world, steps=4, plans=16, iterations=2))
     env = foreign.gymnax(standins.Slide(), standins.SlideParams(1e9))
     idle = evaluate(env, Deterministic(lambda s: 0 * s[:1]), episodes=3, horizon=8)
     return towards, evaluate(env, towards.policy, episodes=3, horizon=8), idle
@@ -155,9 +159,9 @@ def test_a_planner_is_audited_on_its_way_to_the_goal():
     towards, episodes, _ = planned()
     inside = towards.on(episodes)
     options = {"certify": False, "dimensions": False, "most_imagined_steps": 40}
-    found = audit(inside.world, inside.policy, inside.episodes, **options)
-    assert abs(found.gap.reward.mean) < 1e-5
-    assert abs(found.gap.total.mean) < 1e-2
+    diagnosis = audit(inside.world, inside.policy, inside.episodes, **options)
+    assert abs(diagnosis.gap.reward.mean) < 1e-5
+    assert abs(diagnosis.gap.total.mean) < 1e-2
 
 
 BAD = [
@@ -198,13 +202,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD]
+    ("changes", "error", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD]
 )
-def test_what_does_not_fit_is_named(given, error, message):
+def test_what_does_not_fit_is_named(changes, error, message):
     model = SlideJepa()
     arguments = {
         "encode": model.encode, "predict": model.predict, "goal": GOAL, "spec": SPEC,
-        "policy": still, **given,
+        "policy": still, **changes,
     }  # fmt: skip
     with pytest.raises(error, match=message):
         foreign.goal(**arguments)

@@ -23,7 +23,7 @@ def test_readings_of_torch_networks_compute_the_same():
         nn.Sigmoid(),
         nn.LeakyReLU(0.2),
     ]
-    row = [nn.Linear(3, 4), *(each for act in acting for each in (act, nn.Linear(4, 4)))]
+    row = [nn.Linear(3, 4), *(layer for act in acting for layer in (act, nn.Linear(4, 4)))]
     network = nn.Sequential(*row).double()
     with torch.no_grad():
         expected = network(torch.from_numpy(STATES)).numpy()
@@ -41,6 +41,6 @@ def test_torch_layers_that_compute_something_else_are_not_read():
     with pytest.raises(Unreadable, match="Tanh is of a type whose slopes are not known"):
         layers_of_torch(torch.nn.Sequential(torch.nn.Linear(3, 2), Tanh()))
     hooked = torch.nn.Sequential(torch.nn.Linear(3, 2))
-    hooked[0].register_forward_hook(lambda module, given, found: 3 * found)
+    hooked[0].register_forward_hook(lambda module, inputs, output: 3 * output)
     with pytest.raises(Unreadable, match="Linear has hooks"):
         layers_of_torch(hooked)

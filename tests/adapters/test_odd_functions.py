@@ -189,13 +189,13 @@ ANSWERED = {
 @pytest.mark.parametrize("case", ANSWERED)
 def test_odd_functions_of_arrays_are_answered_exactly_and_so_are_their_slopes(case):
     function, error = ANSWERED[case]
-    asked = host(function)
+    dynamics = host(function)
     for rows in (ROWS, ROWS[:1]):
-        np.testing.assert_allclose(asked.value(rows), RIGHT[: len(rows)], rtol=error, atol=error)
-    value, slopes = asked.value_and_jacobian(ROWS)
+        np.testing.assert_allclose(dynamics.value(rows), RIGHT[: len(rows)], rtol=error, atol=error)
+    value, slopes = dynamics.value_and_jacobian(ROWS)
     np.testing.assert_allclose(value, RIGHT, rtol=error, atol=error)
     np.testing.assert_allclose(slopes, SLOPES, atol=1e-3 if error > 1e-10 else 1e-8)
-    assert asked.precision == ("32 bits" if error > 1e-10 else "64 bits")
+    assert dynamics.precision == ("32 bits" if error > 1e-10 else "64 bits")
 
 
 def test_rounding_that_a_function_hides_is_noticed_by_column_and_flat_columns_hide_nothing():
@@ -206,34 +206,34 @@ def test_rounding_that_a_function_hides_is_noticed_by_column_and_flat_columns_hi
         return right(s, a), np.where(s[:, 0] > 0, 0.5, -1.0)
 
     for function, bits in ((step, "32 bits"), (steps_and_levels, "64 bits")):
-        asked = foreign.world(SPEC, step=function).dynamics.host
-        asked.value_and_jacobian(ROWS)
-        assert asked.precision == bits
+        dynamics = foreign.world(SPEC, step=function).dynamics.host
+        dynamics.value_and_jacobian(ROWS)
+        assert dynamics.precision == bits
 
 
 def test_what_hangs_on_the_batch_is_noticed_from_single_rows_too():
-    asked = host(by_size)
+    dynamics = host(by_size)
 
     def ask_one_by_one():
-        return [asked.value(row[None]) for row in ROWS]
+        return [dynamics.value(row[None]) for row in ROWS]
 
     with pytest.raises(checks.BadArgument, match="answers a row differently"):
         ask_one_by_one()
 
 
 def test_rows_are_tried_in_each_precision_and_only_in_the_first_calls():
-    asked, calls = host(lambda s, a: calls.append(len(s)) or right(s, a)), []
+    dynamics, calls = host(lambda s, a: calls.append(len(s)) or right(s, a)), []
     for dtype in (np.float32, np.float64):
         for _ in range(12):
-            asked.value(ROWS.astype(dtype))
+            dynamics.value(ROWS.astype(dtype))
     assert len(calls) == 2 * (8 * 5 + 4)
 
 
 def test_numbers_too_large_for_the_questions_precision_are_refused():
-    asked = host(lambda s, a: right(s, a) * 1e60)
-    assert np.isfinite(asked.value(ROWS)).all()
+    dynamics = host(lambda s, a: right(s, a) * 1e60)
+    assert np.isfinite(dynamics.value(ROWS)).all()
     with pytest.raises(checks.BadData, match=r"NumPy dynamics gives -?inf at s ="):
-        asked.value(ROWS.astype(np.float32))
+        dynamics.value(ROWS.astype(np.float32))
 
 
 def test_a_failure_names_the_row_at_which_the_function_fails_alone():

@@ -183,18 +183,18 @@ MODULES = {
 @pytest.mark.parametrize("module", MODULES)
 def test_odd_modules_are_answered_exactly_and_say_how_their_slopes_were_made(module):
     derivatives, error = MODULES[module]
-    asked = host(module())
-    np.testing.assert_allclose(asked.value(ROWS), RIGHT, rtol=error, atol=error)
-    value, slopes = asked.value_and_jacobian(ROWS)
+    dynamics = host(module())
+    np.testing.assert_allclose(dynamics.value(ROWS), RIGHT, rtol=error, atol=error)
+    value, slopes = dynamics.value_and_jacobian(ROWS)
     np.testing.assert_allclose(value, RIGHT, rtol=error, atol=error)
     np.testing.assert_allclose(slopes, SLOPES, atol=1e-3 if error == 1e-6 else 1e-7)
-    assert asked.derivatives == derivatives
-    assert asked.precision == ("32 bits" if error == 1e-6 else "64 bits")
+    assert dynamics.derivatives == derivatives
+    assert dynamics.precision == ("32 bits" if error == 1e-6 else "64 bits")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    "made",
+    "make",
     [
         lambda: torch.jit.script(torch.nn.Sequential(LINEAR)),
         lambda: torch.jit.trace(LINEAR, (torch.ones(3, 2),)),
@@ -203,11 +203,11 @@ def test_odd_modules_are_answered_exactly_and_say_how_their_slopes_were_made(mod
         lambda: torch.nn.DataParallel(LINEAR),
     ],
 )
-def test_modules_of_other_makes_are_modules(made):
-    asked = foreign.policy(made(), Spec(2, Box(-jnp.ones(2), jnp.ones(2)), jnp.ones(2), 6)).host
-    np.testing.assert_allclose(asked.value(S), 0.9 * S, rtol=1e-6)
-    np.testing.assert_allclose(asked.value_and_jacobian(S)[1], SLOPES[:, :, :2], rtol=1e-6)
-    assert (asked.derivatives, asked.precision) == (AUTOGRAD, "64 bits")
+def test_modules_of_other_makes_are_modules(make):
+    policy = foreign.policy(make(), Spec(2, Box(-jnp.ones(2), jnp.ones(2)), jnp.ones(2), 6)).host
+    np.testing.assert_allclose(policy.value(S), 0.9 * S, rtol=1e-6)
+    np.testing.assert_allclose(policy.value_and_jacobian(S)[1], SLOPES[:, :, :2], rtol=1e-6)
+    assert (policy.derivatives, policy.precision) == (AUTOGRAD, "64 bits")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -216,10 +216,10 @@ def test_answers_in_16_bits_have_slopes_of_16_bits(dtype):
         def forward(self, s, a):
             return super().forward(s, a).to(dtype)
 
-    asked = host(Short())
-    np.testing.assert_allclose(asked.value(ROWS), RIGHT, rtol=1e-2, atol=1e-2)
-    np.testing.assert_allclose(asked.value_and_jacobian(ROWS)[1], SLOPES, atol=0.1)
-    assert asked.precision == "16 bits"
+    dynamics = host(Short())
+    np.testing.assert_allclose(dynamics.value(ROWS), RIGHT, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(dynamics.value_and_jacobian(ROWS)[1], SLOPES, atol=0.1)
+    assert dynamics.precision == "16 bits"
 
 
 class Bent(Module):
@@ -231,9 +231,9 @@ class Bent(Module):
 
 def test_kinks_at_which_recorded_actions_lie_are_no_reason_to_give_up_torchs_derivatives():
     rows = np.concatenate([S, np.sign(A)], axis=1)
-    asked = host(Bent())
-    asked.value_and_jacobian(rows)
-    assert asked.derivatives == AUTOGRAD
+    dynamics = host(Bent())
+    dynamics.value_and_jacobian(rows)
+    assert dynamics.derivatives == AUTOGRAD
 
 
 class Root(Module):
@@ -329,9 +329,9 @@ def test_rounding_in_batches_of_other_sizes_is_no_dependence_on_the_batch(scale)
         torch.nn.Linear(512, 2),
     )
     net = torch.nn.Sequential(*wide)
-    asked = host(lambda s, a: scale * net(torch.cat([s, a], 1)), functions="torch")
+    dynamics = host(lambda s, a: scale * net(torch.cat([s, a], 1)), functions="torch")
     for seed in range(10):
-        asked.value(np.random.default_rng(seed).normal(size=(200, 3)))
+        dynamics.value(np.random.default_rng(seed).normal(size=(200, 3)))
 
 
 class Network(torch.nn.Module):
@@ -358,8 +358,14 @@ def test_networks_of_ordinary_make_are_neither_refused_nor_differentiated_by_dif
 ):
     """Soundness; of 240 networks up to 512 wide none was."""
     for seed in range(nets):
-        asked, rows = host(Network(seed, casts)), np.random.default_rng(seed).normal(size=(40, 3))
+        dynamics, rows = (
+            host(Network(seed, casts)),
+            np.random.default_rng(seed).normal(size=(40, 3)),
+        )
         rows[:, 2] = np.sign(rows[:, 2])
-        asked.value(rows)
-        asked.value_and_jacobian(rows)
-        assert (asked.derivatives, asked.precision) == (AUTOGRAD, "32 bits" if casts else "64 bits")
+        dynamics.value(rows)
+        dynamics.value_and_jacobian(rows)
+        assert (dynamics.derivatives, dynamics.precision) == (
+            AUTOGRAD,
+            "32 bits" if casts else "64 bits",
+        )

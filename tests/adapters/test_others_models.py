@@ -43,8 +43,8 @@ def recorded(edge=1.0):
 
 def tdmpc2(fault):
     cfg = standins.configured(episodic=fault != "endless")
-    made = foreign.tdmpc2(standins.SlideModel(cfg, fault), cfg, SPEC)
-    inside = made.on(recorded())
+    model = foreign.tdmpc2(standins.SlideModel(cfg, fault), cfg, SPEC)
+    inside = model.on(recorded())
     return Case(inside.world, inside.policy, inside.episodes)
 
 
@@ -120,10 +120,10 @@ def test_planted_faults_are_named_and_nothing_else_is(adapter, fault):
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_audits_blame_the_part_that_a_fault_is_in(adapter, fault):
     world, policy, episodes = cased(adapter, fault)
-    found = audit(world, policy, episodes, certify=False, dimensions=False)
-    sizes = {part: abs(getattr(found.gap, part).mean) for part in ("reward", "termination")}
-    assert found.closure < 1e-6
-    assert abs(found.gap.dynamics.mean) < 1e-3
+    diagnosis = audit(world, policy, episodes, certify=False, dimensions=False)
+    sizes = {part: abs(getattr(diagnosis.gap, part).mean) for part in ("reward", "termination")}
+    assert diagnosis.closure < 1e-6
+    assert abs(diagnosis.gap.dynamics.mean) < 1e-3
     expected = {"": None, "endless": "termination"}.get(fault, "reward")
     for part, size in sizes.items():
         assert (size > 1e-2) == (part == expected), (part, size)

@@ -36,21 +36,21 @@ def test_a_memory_of_several_tensors_is_flat_and_comes_back():
     assert flat.shape == (3, form.size) == (3, 7)
     back = form.memory(flat)
     assert isinstance(back["rest"], tuple)
-    for one, other in zip(
+    for restored, original in zip(
         (back["h"], back["rest"][0], back["rest"][1][0]),
         (nested()["h"], nested()["rest"][0], nested()["rest"][1][0]),
         strict=True,
     ):
-        assert one.dtype == other.dtype
-        assert torch.equal(one, other)
+        assert restored.dtype == original.dtype
+        assert torch.equal(restored, original)
 
 
-def model(made=None, **options):
-    return foreign.recurrent(made or Rememberer(), SPEC, **options)
+def model(module=None, **options):
+    return foreign.recurrent(module or Rememberer(), SPEC, **options)
 
 
-def played(made, ends=False, episodes=6):
-    return made.on(paracosm.evaluate(lambda: Cart(ends), made.policy, episodes=episodes,
+def played(recurrent, ends=False, episodes=6):
+    return recurrent.on(paracosm.evaluate(lambda: Cart(ends), recurrent.policy, episodes=episodes,
                                      horizon=HORIZON))  # fmt: skip
 
 
@@ -61,35 +61,35 @@ def test_real_episodes_are_of_memories_and_a_right_model_imagines_them_again():
     np.testing.assert_allclose(x[:, 1:], x[:, :-1] + 0.2 * v[:, :-1], atol=1e-6)
     assert "memory of 3 numbers" in inside.note
     keys = jax.random.split(jax.random.key(0), 6)
-    found = paracosm.core.rollout.rollout(
+    imagined = paracosm.core.rollout.rollout(
         inside.world, inside.policy, inside.episodes.state[:, 0], keys, HORIZON
     )
-    np.testing.assert_allclose(found.next_state, inside.episodes.next_state, atol=1e-5)
-    np.testing.assert_allclose(found.reward, inside.episodes.reward, atol=1e-5)
+    np.testing.assert_allclose(imagined.next_state, inside.episodes.next_state, atol=1e-5)
+    np.testing.assert_allclose(imagined.reward, inside.episodes.reward, atol=1e-5)
 
 
 def test_recorded_observations_become_the_memories_that_were_played():
-    made = model()
-    inside = played(made)
+    recurrent = model()
+    inside = played(recurrent)
     shown = dataclasses.replace(
         inside.episodes,
         state=np.asarray(inside.episodes.state)[..., :1],
         next_state=np.asarray(inside.episodes.next_state)[..., :1],
     )
-    again = encode(made.encoder, shown)
+    again = encode(recurrent.encoder, shown)
     np.testing.assert_allclose(again.state, inside.episodes.state, atol=1e-5)
     np.testing.assert_allclose(again.next_state, inside.episodes.next_state, atol=1e-5)
     with pytest.raises(checks.BadData, match=r"states have 1 components; a memory has 3: evalu"):
-        made.on(shown)
+        recurrent.on(shown)
 
 
 @pytest.mark.parametrize("ends", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_right_model_has_no_gap_and_no_finding(ends):
     inside = played(model(Ending() if ends else None), ends)
-    found = paracosm.audit(inside.world, inside.policy, inside.episodes, **QUICKLY)
-    assert abs(found.gap.total.mean) < 1e-4
-    assert found.findings == ()
-    assert found.closure < 1e-6
+    diagnosis = paracosm.audit(inside.world, inside.policy, inside.episodes, **QUICKLY)
+    assert abs(diagnosis.gap.total.mean) < 1e-4
+    assert diagnosis.findings == ()
+    assert diagnosis.closure < 1e-6
 
 
 FAULTS = {
@@ -105,30 +105,32 @@ FAULTS = {
 )
 def test_a_planted_fault_is_named(fault):
     kind, settings, named, blamed = FAULTS[fault]
-    made = model(kind(**settings))
-    inside = played(made, ends=fault == "no end rule", episodes=24)
-    found = paracosm.audit(inside.world, inside.policy, inside.episodes, **QUICKLY)
+    recurrent = model(kind(**settings))
+    inside = played(recurrent, ends=fault == "no end rule", episodes=24)
+    diagnosis = paracosm.audit(inside.world, inside.policy, inside.episodes, **QUICKLY)
     sizes = {
-        name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
+        name: abs(getattr(diagnosis.gap, name).mean)
+        for name in ("reward", "termination", "dynamics")
     }
     assert max(sizes, key=sizes.__getitem__) == blamed
-    assert found.closure < 1e-6
+    assert diagnosis.closure < 1e-6
     if named is not None:
-        assert [finding.kind for finding in found.findings] == [named]
+        assert [finding.kind for finding in diagnosis.findings] == [named]
 
 
 def test_the_audit_of_factories_plays_on_memories():
     settings = {"certify": None, "dimensions": False}
-    found = paracosm.audit_foreign(
+    diagnosis = paracosm.audit_foreign(
         lambda spec: foreign.recurrent(Rememberer(0.6), spec),
         lambda spec: foreign.recurrent(Rememberer(0.6), spec).policy,
         env="tests.adapters.rememberers:Cart", horizon=HORIZON, episodes=4, **settings,
     )  # fmt: skip
-    assert found.verdict.startswith("In the model's memory of 3 numbers")
+    assert diagnosis.verdict.startswith("In the model's memory of 3 numbers")
     assert (
-        "not bounded, since the layers of dynamics, reward and policy are not kn" in found.verdict
+        "not bounded, since the layers of dynamics, reward and policy are not kn"
+        in diagnosis.verdict
     )
-    assert found.lipschitz == {}
+    assert diagnosis.lipschitz == {}
 
 
 class Drawn(Rememberer):
@@ -209,16 +211,16 @@ def test_a_memory_that_is_not_finite_says_of_which_method_and_at_which_step():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("candidate", "message"),
     [
         (torch.nn.Linear(2, 2), "Linear, which has no start, .* adapters.world.dynamics"),
         (Rememberer, "is given the class Rememberer; an instance is needed"),
         (5, "is given a int, which has no start, observe, next, reward, act; start, "),
     ],
 )
-def test_another_class_is_refused_and_told_where_it_fits(given, message):
+def test_another_class_is_refused_and_told_where_it_fits(candidate, message):
     with pytest.raises(checks.BadArgument, match=message):
-        foreign.recurrent(given, SPEC)
+        foreign.recurrent(candidate, SPEC)
 
 
 def test_discrete_actions_may_be_given_by_their_numbers_for_each():

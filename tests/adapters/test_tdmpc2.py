@@ -58,9 +58,9 @@ def test_the_discount_is_that_of_the_episodes_length(length, discount):
 
 
 def test_actions_are_stretched_to_the_environments_box():
-    made = foreign.tdmpc2(SlideModel(), CFG, SPEC)
+    agent = foreign.tdmpc2(SlideModel(), CFG, SPEC)
     mean = 0.6 * np.sin(4 * STATES[:, 1:]) + 0.3 * STATES[:, :1]
-    np.testing.assert_allclose(modes(made.policy, STATES), mean, atol=1e-6)
+    np.testing.assert_allclose(modes(agent.policy, STATES), mean, atol=1e-6)
     alone = foreign.tdmpc2(SlideModel(), CFG)
     assert (alone.latent.spec.state_size, alone.latent.spec.horizon) == (2, LAST)
     np.testing.assert_allclose(modes(alone.policy, STATES), mean / 2, atol=1e-6)
@@ -68,15 +68,15 @@ def test_actions_are_stretched_to_the_environments_box():
 
 def test_the_value_is_the_mean_of_all_q_at_the_mean_of_pi():
     model = SlideModel()
-    made = foreign.tdmpc2(model, CFG, SPEC)
+    agent = foreign.tdmpc2(model, CFG, SPEC)
     spec = Spec(4, SPEC.action, jnp.ones(4), LAST)
     with torch.no_grad():
         z = model.double().encode(torch.tensor(STATES), None)
         logits = model.Q(z, model.pi(z, None)[1]["mean"], None, return_type="all")
-        by_hand = torch.stack([expected(each, SETTINGS) for each in logits]).mean(0)
+        by_hand = torch.stack([expected(q_logits, SETTINGS) for q_logits in logits]).mean(0)
     with jax.enable_x64(True):
-        found = jax.vmap(made.value(spec))(jnp.asarray(z.numpy()))
-    np.testing.assert_allclose(found, by_hand, rtol=1e-9)
+        values = jax.vmap(agent.value(spec))(jnp.asarray(z.numpy()))
+    np.testing.assert_allclose(values, by_hand, rtol=1e-9)
 
 
 class Several(torch.nn.Module):
@@ -124,28 +124,30 @@ SEVERAL = configured(
 
 
 def test_a_task_of_several_is_padded_to_the_longest():
-    made = foreign.tdmpc2(Several(), SEVERAL, SPEC, task=1)
+    agent = foreign.tdmpc2(Several(), SEVERAL, SPEC, task=1)
     alone = foreign.tdmpc2(SlideModel(), CFG, SPEC)
-    np.testing.assert_allclose(modes(made.policy, STATES), modes(alone.policy, STATES), atol=1e-6)
+    np.testing.assert_allclose(modes(agent.policy, STATES), modes(alone.policy, STATES), atol=1e-6)
     np.testing.assert_allclose(
-        _planned(made, STATES[:1], np.zeros((1, 3))),
+        _planned(agent, STATES[:1], np.zeros((1, 3))),
         _planned(foreign.tdmpc2(Several().inner, configured(episodic=False), SPEC), STATES[:1],
                  np.zeros((1, 3))), rtol=1e-6,
     )  # fmt: skip
 
 
-def _planned(made, states, plans):
+def _planned(agent, states, plans):
     """Actions and next plans of the planner, in 64 bits."""
-    planner = foreign.tdmpc2(made.latent.model, _cfg(made), SPEC, task=_task(made), mpc=True).policy
+    planner = foreign.tdmpc2(
+        agent.latent.model, _cfg(agent), SPEC, task=_task(agent), mpc=True
+    ).policy
     return planner.host.value(np.concatenate([states, plans], axis=1))
 
 
-def _cfg(made):
-    return SEVERAL if isinstance(made.latent.model, Several) else made.latent.model.cfg
+def _cfg(agent):
+    return SEVERAL if isinstance(agent.latent.model, Several) else agent.latent.model.cfg
 
 
-def _task(made):
-    return 1 if isinstance(made.latent.model, Several) else None
+def _task(agent):
+    return 1 if isinstance(agent.latent.model, Several) else None
 
 
 def by_hand(cfg, state, plan, noise):
@@ -193,39 +195,41 @@ def by_hand(cfg, state, plan, noise):
 
 def test_the_planner_is_tdmpc2s():
     cfg = configured(max_std=0.4)  # no action is clipped: else plans that end at once tie
-    made = foreign.tdmpc2(SlideModel(), cfg, SPEC, mpc=True)
+    agent = foreign.tdmpc2(SlideModel(), cfg, SPEC, mpc=True)
     plans = np.random.default_rng(1).uniform(-0.3, 0.3, (5, 3))
     states = STATES.copy()
     states[0] = [0.94, 0.1]  # near the edge, where plans end
-    answer = made.policy.host.value(np.concatenate([states, plans], axis=1))
+    answer = agent.policy.host.value(np.concatenate([states, plans], axis=1))
     for row, state, plan in zip(answer, states, plans, strict=True):
-        action, later = by_hand(cfg, state, plan, made.search.noise)
+        action, later = by_hand(cfg, state, plan, agent.search.noise)
         np.testing.assert_allclose(row, [action, *later], atol=1e-4)  # bins in 32 bits
 
 
 def test_no_proposals_are_no_plans_of_pi():
     model = SlideModel()
-    made = foreign.tdmpc2(model, configured(num_pi_trajs=0), SPEC, mpc=True)
-    answer = made.policy.host.value(np.concatenate([STATES, np.zeros((5, 3))], axis=1))
+    agent = foreign.tdmpc2(model, configured(num_pi_trajs=0), SPEC, mpc=True)
+    answer = agent.policy.host.value(np.concatenate([STATES, np.zeros((5, 3))], axis=1))
     assert np.isfinite(answer).all()
     assert np.abs(answer[:, 0]).max() <= 2
 
 
 def test_the_planner_plays_better_than_pi():
-    made = [foreign.tdmpc2(SlideModel(), CFG, SPEC, mpc=plans) for plans in (True, False)]
-    paid = [evaluate(real(), each.policy, episodes=3, horizon=6).reward.sum() for each in made]
+    agents = [foreign.tdmpc2(SlideModel(), CFG, SPEC, mpc=plans) for plans in (True, False)]
+    paid = [evaluate(real(), agent.policy, episodes=3, horizon=6).reward.sum() for agent in agents]
     assert paid[0] > paid[1]
 
 
 @pytest.mark.full
 def test_the_planner_is_audited_on_its_own_plans():
-    made = foreign.tdmpc2(SlideModel(), CFG, SPEC, mpc=True)
-    episodes = evaluate(real(), made.policy, episodes=3, horizon=6)
-    world, policy, inside, note = made.on(episodes)
+    agent = foreign.tdmpc2(SlideModel(), CFG, SPEC, mpc=True)
+    episodes = evaluate(real(), agent.policy, episodes=3, horizon=6)
+    world, policy, inside, note = agent.on(episodes)
     assert "latent space of 4 numbers" in note
-    found = audit(world, policy, inside, certify=False, dimensions=False, most_imagined_steps=40)
-    assert found.closure < 1e-6  # plans were carried in 32 bits
-    assert abs(found.gap.total.mean) < 1e-3
+    diagnosis = audit(
+        world, policy, inside, certify=False, dimensions=False, most_imagined_steps=40
+    )
+    assert diagnosis.closure < 1e-6  # plans were carried in 32 bits
+    assert abs(diagnosis.gap.total.mean) < 1e-3
 
 
 BAD = [
@@ -273,9 +277,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("given", "message"), [bad[1:] for bad in BAD], ids=[b[0] for b in BAD])
-def test_what_does_not_fit_is_named(given, message):
-    arguments = {"model": SlideModel(), "cfg": CFG, "spec": SPEC, **given}
+@pytest.mark.parametrize(("changes", "message"), [bad[1:] for bad in BAD], ids=[b[0] for b in BAD])
+def test_what_does_not_fit_is_named(changes, message):
+    arguments = {"model": SlideModel(), "cfg": CFG, "spec": SPEC, **changes}
     with pytest.raises(checks.BadArgument, match=message):
         foreign.tdmpc2(arguments.pop("model"), **arguments)
 

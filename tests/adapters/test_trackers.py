@@ -293,8 +293,8 @@ def test_one_tracker_that_fails_costs_neither_the_run_nor_the_others(tmp_path, c
             following.log(*row)
         following.done(run, report_records.run())
         run.close()
-    (told,) = caplog.messages
-    assert told == (
+    (message,) = caplog.messages
+    assert message == (
         "The tracker Failing failed at step 10 of imagine and gets nothing more; the run goes on:"
         " OSError: No space left on device."
     )

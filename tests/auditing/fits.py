@@ -104,13 +104,13 @@ class Fit:
         self.real, self.policy = in_double((system, policy))
         self.key = jax.random.key(seed)
         self.space = self.real.spec.action
-        some = np.random.default_rng(seed).permutation(ROWS)[:rows]
-        state, after = (np.asarray(x[some], float) for x in (data.state, data.next_state))
+        subset = np.random.default_rng(seed).permutation(ROWS)[:rows]
+        state, after = (np.asarray(x[subset], float) for x in (data.state, data.next_state))
         encoded = (
-            np.eye(self.space.n)[data.action[some]] if isinstance(self.space, Discrete) else None
+            np.eye(self.space.n)[data.action[subset]] if isinstance(self.space, Discrete) else None
         )
         encoded = (
-            np.asarray(jax.vmap(self.space.encode)(data.action[some]))
+            np.asarray(jax.vmap(self.space.encode)(data.action[subset]))
             if encoded is None
             else encoded
         )
@@ -118,7 +118,7 @@ class Fit:
         change = fitted(before, after - state, features, seed, ridge)
         pay = fitted(
             np.concatenate([before, after], axis=1),
-            data.reward[some][:, None],
+            data.reward[subset][:, None],
             features,
             seed,
             ridge,

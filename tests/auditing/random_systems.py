@@ -109,8 +109,11 @@ def draw(key, phi, ends):
     """γc between 0.1 and 1.5; errors of `10^U(-3, -0.5)`; rewards of the three forms;
     `real.systems.Smooth`'s law.
     """
-    one, two = jax.random.split(key)
-    numbers, units = iter(jax.random.normal(one, (200,))), iter(jax.random.uniform(two, (40,)))
+    normal_key, uniform_key = jax.random.split(key)
+    numbers, units = (
+        iter(jax.random.normal(normal_key, (200,))),
+        iter(jax.random.uniform(uniform_key, (40,))),
+    )
     uniform = lambda low, high: low + (high - low) * next(units)  # noqa: E731
 
     def normal(*shape):
@@ -214,31 +217,32 @@ def rungs(owner, path, drawn, cut):
         return ladder.stop(steps, doubtful, drawn.horizon, discount, span)
 
     loops = jax.tree.map(
-        lambda *each: jnp.stack(each), *(ladder.closed(constants, rung) for rung in UNIFORM)
+        lambda *leaves: jnp.stack(leaves), *(ladder.closed(constants, rung) for rung in UNIFORM)
     )
     of_uniform = jax.vmap(lambda loop: stop(ladder.uniform(largest, loop, clip)).bound)(loops)
-    found = dict(zip(UNIFORM, of_uniform, strict=True))
+    bounds = dict(zip(UNIFORM, of_uniform, strict=True))
     loop = ladder.closed(constants, "closed_loop")
-    found["mean_error"] = stop(ladder.uniform(errors, loop, clip)).bound
+    bounds["mean_error"] = stop(ladder.uniform(errors, loop, clip)).bound
     steps = ladder.trajectory(errors, path.state, local_of(owner, policy, constants), clip)
     stopped = stop(steps)
-    found["trajectory"] = stopped.bound
+    bounds["trajectory"] = stopped.bound
     count = jnp.minimum(stopped.steps, jnp.sum(path.alive))
     slope = ladder.slopes(steps.loop, discount, count)[1:]
     if owner.phi == "linear" and not owner.bounded:
         slope = slope_of_value(owner, drawn)
-    kept = Residuals(*(jnp.where(jnp.arange(LONGEST) < count, error, 0) for error in errors))
-    found["value"] = (
-        ladder.through_value(kept, slope, steps.loop.reward_next, discount, clip) + stopped.tail
+    before_stop = Residuals(*(jnp.where(jnp.arange(LONGEST) < count, error, 0) for error in errors))
+    bounds["value"] = (
+        ladder.through_value(before_stop, slope, steps.loop.reward_next, discount, clip)
+        + stopped.tail
     )
-    return found
+    return bounds
 
 
 @eqx.filter_jit
 def compared(keys, phi, ends, cut=False):
     """Gap, rounding and rungs in both pairings of random systems, `[system]` each."""
 
-    def one(key):
+    def comparison(key):
         drawn = draw(key, phi, ends)
         sides = drawn.real, drawn.learned
         real, learned = (play(side, drawn) for side in sides)
@@ -246,8 +250,8 @@ def compared(keys, phi, ends, cut=False):
         gap = jnp.abs(weights @ (real.reward - learned.reward))
         size = weights @ (jnp.abs(real.reward) + jnp.abs(learned.reward))
         pair = tuple(
-            jax.tree.map(lambda *each: jnp.stack(each), *each)
-            for each in (sides[::-1], (real, learned))
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+            for trees in (sides[::-1], (real, learned))
         )
         return (
             gap,
@@ -255,4 +259,4 @@ def compared(keys, phi, ends, cut=False):
             jax.vmap(lambda owner, path: rungs(owner, path, drawn, cut))(*pair),
         )
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(comparison)(keys)

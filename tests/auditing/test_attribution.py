@@ -38,12 +38,12 @@ def by_cause(terms):
     return [term.sum(axis=1) for term in (terms.reward, terms.termination, terms.dynamics)]
 
 
-def assert_close(found, expected, terms, *returns):
+def assert_close(actual, expected, terms, *returns):
     """Equal to 1e-9 of the largest of the returns and the sum of absolute terms."""
     size = np.max(np.abs([*returns, *by_cause(terms)]), axis=0) + sum(
         np.abs(term).sum(axis=1) for term in terms[:3]
     )
-    np.testing.assert_array_less(np.abs(found - expected), EXACT * size + 1e-300)
+    np.testing.assert_array_less(np.abs(actual - expected), EXACT * size + 1e-300)
 
 
 @each_kind
@@ -72,9 +72,11 @@ def test_only_the_wrong_part_is_blamed(kind):
     case = Case(kind, 6)
     for part in ("reward", "dynamics"):
         terms = terms_of(case, case.real.replace(**{part: getattr(case.world, part)}))
-        others = {"reward", "termination", "dynamics"} - {part}
+        right_parts = {"reward", "termination", "dynamics"} - {part}
         assert np.abs(getattr(terms, part)).max() > 1e-4
-        assert all(np.abs(getattr(terms, other)).max() <= ROUNDING for other in others)
+        assert all(
+            np.abs(getattr(terms, right_part)).max() <= ROUNDING for right_part in right_parts
+        )
 
 
 def test_an_end_that_one_world_does_not_see():
@@ -99,16 +101,16 @@ def test_an_end_that_one_world_does_not_see():
 @pytest.mark.parametrize("length", [1, 5])
 def test_a_record_that_stops_is_a_shorter_horizon(kind, length):
     case, short = Case(kind, 8), Case(kind, 8, horizon=length)
-    cutting, whole = terms_of(case, episodes=cut(case.episodes, length)), terms_of(short)
+    of_cut, of_short = terms_of(case, episodes=cut(case.episodes, length)), terms_of(short)
     for name in ("reward", "termination", "dynamics"):
-        found, expected = getattr(cutting, name), getattr(whole, name)
+        term, expected = getattr(of_cut, name), getattr(of_short, name)
         ended_late = case.episodes.terminated[:, :length].any(
             axis=1
         )  # known to have ended: the whole horizon counts
         np.testing.assert_allclose(
-            found[~ended_late, :length], expected[~ended_late], rtol=1e-9, atol=1e-12
+            term[~ended_late, :length], expected[~ended_late], rtol=1e-9, atol=1e-12
         )
-        assert not found[:, length:].any()
+        assert not term[:, length:].any()
 
 
 @pytest.mark.parametrize("kind", ["ending", "discrete"])

@@ -35,7 +35,9 @@ from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
 from tests.statistical import FALSE_ALARM
 
-FULL = 250  # examples of the profile of `make test-full`; fewer here, since each is a whole audit
+# Of random systems; a whole audit is compiled for most of them, so that 250 of a kind, as other
+# properties have in `make test-full`, take half an hour.
+EXAMPLES = 8 if settings().max_examples < 250 else 50
 
 
 def audited(case, **options):
@@ -58,25 +60,25 @@ def returned(case, mdp, discount):
 
 
 @pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
-@settings(max_examples=8 if settings().max_examples < FULL else FULL)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**31 - 1), discount=st.sampled_from([1.0, 0.97, 0.0]))
 def test_the_terms_sum_to_both_gaps(kind, seed, discount):
     case = case_of(kind, seed)
-    found = audited(case, discount=discount)
-    assert (found.discount, found.training_discount) == (discount, case.world.discount)
-    assert found.closure < 1e-9
-    for gap, at in ((found.gap, discount), (found.gap_training, case.world.discount)):
+    diagnosis = audited(case, discount=discount)
+    assert (diagnosis.discount, diagnosis.training_discount) == (discount, case.world.discount)
+    assert diagnosis.closure < 1e-9
+    for gap, at in ((diagnosis.gap, discount), (diagnosis.gap_training, case.world.discount)):
         predicted, real = returned(case, case.world, at), returned(case, case.real, at)
         np.testing.assert_allclose(gap.predicted.mean, predicted.mean(), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(gap.real.mean, real.mean(), rtol=1e-9, atol=1e-12)
         terms = [gap.reward, gap.termination, gap.dynamics]
         size = max(abs(real).max(), abs(predicted).max()) + sum(abs(term.mean) for term in terms)
-        absolute = sum(sum(cause.absolute) for cause in found.causes.values())
+        absolute = sum(sum(cause.absolute) for cause in diagnosis.causes.values())
         assert abs(total_of(gap) - (real - predicted).mean()) <= 1e-9 * (size + absolute)
         assert gap.horizon.mean == 0
-    for name, cause in found.causes.items():
+    for name, cause in diagnosis.causes.items():
         assert sum(cause.signed) == pytest.approx(
-            getattr(found.gap, name).mean, rel=1e-9, abs=1e-12
+            getattr(diagnosis.gap, name).mean, rel=1e-9, abs=1e-12
         )
 
 
@@ -94,11 +96,11 @@ def biased():
 
 def test_on_gymnasium_closure_is_what_32_bit_actions_allow():
     episodes = evaluate("Pendulum-v1", swing_up(), episodes=5)
-    found = audit(biased(), swing_up(), episodes, certify=False)
-    assert found.closure < 1e-5
-    assert found.audited_steps == found.real_steps == 1000
-    assert found.imagined_steps == 5 * 200 * 199 // 2
-    assert Diagnosis.from_json(found.to_json()) == found
+    diagnosis = audit(biased(), swing_up(), episodes, certify=False)
+    assert diagnosis.closure < 1e-5
+    assert diagnosis.audited_steps == diagnosis.real_steps == 1000
+    assert diagnosis.imagined_steps == 5 * 200 * 199 // 2
+    assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis
 
 
 def bootstrapped(case, horizon):
@@ -117,21 +119,21 @@ def test_the_horizon_term_is_the_rest_of_the_episode_less_the_bootstrap(horizon)
     world = dataclasses.replace(case.world.spec, horizon=case.horizon)
     case.world = case.world.replace(spec=world)
     imagined = bootstrapped(case, horizon)
-    found = audited(case, imagined=imagined)
+    diagnosis = audited(case, imagined=imagined)
     with jax.enable_x64(True):
-        whole = case.play(case.world)
+        episodes = case.play(case.world)
         value = jax.vmap(in_double(imagined.value), (0, None))(
-            whole.next_state[:, horizon - 1], jnp.zeros(())
+            episodes.next_state[:, horizon - 1], jnp.zeros(())
         )
-        lives = whole.alive[:, horizon]
+        lives = episodes.alive[:, horizon]
         rest = returns(
-            np.where(np.arange(case.horizon) < horizon, 0, whole.reward), case.world.discount
+            np.where(np.arange(case.horizon) < horizon, 0, episodes.reward), case.world.discount
         )
         expected = np.asarray(rest) - case.world.discount**horizon * np.where(lives, value, 0)
-    gap = found.gap_training
-    assert found.training_horizon == horizon
+    gap = diagnosis.gap_training
+    assert diagnosis.training_horizon == horizon
     assert gap.horizon.mean == pytest.approx(expected.mean(), rel=1e-9)
-    assert found.closure < 1e-9
+    assert diagnosis.closure < 1e-9
     assert total_of(gap) == pytest.approx(gap.real.mean - gap.predicted.mean, rel=1e-9)
 
 
@@ -166,17 +168,17 @@ def test_parts_of_a_wrong_shape_are_named():
 
 def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
     case = case_of("smooth", 2)
-    found = audit(case.real, case.policy, case.episodes, certify=False)
-    assert abs(found.gap.total.mean) < 1e-12
-    assert "no more than rounding" in found.verdict
-    assert found.explanation.startswith(
+    diagnosis = audit(case.real, case.policy, case.episodes, certify=False)
+    assert abs(diagnosis.gap.total.mean) < 1e-12
+    assert "no more than rounding" in diagnosis.verdict
+    assert diagnosis.explanation.startswith(
         "A world can be wrong and cost nothing: its one-step errors are"
     )
-    assert found.baselines.dynamics < 1e-12 < found.baselines.mean_next_state
-    assert found.baselines.reward < 1e-12 < found.baselines.zero_reward
-    assert found.informative_horizon == case.horizon
-    assert found.overlays[0].real == found.overlays[0].imagined
-    assert abs(found.mode_versus_sampled.mean) < 1e-12
+    assert diagnosis.baselines.dynamics < 1e-12 < diagnosis.baselines.mean_next_state
+    assert diagnosis.baselines.reward < 1e-12 < diagnosis.baselines.zero_reward
+    assert diagnosis.informative_horizon == case.horizon
+    assert diagnosis.overlays[0].real == diagnosis.overlays[0].imagined
+    assert abs(diagnosis.mode_versus_sampled.mean) < 1e-12
 
 
 def test_a_model_that_goes_the_wrong_way_informs_of_nothing():
@@ -210,17 +212,19 @@ def test_mode_against_sampled():
     with jax.enable_x64(True):
         drawn = returns(case.play(case.world, noisy).reward, 1.0)
         expected = np.mean(returned(case, case.world, 1.0) - np.asarray(drawn))
-    found = audit(case.world, noisy, case.episodes, certify=False).mode_versus_sampled
-    assert found.low > 0 or found.high > 0
-    assert found.mean == pytest.approx(
-        expected, abs=4 * (found.high - found.low) + 0.5 * abs(expected)
+    difference = audit(case.world, noisy, case.episodes, certify=False).mode_versus_sampled
+    assert difference.low > 0 or difference.high > 0
+    assert difference.mean == pytest.approx(
+        expected, abs=4 * (difference.high - difference.low) + 0.5 * abs(expected)
     )
 
 
 def test_the_same_seed_finds_the_same():
     case = case_of("ending", 1)
-    first, again, other = (audited(case, seed=seed, most_imagined_steps=60) for seed in (1, 1, 2))
-    assert first == again != other
+    first, again, reseeded = (
+        audited(case, seed=seed, most_imagined_steps=60) for seed in (1, 1, 2)
+    )
+    assert first == again != reseeded
     assert first.audited_steps < first.real_steps
     assert "random subset" in first.precision
 
@@ -245,8 +249,8 @@ def test_the_interval_of_a_random_subset_covers():
             for most in (10**9, 1600 * 78)
         )
     truth, samples = exact.sum(axis=1).mean(), drawn.sum(axis=1).reshape(200, 8)
-    found = [estimators.mean(each) for each in samples]
-    hits = sum(each.low <= truth <= each.high for each in found)
+    estimates = [estimators.mean(sample) for sample in samples]
+    hits = sum(estimate.low <= truth <= estimate.high for estimate in estimates)
     assert np.std(samples) > 2 * np.std(exact.sum(axis=1))
     assert hits >= stats.binom.ppf(FALSE_ALARM, 200, 0.92)
 
@@ -366,24 +370,26 @@ def test_a_world_that_loses_the_finite_numbers_in_imagination_says_where():
 def test_a_policy_of_32_bits_is_audited_in_64():
     system = pendulum(0.97)
     policy = initial_policy(system.spec, jax.random.key(0))
-    found = audit(biased(), policy, evaluate(system, policy, episodes=3, horizon=40), certify=False)
-    assert found.closure < 1e-5
-    assert found.gap.reward.n == 3
+    diagnosis = audit(
+        biased(), policy, evaluate(system, policy, episodes=3, horizon=40), certify=False
+    )
+    assert diagnosis.closure < 1e-5
+    assert diagnosis.gap.reward.n == 3
 
 
 @pytest.mark.parametrize(("least", "named"), [(-1e6, -1e6), (0.0, None)])
 def test_a_reward_that_no_episode_held_is_named_where_it_widens_the_gap(least, named):
     known = Reference("random actions", None, (least, 0.0), (-9.0,) * 4, (9.0,) * 4)
-    found = audited(case_of("linear", 0), known=known)
-    assert found.remarks.unseen_reward == named
-    assert ("was recorded that none of these" in found.explanation) == (named is not None)
+    diagnosis = audited(case_of("linear", 0), known=known)
+    assert diagnosis.remarks.unseen_reward == named
+    assert ("was recorded that none of these" in diagnosis.explanation) == (named is not None)
 
 
 def test_a_subset_of_the_steps_that_makes_terms_unsure_is_too_small_and_all_steps_are_not():
     case = case_of("smooth", 4, horizon=40, episodes=20)
-    few, whole = (audited(case, most_imagined_steps=most) for most in (400, math.inf))
-    assert 0 < few.decision.few_steps == few.audited_steps < few.real_steps
-    assert whole.decision.few_steps == 0
+    partial, complete = (audited(case, most_imagined_steps=most) for most in (400, math.inf))
+    assert 0 < partial.decision.few_steps == partial.audited_steps < partial.real_steps
+    assert complete.decision.few_steps == 0
 
 
 def test_the_terms_of_a_planner_sum_to_its_gap_where_errors_grow():
@@ -405,13 +411,13 @@ def test_the_terms_of_a_planner_sum_to_its_gap_where_errors_grow():
     world = steep(2.9)
     planner = CEM(world, steps=5)
     episodes = evaluate(steep(3.0), planner, episodes=2)
-    found = audit(world, planner, episodes, certify=False, dimensions=False)
-    assert found.closure < 1e-6
-    assert not found.decision.unfit
+    diagnosis = audit(world, planner, episodes, certify=False, dimensions=False)
+    assert diagnosis.closure < 1e-6
+    assert not diagnosis.decision.unfit
 
 
 def test_how_long_an_audit_of_a_planner_is_beside_its_evaluation():
     episodes = case_of("linear", 0, horizon=100, episodes=4).episodes
     assert planner_audit_length(episodes, {}, 30.0) == "about 16 evaluations long, or 8 min"
-    few = planner_audit_length(episodes, {"most_imagined_steps": 400}, 1.0)
-    assert few == "about 4 evaluations long, or 1 min"
+    length = planner_audit_length(episodes, {"most_imagined_steps": 400}, 1.0)
+    assert length == "about 4 evaluations long, or 1 min"

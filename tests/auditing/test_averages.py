@@ -57,13 +57,15 @@ VARIED = np.random.default_rng(0).normal(-150, 40, 20)
 
 def test_unpaid_episodes_say_what_they_can_exclude():
     """The row of the trials: 5% of episodes are paid, none of 20 was; imagination paid one."""
-    found = of(np.zeros(20), PAID)
-    assert found.sparse
-    real, term = found.value(np.zeros(20)), found.term(np.zeros(20), "dynamics")
+    averaging = of(np.zeros(20), PAID)
+    assert averaging.sparse
+    real, term = averaging.value(np.zeros(20)), averaging.term(np.zeros(20), "dynamics")
     assert (real.mean, real.low) == (0, 0)
     assert 0.13 <= real.high <= 0.22
     assert (term.low, term.high) == pytest.approx((-real.high, real.high), abs=1e-6)
-    assert found.term(-PAID, "dynamics").low < -0.05 < 0 <= found.term(-PAID, "dynamics").high
+    assert (
+        averaging.term(-PAID, "dynamics").low < -0.05 < 0 <= averaging.term(-PAID, "dynamics").high
+    )
 
 
 def test_where_nothing_was_ever_paid_rewards_known_from_elsewhere_are_the_range():
@@ -87,12 +89,12 @@ def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
 
 
 def test_an_exact_part_has_the_term_zero_where_returns_vary():
-    found = of(VARIED)
-    assert not found.sparse
-    exact = found.term(np.zeros(20), "reward")
+    averaging = of(VARIED)
+    assert not averaging.sparse
+    exact = averaging.term(np.zeros(20), "reward")
     assert (exact.low, exact.high) == (0, 0)
     assert "constant" in exact.method
-    assert "skew" in found.value(VARIED).method
+    assert "skew" in averaging.value(VARIED).method
 
 
 def test_an_end_rule_has_no_term_where_nothing_can_end():
@@ -107,14 +109,14 @@ def test_episodes_that_all_survive_do_not_prove_that_all_do():
     episodes are shorter.
     """
     real = trajectory(np.ones((20, 500)))
-    found = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
-    survived = found.value(np.full(20, 500.0))
+    averaging = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
+    survived = averaging.value(np.full(20, 500.0))
     assert 390 <= survived.low <= 420
     assert survived.high == 500
-    reward = found.term(np.zeros(20), "reward")
+    reward = averaging.term(np.zeros(20), "reward")
     assert (reward.low, reward.high) == (0, 0)
-    assert found.term(np.zeros(20), "dynamics").high > 75
-    varied = found.term(20 + 20 * np.random.default_rng(2).normal(size=20), "dynamics")
+    assert averaging.term(np.zeros(20), "dynamics").high > 75
+    varied = averaging.term(20 + 20 * np.random.default_rng(2).normal(size=20), "dynamics")
     assert "skew" in varied.method  # what varies says how sure it is
 
 
@@ -129,11 +131,11 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
         lucky = (rng.random(20) < 0.05)[:, None] & (np.arange(STEPS) < steps_paid)
         costs = -0.01 * rng.random((20, STEPS)) ** 2
         real, imagined = trajectory(costs + lucky), trajectory(costs)
-        found = averages(
+        averaging = averages(
             world(never, STEPS), real, predictions(real), imagined, discount=1.0, rewards=cost
         )
-        total = found.term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
-        value = found.value(real.reward.sum(axis=1))
+        total = averaging.term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
+        value = averaging.value(real.reward.sum(axis=1))
         truth, spent = 0.05 * steps_paid, 0.01 * STEPS / 3
         covered += total.low <= truth <= total.high and value.low <= truth - spent <= value.high
     assert covered > 360
@@ -160,10 +162,10 @@ def test_an_end_rule_is_known_where_it_was_right_about_an_end():
 def test_returns_that_vary_stay_within_what_the_rewards_allow():
     steps = np.array([175, 180, 200, 185, 260, 195, 205, 217, 300, 500])
     real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
-    found = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0).value(
+    value = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0).value(
         -1.0 * steps
     )
-    assert -500 <= found.low < -260
+    assert -500 <= value.low < -260
 
 
 def test_many_costly_steps_do_not_make_a_pendulum_sparse():
@@ -176,13 +178,13 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
     real = trajectory(np.repeat(returns[:, None] / 200, 200, axis=1))
     real.reward[:, 0] -= 11
     returns = real.reward.sum(axis=1)
-    found = averages(
+    averaging = averages(
         world(never, 200), real, predictions(real), real, discount=1.0, rewards=(-16.3, 0.0)
     )
-    assert not found.sparse
-    value, student = found.value(returns), student_mean(returns)
+    assert not averaging.sparse
+    value, student = averaging.value(returns), student_mean(returns)
     assert value.high - value.low <= 1.6 * (student.high - student.low)
-    assert found.term(np.zeros(20), "reward").high == 0
+    assert averaging.term(np.zeros(20), "reward").high == 0
 
 
 def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
@@ -224,11 +226,11 @@ def test_the_known_reward_that_makes_intervals_wide_is_named():
 def test_a_given_part_that_was_right_has_no_term_however_rare_episodes_are():
     rare = of(np.zeros(20), PAID)
     assert rare.term(np.zeros(20), "reward").high > 0
-    given = of(np.zeros(20), PAID, given=("reward", "termination"))
-    assert given.term(np.zeros(20), "reward").high == 0
-    assert given.term(np.zeros(20), "termination").high == 0
-    assert given.term(np.zeros(20), "dynamics").high > 0
+    given_parts = of(np.zeros(20), PAID, given=("reward", "termination"))
+    assert given_parts.term(np.zeros(20), "reward").high == 0
+    assert given_parts.term(np.zeros(20), "termination").high == 0
+    assert given_parts.term(np.zeros(20), "dynamics").high > 0
     wrong = np.append(np.zeros(19), 0.5)
-    assert given.term(wrong, "reward") == rare.term(wrong, "reward")
+    assert given_parts.term(wrong, "reward") == rare.term(wrong, "reward")
     shifted = np.full(20, -0.5)
-    assert given.term(shifted, "reward") == rare.term(shifted, "reward")
+    assert given_parts.term(shifted, "reward") == rare.term(shifted, "reward")

@@ -54,46 +54,49 @@ def networks():
 
 @pytest.mark.usefixtures("loose_bounds")
 def test_a_learned_world_gets_certificates_that_hold(networks):
-    found = audit(*networks)
-    assert {each.rung for each in found.certificates} - {"minimum"} == RUNGS
-    gap = abs(found.gap.total.mean)
+    diagnosis = audit(*networks)
+    assert {certificate.rung for certificate in diagnosis.certificates} - {"minimum"} == RUNGS
+    gap = abs(diagnosis.gap.total.mean)
     assert gap > 0
-    for each in found.certificates:
-        assert each.kind == "certificate"
-        assert each.value >= gap
-        assert each.slack == pytest.approx(each.value / gap)
-    assert all(bracket.kind == "certificate" for bracket in found.lipschitz.values())
-    assert all(bracket.lower <= bracket.upper for bracket in found.lipschitz.values())
-    expected = found.discount * found.lipschitz["closed_loop"].upper
-    assert found.contraction.upper == pytest.approx(expected)
-    assert Diagnosis.from_json(found.to_json()) == found
+    for certificate in diagnosis.certificates:
+        assert certificate.kind == "certificate"
+        assert certificate.value >= gap
+        assert certificate.slack == pytest.approx(certificate.value / gap)
+    assert all(bracket.kind == "certificate" for bracket in diagnosis.lipschitz.values())
+    assert all(bracket.lower <= bracket.upper for bracket in diagnosis.lipschitz.values())
+    expected = diagnosis.discount * diagnosis.lipschitz["closed_loop"].upper
+    assert diagnosis.contraction.upper == pytest.approx(expected)
+    assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis
 
 
 @pytest.mark.usefixtures("loose_bounds")
 def test_a_world_of_unknown_layers_gets_estimates(networks):
     world, policy, episodes = networks
     hidden = world.replace(reward=lambda s, a, t: jnp.sin(world.reward(s, a, t)))
-    found = audit(hidden, policy, episodes)
-    assert found.lipschitz["reward"].kind == "estimate"
-    assert {each.kind for each in found.certificates} == {"estimate"}
+    diagnosis = audit(hidden, policy, episodes)
+    assert diagnosis.lipschitz["reward"].kind == "estimate"
+    assert {certificate.kind for certificate in diagnosis.certificates} == {"estimate"}
 
 
 @pytest.mark.usefixtures("loose_bounds")
 def test_where_ends_can_differ_bounds_are_finite_and_estimates():
     with jax.enable_x64(True):
         case = Case("ending", 3)
-    found = audit(case.world, case.policy, case.episodes)
-    assert all(np.isfinite(each.value) for each in found.certificates)
+    diagnosis = audit(case.world, case.policy, case.episodes)
+    assert all(np.isfinite(certificate.value) for certificate in diagnosis.certificates)
     assert all(
-        each.kind == "estimate" and "range that was recorded" in each.why
-        for each in found.certificates
+        certificate.kind == "estimate" and "range that was recorded" in certificate.why
+        for certificate in diagnosis.certificates
     )
     assert not any(
-        "proven constants" in each.why or "it bounds" in each.why for each in found.certificates
+        "proven constants" in certificate.why or "it bounds" in certificate.why
+        for certificate in diagnosis.certificates
     )
-    assert all(each.value >= abs(found.gap.total.mean) for each in found.certificates)
+    assert all(
+        certificate.value >= abs(diagnosis.gap.total.mean) for certificate in diagnosis.certificates
+    )
 
 
 def test_bounds_can_be_left_out(networks):
-    found = audit(*networks, certify=False)
-    assert (found.certificates, found.lipschitz, found.contraction) == ((), {}, None)
+    diagnosis = audit(*networks, certify=False)
+    assert (diagnosis.certificates, diagnosis.lipschitz, diagnosis.contraction) == ((), {}, None)

@@ -186,16 +186,16 @@ def test_a_spread_is_called_what_it_is(spread, confidence, seeds):
 
 
 def test_a_calibrated_ensemble_is_calibrated_ahead_too():
-    found = calibrate(ensemble(), Damped(), lived(7))
-    assert (found.spread, found.count, found.left_out) == ("total", 2, (2,))
-    assert [part.component for part in found.components] == [0, 1]
-    assert found.coverage.error.mean < 0.05
-    for horizon in found.horizons:
+    calibration = calibrate(ensemble(), Damped(), lived(7))
+    assert (calibration.spread, calibration.count, calibration.left_out) == ("total", 2, (2,))
+    assert [part.component for part in calibration.components] == [0, 1]
+    assert calibration.coverage.error.mean < 0.05
+    for horizon in calibration.horizons:
         assert horizon.coverage.low - 0.02 <= 0.9 <= horizon.coverage.high + 0.02, horizon.steps
-    assert [horizon.steps for horizon in found.horizons] == [1, 2, 4, 8, 16]
-    assert found.horizons[0].lead.low > 0
-    assert "it is calibrated" in found.verdict
-    assert Calibration.from_json(found.to_json()) == found
+    assert [horizon.steps for horizon in calibration.horizons] == [1, 2, 4, 8, 16]
+    assert calibration.horizons[0].lead.low > 0
+    assert "it is calibrated" in calibration.verdict
+    assert Calibration.from_json(calibration.to_json()) == calibration
 
 
 @pytest.mark.parametrize("seeds", [2, pytest.param(20, marks=pytest.mark.full)])
@@ -229,10 +229,15 @@ def test_the_gap_is_held_against_the_members_returns():
 
 
 def test_one_guess_has_no_spread_and_its_horizons_and_actions_are_judged():
-    found = calibrate(world_of(Alone(TURN, PUSH)), Damped(), lived(1))
-    assert (found.spread, found.count, found.coverage, found.factor) == ("none", 0, None, None)
-    assert (found.confidence, found.returns, found.components) == (None, None, ())
-    assert found.horizons[0].coverage is None
-    assert found.horizons[0].model.mean == pytest.approx(np.linalg.norm(NOISE), rel=0.1)
-    assert found.actions.blind is False
-    assert "no spread" in found.verdict
+    calibration = calibrate(world_of(Alone(TURN, PUSH)), Damped(), lived(1))
+    assert (calibration.spread, calibration.count, calibration.coverage, calibration.factor) == (
+        "none",
+        0,
+        None,
+        None,
+    )
+    assert (calibration.confidence, calibration.returns, calibration.components) == (None, None, ())
+    assert calibration.horizons[0].coverage is None
+    assert calibration.horizons[0].model.mean == pytest.approx(np.linalg.norm(NOISE), rel=0.1)
+    assert calibration.actions.blind is False
+    assert "no spread" in calibration.verdict

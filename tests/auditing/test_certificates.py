@@ -105,7 +105,8 @@ def network_world(seed):
             for k, leaf in zip(jax.random.split(key, len(leaves)), leaves, strict=True)
         ]
         moved = [
-            leaf + 10 ** (-4 + 2 * size) * each for leaf, each in zip(leaves, noise, strict=True)
+            leaf + 10 ** (-4 + 2 * size) * change
+            for leaf, change in zip(leaves, noise, strict=True)
         ]
         return eqx.tree_at(static, net, jax.tree.unflatten(tree, moved))
 
@@ -147,7 +148,8 @@ def squash(known, radius):
 
 def through(net, known, radius):
     known = Known(
-        (known.value - net.center) / net.scale, *(each / net.scale[:, None] for each in known[1:])
+        (known.value - net.center) / net.scale,
+        *(matrix / net.scale[:, None] for matrix in known[1:]),
     )
     for weight, bias in zip(net.weights[:-1], net.biases[:-1], strict=True):
         known = squash(affine(known, weight, bias), radius)
@@ -155,7 +157,7 @@ def through(net, known, radius):
 
 
 def join(*known):
-    return Known(*(jnp.concatenate(each) for each in zip(*known, strict=True)))
+    return Known(*(jnp.concatenate(parts) for parts in zip(*known, strict=True)))
 
 
 class Interval(eqx.Module):
@@ -172,7 +174,7 @@ class Interval(eqx.Module):
         here = Known(state, jnp.diag(scale), jnp.zeros((STATES, STATES)))
         action = squash(through(self.policy.function.net, here, radius), radius)
         after = through(self.world.dynamics.net, join(here, action), radius)
-        moved = Known(after.value * scale, *(each * scale[:, None] for each in after[1:]))
+        moved = Known(after.value * scale, *(matrix * scale[:, None] for matrix in after[1:]))
         reward = through(self.world.reward.net, join(here, action, moved), radius)
 
         def size(known):
@@ -207,8 +209,8 @@ def constants_of(world, policy):
 
 def brackets_of(constants, kind="certificate"):
     return {
-        name: Bracket(0.0, float(each), kind, "for a test")
-        for name, each in constants._asdict().items()
+        name: Bracket(0.0, float(constant), kind, "for a test")
+        for name, constant in constants._asdict().items()
     }
 
 
@@ -259,8 +261,8 @@ class Case:
             "brackets": brackets_of(self.constants),
         } | settings
         recorded = jax.tree.map(lambda column: column[:episodes], recorded or self.episodes)
-        found = certificates(self.world, self.policy, recorded, self.gap[:episodes], **settings)
-        return {each.rung: each for each in found}
+        ladder = certificates(self.world, self.policy, recorded, self.gap[:episodes], **settings)
+        return {certificate.rung: certificate for certificate in ladder}
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.full)])
@@ -269,17 +271,24 @@ def test_no_network_world_is_further_off_than_its_certificates(count):
     for seed in range(count):
         case = Case(seed)
         size = abs(case.gap.mean())
-        whole, cut = case.certify(), case.certify(clip=case.clip)
-        for found in (whole, cut):
-            assert all(found[rung].kind == "certificate" for rung in LADDER)
-            assert all(each.value >= size * (1 - ROUNDING) for each in found.values())
-            assert all(each.slack == pytest.approx(each.value / size) for each in found.values())
-        assert "minimum" not in whole
+        uncut, cut = case.certify(), case.certify(clip=case.clip)
+        for ladder in (uncut, cut):
+            assert all(ladder[rung].kind == "certificate" for rung in LADDER)
+            assert all(
+                certificate.value >= size * (1 - ROUNDING) for certificate in ladder.values()
+            )
+            assert all(
+                certificate.slack == pytest.approx(certificate.value / size)
+                for certificate in ladder.values()
+            )
+        assert "minimum" not in uncut
         for upper, lower in itertools.pairwise(LADDER):
-            assert whole[lower].value <= whole[upper].value * (1 + ROUNDING)
-        assert all(cut[rung].value <= whole[rung].value * (1 + ROUNDING) for rung in LADDER)
+            assert uncut[lower].value <= uncut[upper].value * (1 + ROUNDING)
+        assert all(cut[rung].value <= uncut[rung].value * (1 + ROUNDING) for rung in LADDER)
         alone = case.certify(episodes=1, clip=case.clip)
-        assert all(each.value >= abs(case.gap[0]) * (1 - ROUNDING) for each in alone.values())
+        assert all(
+            certificate.value >= abs(case.gap[0]) * (1 - ROUNDING) for certificate in alone.values()
+        )
 
 
 def test_the_other_pairing_is_the_same_with_the_systems_exchanged():
@@ -287,7 +296,7 @@ def test_the_other_pairing_is_the_same_with_the_systems_exchanged():
     for seed in range(4):
         case = Case(seed)
         brackets = brackets_of(constants_of(case.real, case.policy))
-        found = certificates(
+        ladder = certificates(
             case.real,
             case.policy,
             case.dreams,
@@ -296,12 +305,15 @@ def test_the_other_pairing_is_the_same_with_the_systems_exchanged():
             local=case.local(case.real),
             clip=case.clip,
         )
-        assert all(each.kind == "certificate" and each.slack >= 1 - ROUNDING for each in found)
+        assert all(
+            certificate.kind == "certificate" and certificate.slack >= 1 - ROUNDING
+            for certificate in ladder
+        )
 
 
 def test_the_rungs_are_the_recursion_on_the_recorded_steps():
     case = Case(1)
-    found = case.certify()
+    ladder = case.certify()
     local, L = case.local(case.world).at, case.constants
     trajectory, plain = [], []
     with jax.enable_x64(True):
@@ -324,8 +336,8 @@ def test_the_rungs_are_the_recursion_on_the_recorded_steps():
                 radius, plain_radius = grow * radius + off, L.closed_loop * plain_radius + off
             trajectory.append(sums[0])
             plain.append(sums[1])
-    np.testing.assert_allclose(found["trajectory"].value, np.mean(trajectory), rtol=1e-9)
-    np.testing.assert_allclose(found["mean_error"].value, np.mean(plain), rtol=1e-9)
+    np.testing.assert_allclose(ladder["trajectory"].value, np.mean(trajectory), rtol=1e-9)
+    np.testing.assert_allclose(ladder["mean_error"].value, np.mean(plain), rtol=1e-9)
 
 
 def test_what_is_guessed_makes_an_estimate_and_says_which():
@@ -334,32 +346,36 @@ def test_what_is_guessed_makes_an_estimate_and_says_which():
     brackets["reward_action"] = dataclasses.replace(
         brackets["reward_action"], kind="estimate", why="it was sampled"
     )
-    found = case.certify(brackets=brackets)
+    ladder = case.certify(brackets=brackets)
     for rung in LADDER:
         guessed = rung in ("global", "split")
-        assert found[rung].kind == ("estimate" if guessed else "certificate")
+        assert ladder[rung].kind == ("estimate" if guessed else "certificate")
         assert (
-            "the reward action constant is not proven: it was sampled" in found[rung].why
+            "the reward action constant is not proven: it was sampled" in ladder[rung].why
         ) == guessed
-        assert ("of these 4 episodes" in found[rung].why) == (not guessed)
-    found = case.certify(local=case.local(case.world, "estimate"))
-    assert [rung for rung in LADDER if found[rung].kind == "estimate"] == ["trajectory", "value"]
+        assert ("of these 4 episodes" in ladder[rung].why) == (not guessed)
+    ladder = case.certify(local=case.local(case.world, "estimate"))
+    assert [rung for rung in LADDER if ladder[rung].kind == "estimate"] == ["trajectory", "value"]
 
 
 def test_without_local_constants_those_of_the_loop_serve():
     case = Case(3)
-    found, local = case.certify(local=None), case.certify()
-    assert local["trajectory"].value < 1e-6 * found["trajectory"].value <= found["mean_error"].value
-    assert found["value"].value == pytest.approx(found["trajectory"].value)
-    assert found["trajectory"].kind == "certificate"
+    of_loop, local = case.certify(local=None), case.certify()
+    assert (
+        local["trajectory"].value
+        < 1e-6 * of_loop["trajectory"].value
+        <= of_loop["mean_error"].value
+    )
+    assert of_loop["value"].value == pytest.approx(of_loop["trajectory"].value)
+    assert of_loop["trajectory"].kind == "certificate"
 
 
 def test_an_exact_world_has_no_gap_and_no_bound():
     case = Case(3)
     case.world, case.gap = case.real, 0 * case.gap
-    found = case.certify(brackets=brackets_of(constants_of(case.real, case.policy)))
-    assert found["trajectory"].value < 1e-12
-    assert all(each.slack == np.inf for each in found.values())
+    ladder = case.certify(brackets=brackets_of(constants_of(case.real, case.policy)))
+    assert ladder["trajectory"].value < 1e-12
+    assert all(certificate.slack == np.inf for certificate in ladder.values())
 
 
 def test_a_turned_ladder_shows_its_smallest_rung():
@@ -367,10 +383,10 @@ def test_a_turned_ladder_shows_its_smallest_rung():
     loose = LocalConstants(
         lambda state, radius: (jnp.array(30.0), jnp.array(90.0)), "certificate", ""
     )
-    found = case.certify(local=loose)
-    least = min((found[rung] for rung in LADDER), key=lambda each: each.value)
-    assert found["minimum"].value == least.value < found["trajectory"].value
-    assert least.rung.replace("_", " ") in found["minimum"].why
+    ladder = case.certify(local=loose)
+    least = min((ladder[rung] for rung in LADDER), key=lambda certificate: certificate.value)
+    assert ladder["minimum"].value == least.value < ladder["trajectory"].value
+    assert least.rung.replace("_", " ") in ladder["minimum"].why
     guessed = case.certify(
         local=LocalConstants(
             lambda state, radius: (jnp.array(0.0), 0.0 * radius), "estimate", "guessed"
@@ -391,13 +407,13 @@ def test_ends_are_paid_for():
     for seed in range(12):
         case, settings = ending(seed)
         ends.append(case.episodes.terminated.any(axis=1).mean())
-        found = case.certify(**settings)
+        ladder = case.certify(**settings)
         blind = case.certify(**settings | {"end": None})
-        for each in (*found.values(), *blind.values()):
-            assert each.value >= abs(case.gap.mean()) * (1 - ROUNDING)
+        for certificate in (*ladder.values(), *blind.values()):
+            assert certificate.value >= abs(case.gap.mean()) * (1 - ROUNDING)
         for upper, lower in itertools.pairwise(LADDER[:-1]):
-            assert found[lower].value <= found[upper].value * (1 + ROUNDING)
-        stopped += found["trajectory"].value < 0.5 * blind["trajectory"].value
+            assert ladder[lower].value <= ladder[upper].value * (1 + ROUNDING)
+        stopped += ladder["trajectory"].value < 0.5 * blind["trajectory"].value
         assert (
             case.certify(**settings | {"end": None, "reward_span": np.inf})["trajectory"].value
             == np.inf
@@ -422,10 +438,10 @@ def test_an_end_that_the_world_does_not_know_is_paid_for():
     episodes = dataclasses.replace(case.episodes, terminated=ended, alive=alive, reward=reward)
     assert case.certify(recorded=episodes)["trajectory"].value == np.inf
     tail = case.span * sum(0.95**t for t in range(5, 50))
-    found = case.certify(recorded=episodes, reward_span=case.span)["trajectory"].value
-    assert tail <= found * (1 + ROUNDING)
+    bound = case.certify(recorded=episodes, reward_span=case.span)["trajectory"].value
+    assert tail <= bound * (1 + ROUNDING)
     gap = case.returns(episodes) - case.returns(case.dreams)
-    assert abs(gap.mean()) <= found
+    assert abs(gap.mean()) <= bound
 
 
 class Noisy(eqx.Module):
@@ -438,11 +454,13 @@ class Noisy(eqx.Module):
 def test_a_world_that_draws_noise_has_three_rungs_and_no_certificate():
     case = Case(1)
     case.world = case.world.replace(dynamics=Noisy(case.world.dynamics))
-    found = certificates(
+    ladder = certificates(
         case.world, case.policy, case.episodes, case.gap, brackets_of(case.constants)
     )
-    assert [each.rung for each in found] == list(LADDER[:3])
-    assert all(each.kind == "estimate" and "noise" in each.why for each in found)
+    assert [certificate.rung for certificate in ladder] == list(LADDER[:3])
+    assert all(
+        certificate.kind == "estimate" and "noise" in certificate.why for certificate in ladder
+    )
 
 
 def test_a_missing_bracket_is_named():

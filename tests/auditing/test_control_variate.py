@@ -39,14 +39,14 @@ LAWS = {"normal": normal, "exponential": exponential, "log-normal": log_normal}
 def test_variance_factor_is_one_less_the_squared_correlation_of_many(correlation):
     rng = np.random.default_rng(0)
     n, fresh = 10_000, 2_000_000
-    found = assisted_mean(*normal(rng, n, fresh, correlation))
-    assert found.help is Help.HELPED
+    assisted = assisted_mean(*normal(rng, n, fresh, correlation))
+    assert assisted.help is Help.HELPED
     exact = 1 - correlation**2 * fresh / (n + fresh)
-    assert found.factor == pytest.approx(exact, rel=0.05)
+    assert assisted.factor == pytest.approx(exact, rel=0.05)
     if correlation < 0.95:  # beyond, so few fresh starts are still a fifth of what is left
-        assert found.factor == pytest.approx(1 - correlation**2, rel=0.05)
-    assert found.saved == pytest.approx(n / found.factor - n)
-    assert found.coefficient == pytest.approx(correlation, rel=0.05)
+        assert assisted.factor == pytest.approx(1 - correlation**2, rel=0.05)
+    assert assisted.saved == pytest.approx(n / assisted.factor - n)
+    assert assisted.coefficient == pytest.approx(correlation, rel=0.05)
 
 
 @pytest.mark.parametrize("number", [2000, pytest.param(20_000, marks=pytest.mark.full)])
@@ -63,8 +63,8 @@ def test_means_scatter_by_that_factor(correlation, number):
 
 def coverage(law, n, correlation, number):
     rng = np.random.default_rng(2)
-    found = [assisted_mean(*LAWS[law](rng, n, FRESH, correlation)).value for _ in range(number)]
-    return np.mean([each.low <= 0 <= each.high for each in found])
+    intervals = [assisted_mean(*LAWS[law](rng, n, FRESH, correlation)).value for _ in range(number)]
+    return np.mean([interval.low <= 0 <= interval.high for interval in intervals])
 
 
 # The intervals allow for skew, as those of the plain mean do: ten samples never tell their shape,
@@ -90,12 +90,12 @@ def test_intervals_hold_the_mean_as_often_as_they_say_in_a_few_sets():
 
 def test_an_interval_of_related_returns_is_narrower_and_no_narrower_than_theory():
     rng = np.random.default_rng(3)
-    found = [assisted_mean(*normal(rng, 20, FRESH, 0.9)) for _ in range(100)]
+    means = [assisted_mean(*normal(rng, 20, FRESH, 0.9)) for _ in range(100)]
     ratios = [
-        (each.value.high - each.value.low) / (each.plain.high - each.plain.low) for each in found
+        (mean.value.high - mean.value.low) / (mean.plain.high - mean.plain.low) for mean in means
     ]
     assert np.sqrt(1 - 0.9**2) < np.median(ratios) < 0.65
-    assert all(each.help is Help.HELPED for each in found)
+    assert all(mean.help is Help.HELPED for mean in means)
 
 
 def test_unrelated_returns_leave_the_plain_mean_as_it_is():
@@ -103,21 +103,21 @@ def test_unrelated_returns_leave_the_plain_mean_as_it_is():
     silent = 0
     for _ in range(200):
         real, imagined, fresh = normal(rng, 20, FRESH, 0.0)
-        found = assisted_mean(real, imagined, fresh)
-        if found.help is not Help.HELPED:
+        assisted = assisted_mean(real, imagined, fresh)
+        if assisted.help is not Help.HELPED:
             silent += 1
-            assert found.value == found.plain == estimators.varied_mean(real)
-            assert found.factor == 1
-            assert found.saved == 0
+            assert assisted.value == assisted.plain == estimators.varied_mean(real)
+            assert assisted.factor == 1
+            assert assisted.saved == 0
     assert silent > 120
 
 
 @pytest.mark.parametrize("n", range(1, LEAST))
 def test_too_few_returns_are_averaged_alone(n):
     real = np.arange(n) * 1.0
-    found = assisted_mean(real, real, np.arange(100.0))
-    assert found.help is Help.FEW
-    assert found.value == estimators.varied_mean(real)
+    assisted = assisted_mean(real, real, np.arange(100.0))
+    assert assisted.help is Help.FEW
+    assert assisted.value == estimators.varied_mean(real)
 
 
 def test_without_fresh_starts_nothing_is_gained():
@@ -130,9 +130,11 @@ def test_a_perfect_world_leaves_the_fresh_starts_error_alone():
     rng = np.random.default_rng(5)
     real, _, _ = normal(rng, 20, 1, 0.0)
     fresh = rng.standard_normal(1000)
-    found = assisted_mean(real, real, fresh)
-    assert found.value.mean == pytest.approx(real.mean() * 20 / 1020 + fresh.mean() * 1000 / 1020)
-    assert found.factor < 0.05
+    assisted = assisted_mean(real, real, fresh)
+    assert assisted.value.mean == pytest.approx(
+        real.mean() * 20 / 1020 + fresh.mean() * 1000 / 1020
+    )
+    assert assisted.factor < 0.05
 
 
 def test_tied_returns_and_wider_plain_intervals_are_left_to_rare_episodes():
@@ -143,8 +145,8 @@ def test_tied_returns_and_wider_plain_intervals_are_left_to_rare_episodes():
     same = assisted_mean(real, imagined, fresh, plain=spread)
     assert same.help is Help.HELPED
     wider = Estimate(spread.mean, spread.low - 1, spread.high, spread.n, "betting")
-    found = assisted_mean(real, imagined, fresh, plain=wider)
-    assert (found.help, found.value) == (Help.RARE, wider)
+    assisted = assisted_mean(real, imagined, fresh, plain=wider)
+    assert (assisted.help, assisted.value) == (Help.RARE, wider)
 
 
 def test_counts_that_differ_and_values_that_are_no_numbers_are_refused():

@@ -121,10 +121,10 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 def test_each_corruption_is_noticed_and_said(kind):
     data = ODD[kind](pendulum([60] * 8))
-    found = {finding.kind: finding for finding in data_findings(data)}
+    findings = {finding.kind: finding for finding in data_findings(data)}
     # What starts late, or jumps, is what resets and repeated rows are, too.
-    assert set(found) - {"jumps", "unknown starts", "missing steps", kind} == set()
-    sentence = data_words.worded(found[kind]).sentence
+    assert set(findings) - {"jumps", "unknown starts", "missing steps", kind} == set()
+    sentence = data_words.worded(findings[kind]).sentence
     assert sentence.endswith(".")
     assert "nan" not in sentence
 
@@ -175,9 +175,9 @@ def test_a_summary_counts_and_measures_and_comes_back_from_json():
         assert summary.states[i].mean == pytest.approx(data.state[:, i].mean(), rel=1e-5)
     assert summary.reward.high == np.nanmax(data.reward)
     assert DataSummary.from_json(summary.to_json()) == summary
-    whole = described(pendulum([30, 60, 45]), "here")
+    complete = described(pendulum([30, 60, 45]), "here")
     returns = [
         pendulum([30, 60, 45]).reward[rows].sum() for rows in np.split(np.arange(135), [30, 90])
     ]
-    assert whole.returns.low == pytest.approx(min(returns))
-    assert whole.returns.mean == pytest.approx(np.mean(returns))
+    assert complete.returns.low == pytest.approx(min(returns))
+    assert complete.returns.mean == pytest.approx(np.mean(returns))

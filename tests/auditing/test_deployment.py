@@ -58,12 +58,12 @@ def test_no_certificate_of_random_pairs_is_wrong(count):
         imagined = ImaginedPair(*(np.array([side.imagined]) for side in (old, new)), NONE, NONE)
         truth = new.real - old.real
         ladders = [[rung(name, side.rungs[name]) for name in LADDER] for side in (old, new)]
-        found = deployment.certified(imagined, *ladders)
-        assert found is not None
-        assert found.kind == "certificate"
+        difference = deployment.certified(imagined, *ladders)
+        assert difference is not None
+        assert difference.kind == "certificate"
         slack = 1e-9 * (abs(old.real) + abs(new.real))
-        wrong += not found.low - slack <= truth <= found.high + slack
-        signs += found.low > 0 or found.high < 0
+        wrong += not difference.low - slack <= truth <= difference.high + slack
+        signs += difference.low > 0 or difference.high < 0
         # The corrupted form: bounds that are a tenth of what they should be
         tenth = [[rung(name, side.rungs[name] / 10) for name in LADDER] for side in (old, new)]
         claim = deployment.certified(imagined, *tenth)
@@ -77,9 +77,9 @@ def test_the_lowest_proven_rung_of_each_ladder_counts():
     imagined = ImaginedPair(np.array([1.0, 3.0]), np.array([5.0, 6.0]), NONE, NONE)
     old = [rung("global", 9, 9), rung("value", 1, 3), rung("minimum", 0, 0)]
     new = [rung("global", 0.5, 0.5), rung("value", 0.1, 0.1, kind="estimate")]
-    found = deployment.certified(imagined, old, new)
-    assert (found.old_rung, found.new_rung) == ("value", "global")
-    assert (found.imagined, found.low, found.high) == (3.5, 1.0, 6.0)
+    difference = deployment.certified(imagined, old, new)
+    assert (difference.old_rung, difference.new_rung) == ("value", "global")
+    assert (difference.imagined, difference.low, difference.high) == (3.5, 1.0, 6.0)
     shared = deployment.by_rung(imagined, old, new)
     assert [(bound.old_rung, bound.kind) for bound in shared] == [
         ("global", "certificate"),
@@ -90,11 +90,11 @@ def test_the_lowest_proven_rung_of_each_ladder_counts():
 
 def test_bounds_that_are_infinite_or_not_known_by_episode_say_nothing_of_all_starts():
     imagined = ImaginedPair(np.zeros(2), np.ones(2), NONE, NONE)
-    known = rung("value", 0.1, 0.2)
-    for other in (rung("value", 0.1, math.inf), Certificate("value", "certificate", 0.1, 1.0, "")):
-        found = deployment.bounded_difference(imagined, known, other)
-        assert found.over_starts == ()
-        assert found.low == 1 - known.value - other.value
+    old = rung("value", 0.1, 0.2)
+    for new in (rung("value", 0.1, math.inf), Certificate("value", "certificate", 0.1, 1.0, "")):
+        difference = deployment.bounded_difference(imagined, old, new)
+        assert difference.over_starts == ()
+        assert difference.low == 1 - old.value - new.value
 
 
 @pytest.mark.parametrize("number", [150, pytest.param(4000, marks=pytest.mark.full)])
@@ -106,9 +106,9 @@ def test_bounds_over_all_starts_miss_at_most_at_their_rate(number):
         real = quality - [0, 0.2]
         gaps = rng.uniform(-0.3, 0.3, (20, 2))
         bounds = np.abs(gaps) * rng.uniform(1, 2, (20, 2))
-        seen = real[:20] + gaps
+        recorded = real[:20] + gaps
         fresh = quality[20:] + rng.uniform(-0.3, 0.3, (500, 2)) - [0, 0.2]
-        imagined = ImaginedPair(seen[:, 0], seen[:, 1], fresh[:, 0], fresh[:, 1])
+        imagined = ImaginedPair(recorded[:, 0], recorded[:, 1], fresh[:, 0], fresh[:, 1])
         old, new = (rung("value", *bounds[:, side]) for side in (0, 1))
         low, high = deployment.bounded_difference(imagined, old, new).over_starts
         missed += not low <= -0.2 <= high
@@ -145,11 +145,15 @@ def test_real_episodes_err_at_their_rate(law, number):
 def test_the_next_episode_is_at_least_so_much_as_often_as_ranks_say(n, rank, number):
     rng = np.random.default_rng(n)
     draws = rng.standard_cauchy((number, n + 1))  # no mean and no variance
-    found = [deployment.next_episode(row[:-1]) for row in draws]
-    assert {(each.rank, each.pairs, each.least) for each in found} == {(rank, n, 19)}
-    assert found[0].probability == pytest.approx(1 - rank / (n + 1))
-    assert found[0].probability >= 0.95 or n < 19
-    hits = sum(row[-1] >= each.low for row, each in zip(draws, found, strict=True))
+    predictions = [deployment.next_episode(row[:-1]) for row in draws]
+    assert {
+        (prediction.rank, prediction.pairs, prediction.least) for prediction in predictions
+    } == {(rank, n, 19)}
+    assert predictions[0].probability == pytest.approx(1 - rank / (n + 1))
+    assert predictions[0].probability >= 0.95 or n < 19
+    hits = sum(
+        row[-1] >= prediction.low for row, prediction in zip(draws, predictions, strict=True)
+    )
     assert_share(hits, number, 1 - rank / (n + 1))
 
 

@@ -55,7 +55,7 @@ def test_gradients_stop_at_an_end():
     lived = case.play(case.world)
     ended = lived.terminated.any(axis=1)
     assert 0.1 < ended.mean() < 0.9
-    whole = np.full(64, lived.alive.shape[1])
+    all_steps = np.full(64, lived.alive.shape[1])
     keys = jax.random.split(case.key, 64)
     start = np.asarray(case.start)
     cut = gradients(
@@ -66,21 +66,21 @@ def test_gradients_stop_at_an_end():
         keys,
         most=HORIZON,
     )
-    for found, expected in zip(
-        gradients(case.world, case.policy, start, whole, keys, most=HORIZON), cut, strict=True
+    for actual, expected in zip(
+        gradients(case.world, case.policy, start, all_steps, keys, most=HORIZON), cut, strict=True
     ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["linear", "smooth"])
 @pytest.mark.parametrize("seed", range(4))
 def test_dimensions_sum_to_the_dynamics_term_in_smooth_worlds(kind, seed):
     case = Case(kind, seed)
-    terms, found = split(case)
+    terms, dimensions = split(case)
     size = np.abs(terms.dynamics).sum(axis=1)
-    assert (np.abs(found.remainder) <= 1e-6 * size).all()
+    assert (np.abs(dimensions.remainder) <= 1e-6 * size).all()
     np.testing.assert_allclose(
-        found.terms.sum(axis=2), terms.dynamics, rtol=1e-4, atol=1e-6 * size.max()
+        dimensions.terms.sum(axis=2), terms.dynamics, rtol=1e-4, atol=1e-6 * size.max()
     )
 
 
@@ -95,37 +95,38 @@ def test_a_dimension_gets_what_its_error_does_where_dimensions_do_not_interact()
 
     case.episodes = Case.play(case, alone(jnp.zeros(4)))
     wrong = jnp.array([0.3, 0.0, -0.2, 0.1])
-    _, found = split(case, alone(wrong))
+    _, dimensions = split(case, alone(wrong))
     for i in range(4):
         _, single = split(case, alone(jnp.where(jnp.arange(4) == i, wrong, 0)))
-        np.testing.assert_allclose(found.terms[..., i], single.terms[..., i], rtol=1e-6, atol=1e-9)
-        others = np.delete(single.terms, i, axis=-1)
-        assert not others.any()
+        np.testing.assert_allclose(
+            dimensions.terms[..., i], single.terms[..., i], rtol=1e-6, atol=1e-9
+        )
+        assert not np.delete(single.terms, i, axis=-1).any()
 
 
 def test_a_kink_is_closed_by_halving():
     """The reward |s'_0| has a kink inside most paths; a fixed quadrature leaves percents there."""
     case = Case("linear", 1)
     world = case.world.replace(reward=lambda s, a, t: jnp.abs(t[0]) + jax.nn.relu(t[1] - 0.1))
-    terms, found = split(case, world)
+    terms, dimensions = split(case, world)
     size = np.abs(terms.dynamics).sum(axis=1)
-    assert (np.abs(found.remainder) <= 1e-2 * size).all()
-    assert (np.abs(found.remainder) > 0).all()
+    assert (np.abs(dimensions.remainder) <= 1e-2 * size).all()
+    assert (np.abs(dimensions.remainder) > 0).all()
 
 
 def test_what_a_gradient_cannot_see_is_the_remainder():
     """Dynamics that step over an end which the real state does not reach: all of it is a jump."""
     case = Case("ending", 3, episodes=64)
     world = case.real.replace(dynamics=Shifted(case.real.dynamics, jnp.array([0.05, 0, 0, 0])))
-    terms, found = split(case, world)
+    terms, dimensions = split(case, world)
     np.testing.assert_allclose(
-        found.terms.sum(axis=(1, 2)) + found.remainder,
+        dimensions.terms.sum(axis=(1, 2)) + dimensions.remainder,
         terms.dynamics.sum(axis=1),
         rtol=1e-9,
         atol=1e-12,
     )
     size = np.abs(terms.dynamics).sum(axis=1)
-    assert (np.abs(found.remainder) > 0.01 * size).any()
+    assert (np.abs(dimensions.remainder) > 0.01 * size).any()
 
 
 def test_a_random_subset_is_unbiased_and_sums_with_its_remainder():
@@ -133,11 +134,11 @@ def test_a_random_subset_is_unbiased_and_sums_with_its_remainder():
     _, exact = split(case)
     assert exact.steps == 120
     draws = [split(case, most=most, seed=seed) for seed in range(60)]
-    assert all(found.steps < 120 for _, found in draws)
-    assert_mean([found.terms.sum(axis=1) for _, found in draws], exact.terms.sum(axis=1))
-    for terms, found in draws[:3]:
+    assert all(dimensions.steps < 120 for _, dimensions in draws)
+    assert_mean([dimensions.terms.sum(axis=1) for _, dimensions in draws], exact.terms.sum(axis=1))
+    for terms, dimensions in draws[:3]:
         np.testing.assert_allclose(
-            found.terms.sum(axis=(1, 2)) + found.remainder,
+            dimensions.terms.sum(axis=(1, 2)) + dimensions.remainder,
             terms.dynamics.sum(axis=1),
             rtol=1e-9,
             atol=1e-12,

@@ -86,20 +86,20 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     degrees of freedom.
     """
     audited, rollouts, imagined, key = first_draw(200, mode=mode, ends=ends)
-    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
-    assert 1 < found.draws <= MOST_DRAWS
-    assert not found.capped
-    assert max(found.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
+    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
+    assert 1 < redrawn.draws <= MOST_DRAWS
+    assert not redrawn.capped
+    assert max(redrawn.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
     again = [
         sums(draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=jax.random.key(i)))
         for i in range(25)
     ]
     for cause in ("termination", "dynamics"):
-        means = np.array([each[cause].mean() for each in again])
-        whole = sums(found)[cause].var(ddof=1) / 200
-        assert means.var(ddof=1) <= 0.3 * whole
+        means = np.array([terms[cause].mean() for terms in again])
+        variance = sums(redrawn)[cause].var(ddof=1) / 200
+        assert means.var(ddof=1) <= 0.3 * variance
     before = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])["dynamics"].var()
-    assert sums(found)["dynamics"].var() < 0.8 * before
+    assert sums(redrawn)["dynamics"].var() < 0.8 * before
 
 
 def sums_of(terms):
@@ -108,8 +108,8 @@ def sums_of(terms):
     }
 
 
-def sums(found):
-    return sums_of(found.terms[1])
+def sums(redrawn):
+    return sums_of(redrawn.terms[1])
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -117,11 +117,11 @@ def test_redrawn_terms_are_unbiased_and_their_intervals_cover(mode):
     """200 audits of 20 episodes, whose noise apart is the same kind: false-alarm rate 1e-5 at a
     coverage of 90%.
     """
-    found = sums(drawn(4000, mode=mode))
-    assert not found["termination"].any()
+    terms = sums(drawn(4000, mode=mode))
+    assert not terms["termination"].any()
     for cause in ("reward", "dynamics"):
-        assert_mean(found[cause], TRUTH[cause], rounding=1e-9)
-    estimates = [mean(row) for row in found["dynamics"].reshape(200, 20)]
+        assert_mean(terms[cause], TRUTH[cause], rounding=1e-9)
+    estimates = [mean(row) for row in terms["dynamics"].reshape(200, 20)]
     covered = sum(e.low <= TRUTH["dynamics"] <= e.high for e in estimates)
     assert covered >= 163  # binom.ppf(1e-5, 200, 0.9)
     assert FALSE_ALARM == 1e-5
@@ -133,10 +133,10 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
     draw.
     """
     audited, rollouts, imagined, key = first_draw(30, ends=ends)
-    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
+    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
     assert ends == bool(audited.episodes.terminated.any())
-    predicted = (found.imagined.full, found.imagined.full_training)
-    for discount, terms, returns in zip(DISCOUNTS, found.terms, predicted, strict=True):
+    predicted = (redrawn.imagined.full, redrawn.imagined.full_training)
+    for discount, terms, returns in zip(DISCOUNTS, redrawn.terms, predicted, strict=True):
         gap = audited.episodes.reward @ discount ** np.arange(8) - returns
         np.testing.assert_allclose(sum(sums_of(terms).values()), gap, rtol=1e-9, atol=1e-9)
 
@@ -144,11 +144,11 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
 def test_ends_that_differ_are_redrawn_without_bias():
     """The two terms of 3,000 episodes against ten thousand rollouts of each of the worlds."""
     audited, rollouts, imagined, key = first_draw(3000, ends=True)
-    found = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
+    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
     first = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])
     assert np.abs(first["termination"]).max() > 0.1
     for cause in ("termination", "dynamics"):
-        assert_mean(sums(found)[cause] - first[cause], 0.0, rounding=1e-9)
+        assert_mean(sums(redrawn)[cause] - first[cause], 0.0, rounding=1e-9)
 
 
 def test_draws_stop_at_what_they_may_cost():
@@ -160,19 +160,19 @@ def test_draws_stop_at_what_they_may_cost():
         none.terms[0].dynamics,
         terms_of(audited.episodes, audited.predictions, rollouts)[0].dynamics,
     )
-    few = draw(audited, rollouts, imagined, most_imagined_steps=700, key=key)
-    assert few.draws == 3  # a draw takes 20 x 7 steps for the terms and 20 x 8 for the episodes
-    assert few.terms[0].imagined_steps == rollouts.cost + 2 * 300
-    assert few.capped == (max(few.imagined_share.values()) > _SMALL / (1 + _SMALL))
+    limited = draw(audited, rollouts, imagined, most_imagined_steps=700, key=key)
+    assert limited.draws == 3  # a draw takes 20 x 7 steps for the terms and 20 x 8 for the episodes
+    assert limited.terms[0].imagined_steps == rollouts.cost + 2 * 300
+    assert limited.capped == (max(limited.imagined_share.values()) > _SMALL / (1 + _SMALL))
 
 
 def test_an_audit_of_a_stochastic_world_draws_again():
     real, world = systems(ends=False)
     policy = Spread(np.full(1, POLICY))
     lived = episodes_of(real, Mode(policy), jax.random.key(3), 100)
-    found = audit(world, policy, lived, certify=False)
-    assert found.closure < 1e-9
-    assert found.imagined_return.low == pytest.approx(found.gap.predicted.low)
+    diagnosis = audit(world, policy, lived, certify=False)
+    assert diagnosis.closure < 1e-9
+    assert diagnosis.imagined_return.low == pytest.approx(diagnosis.gap.predicted.low)
     truth = TRUTH["dynamics"]
-    assert found.gap_training.dynamics.low <= truth <= found.gap_training.dynamics.high
-    assert found.imagined_steps > 100 * 28
+    assert diagnosis.gap_training.dynamics.low <= truth <= diagnosis.gap_training.dynamics.high
+    assert diagnosis.imagined_steps > 100 * 28

@@ -54,10 +54,10 @@ def of(result, section, name):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_one_more_refit_passes(count):
-    found = gate(refits(count), ("new", run(-131, 5.2, 0.0105)), EVERY)
-    assert found.passed
-    assert found.refits == (count >= REFITS)
-    assert Gate.from_json(found.to_json()) == found
+    result = gate(refits(count), ("new", run(-131, 5.2, 0.0105)), EVERY)
+    assert result.passed
+    assert result.refits == (count >= REFITS)
+    assert Gate.from_json(result.to_json()) == result
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_one_more_refit_passes(count):
 def test_what_is_worse_fails_the_gate_and_comes_first(worse, section, name, count):
     if count == 1:
         worse = {key: value * (6 if key == "dynamics" else 1) for key, value in worse.items()}
-    found = gate(refits(count), ("new", run(**worse)), EVERY)
-    first = found.checks[0]
-    assert not found.passed
+    result = gate(refits(count), ("new", run(**worse)), EVERY)
+    first = result.checks[0]
+    assert not result.passed
     assert (first.section, first.name, first.verdict) == (section, name, "worse")
     assert not first.beyond <= 0
 
@@ -115,16 +115,16 @@ def test_the_limit_is_that_of_a_prediction_interval():
     baselines = {
         name: run(dynamics=value) for name, value in zip("abcdef", (4, 6, 5, 9, 2, 3), strict=True)
     }
-    found = gate(baselines, ("new", run()), GateRules(0.95, (GateRule("terms", "dynamics", 0.0),)))
-    values = [each.diagnosis.gap.dynamics.mean for each in baselines.values()]
+    result = gate(baselines, ("new", run()), GateRules(0.95, (GateRule("terms", "dynamics", 0.0),)))
+    values = [baseline.diagnosis.gap.dynamics.mean for baseline in baselines.values()]
     side = stats.t.isf(0.025, 5) * np.std(values, ddof=1) * np.sqrt(7 / 6)
-    assert found.checks[0].limit == pytest.approx(np.mean(values) + side)
-    assert found.checks[0].reason == "refits"
+    assert result.checks[0].limit == pytest.approx(np.mean(values) + side)
+    assert result.checks[0].reason == "refits"
 
 
 def test_one_baseline_allows_what_refits_may_differ_by():
-    found = gate(refits(1), ("new", run()), EVERY)
-    error, real = of(found, "errors", "dynamics"), of(found, "return", "real")
+    result = gate(refits(1), ("new", run()), EVERY)
+    error, real = of(result, "errors", "dynamics"), of(result, "return", "real")
     simplest = usual().fits["dynamics"].baseline
     assert error.allowance == pytest.approx(UNKNOWN_ERRORS * error.baseline + NEGLIGIBLE * simplest)
     assert real.allowance == pytest.approx(UNKNOWN_RETURNS * 143.9, rel=0.01)
@@ -141,13 +141,13 @@ def test_episodes_hold_a_limit_where_baselines_agree_by_chance():
 
 
 def test_a_part_that_is_known_may_not_become_wrong():
-    found = gate(refits(), ("new", run()), EVERY)
-    term = of(found, "terms", "termination")
+    result = gate(refits(), ("new", run()), EVERY)
+    term = of(result, "terms", "termination")
     assert (term.baseline, term.candidate, term.verdict) == (0, 0, "no worse")
     wrong = dataclasses.replace(usual().diagnosis.gap, termination=estimate(0.1, 0.01))
     worse = gate(refits(), ("new", _with_gap(wrong)), EVERY)
     assert of(worse, "terms", "termination").verdict == "worse"
-    assert worse.compared == found.compared
+    assert worse.compared == result.compared
 
 
 def _with_gap(gap):
@@ -156,11 +156,11 @@ def _with_gap(gap):
 
 
 def test_what_was_not_measured_is_not_compared():
-    found = gate(refits(), ("new", run(gap_training=None)), EVERY)
-    horizon = of(found, "terms", "horizon")
+    result = gate(refits(), ("new", run(gap_training=None)), EVERY)
+    horizon = of(result, "terms", "horizon")
     assert (horizon.verdict, horizon.candidate, horizon.limit) == ("not compared", None, None)
     assert horizon.baseline == pytest.approx(0.39)
-    assert found.passed
+    assert result.passed
 
 
 def ranked(flips, regret, discount=1.0):
@@ -199,9 +199,9 @@ def test_orders_of_returns_of_other_discounts_are_not_compared():
 
 
 def test_an_audit_whose_conditions_do_not_hold_fails_a_gate_of_baselines_whose_do():
-    found = gate(refits(), ("new", run(valid=False)), EVERY)
-    assert not found.passed
-    assert not found.worse
+    result = gate(refits(), ("new", run(valid=False)), EVERY)
+    assert not result.passed
+    assert not result.worse
     unsound = {name: run(real=-130 + i, valid=False) for i, name in enumerate("abc")}
     assert gate(unsound, ("new", run(valid=False)), EVERY).passed
 
@@ -214,9 +214,9 @@ def test_an_end_rule_that_errs_in_one_episode_of_many_is_chance():
     changes = {"gap": rare, "causes": before.causes | {"termination": steps}}
     diagnosis = dataclasses.replace(run().diagnosis, **changes)
     candidate = dataclasses.replace(run(), diagnosis=diagnosis)
-    found = gate(refits(), ("new", candidate), EVERY)
-    assert of(found, "sizes", "termination").candidate == 2.0
-    assert of(found, "sizes", "termination").verdict == "no worse"
+    result = gate(refits(), ("new", candidate), EVERY)
+    assert of(result, "sizes", "termination").candidate == 2.0
+    assert of(result, "sizes", "termination").verdict == "no worse"
 
 
 def test_settings_in_which_baselines_differ_are_named():
@@ -287,18 +287,18 @@ def test_200_refits_pass_at_95_per_cent(kind):
     pool, draws = [refit(kind, seed) for seed in range(200)], np.random.default_rng(0)
     failed = 0
     for i, candidate in enumerate(pool):
-        others = draws.choice([j for j in range(200) if j != i], 5, replace=False)
-        failed += not held([pool[j] for j in others], candidate).passed
+        baselines = draws.choice([j for j in range(200) if j != i], 5, replace=False)
+        failed += not held([pool[j] for j in baselines], candidate).passed
     assert failed <= stats.binom.isf(0.01, len(pool), 0.05)
 
 
 def test_what_no_interval_tells_is_not_compared_and_what_the_file_names_must_be_measured():
     lone = dataclasses.replace(run(-131, 5.2, 0.0105), fits={})
     rules = GateRules(0.95, (GateRule("errors", "dynamics", 0.1), GateRule("return", "real", 5.0)))
-    found = gate(refits(), ("new", lone), rules)
-    assert not found.passed
-    assert [check.name for check in found.lacking] == ["dynamics"]
-    assert "lacks what the gate file names" in gate_words.verdict(found)
+    result = gate(refits(), ("new", lone), rules)
+    assert not result.passed
+    assert [check.name for check in result.lacking] == ["dynamics"]
+    assert "lacks what the gate file names" in gate_words.verdict(result)
     usual = GateRules(
         0.95, (GateRule("errors", "dynamics", None), GateRule("return", "real", None))
     )

@@ -74,10 +74,10 @@ def test_in_proportion_the_rate_is_exact_where_logarithms_are_normal():
 @pytest.mark.parametrize("between", [0.0, 0.5])
 def test_a_candidate_of_fewer_episodes_alarms_no_more_often(between):
     rng = np.random.default_rng(int(10 * between))
-    few = 5
+    episodes = 5
     baselines = refits(rng, 5, 20_000, between, 1)
-    candidate = first(refits(rng, 1, 20_000, between, 1, episodes=few))
-    reach = reaches(baselines, candidate, ALARMS, degrees=few - 1, worse="larger")
+    candidate = first(refits(rng, 1, 20_000, between, 1, episodes=episodes))
+    reach = reaches(baselines, candidate, ALARMS, degrees=episodes - 1, worse="larger")
     limit = reach.center + np.maximum(reach.refits, reach.episodes)
     assert_at_most(candidate.value > limit, ALARMS)
     plain = Chance(baselines.value, 0 * baselines.error), Chance(candidate.value, np.zeros(20_000))

@@ -111,13 +111,13 @@ def _shifted(x, sign=1):
 def test_a_gap_that_repeats_its_indicator_has_a_correlation_of_one():
     """By hand: the ranks are y_{t+1} = x_t, so that no covariate leaves anything open."""
     record = indicators({"a": _shifted(SHUFFLED)})
-    (one,) = record.indicators
-    assert one.statistic == pytest.approx(1)
-    assert one.p == pytest.approx(1 / 5000, abs=1e-3)
-    assert one.verdict is LeadVerdict.LEADS
-    assert record.leading == (one,)
-    (other,) = indicators({"a": _shifted(SHUFFLED, -1)}).indicators
-    assert other.statistic == pytest.approx(-1)
+    (indicator,) = record.indicators
+    assert indicator.statistic == pytest.approx(1)
+    assert indicator.p == pytest.approx(1 / 5000, abs=1e-3)
+    assert indicator.verdict is LeadVerdict.LEADS
+    assert record.leading == (indicator,)
+    (opposite,) = indicators({"a": _shifted(SHUFFLED, -1)}).indicators
+    assert opposite.statistic == pytest.approx(-1)
 
 
 def _partial(response, regressor, *covariates):
@@ -157,14 +157,14 @@ def _table(length, seed, names=("a", "b", "c")):
 
 
 def test_of_several_unrelated_walks_none_leads_more_often_than_stated():
-    found = sum(bool(indicators({"a": _table(20, seed)}).leading) for seed in range(25))
-    _demand_at_most(found / 25, 25, LEVEL)
+    alarms = sum(bool(indicators({"a": _table(20, seed)}).leading) for seed in range(25))
+    _demand_at_most(alarms / 25, 25, LEVEL)
 
 
 def test_a_planted_lead_is_seen_among_others():
     x, y = leading("noise", 1, 40, 0)
     record = indicators({"a": {**_table(40, 1), "b": x[0], "gap": 10 + y[0]}})
-    assert [one.name for one in record.leading] == ["b"]
+    assert [indicator.name for indicator in record.leading] == ["b"]
     assert (record.checkpoints, record.needed, record.method) == ((40,), 10, "residuals")
 
 
@@ -185,7 +185,9 @@ def test_six_indicators_of_five_trainings_can_lead():
     walks = [_table(20, seed, "abcde") for seed in range(5)]
     tables = {f"t{n}": {**walks[n], "x": x[n], "gap": 10 + y[n]} for n in range(5)}
     leads = indicators(tables).leading
-    assert [(one.name, one.corrected) for one in leads] == [("x", pytest.approx(0.05))]
+    assert [(indicator.name, indicator.corrected) for indicator in leads] == [
+        ("x", pytest.approx(0.05))
+    ]
 
 
 def test_trainings_of_unequal_length_are_permuted_each_by_itself():
@@ -196,8 +198,8 @@ def test_trainings_of_unequal_length_are_permuted_each_by_itself():
 
 def test_an_indicator_that_is_the_gap_says_nothing_beyond_it():
     gap = np.random.default_rng(0).normal(size=20)
-    (one,) = indicators({"a": {"gap": gap, "dynamics": 2 * np.abs(gap)}}).indicators
-    assert (one.statistic, one.p, one.verdict) == (0, 1, LeadVerdict.NOT_SHOWN)
+    (indicator,) = indicators({"a": {"gap": gap, "dynamics": 2 * np.abs(gap)}}).indicators
+    assert (indicator.statistic, indicator.p, indicator.verdict) == (0, 1, LeadVerdict.NOT_SHOWN)
 
 
 def test_what_never_changes_is_not_tested_and_costs_nothing():
@@ -210,8 +212,8 @@ def test_what_never_changes_is_not_tested_and_costs_nothing():
 @pytest.mark.parametrize(("count", "length"), [(1, 9), (2, 9), (5, 7)])
 def test_too_few_checkpoints_are_said_to_be_too_few(count, length):
     record = indicators({f"t{n}": _table(length, n) for n in range(count)})
-    assert {one.verdict for one in record.indicators} == {LeadVerdict.TOO_FEW}
-    assert {one.p for one in record.indicators} == {None}
+    assert {indicator.verdict for indicator in record.indicators} == {LeadVerdict.TOO_FEW}
+    assert {indicator.p for indicator in record.indicators} == {None}
     assert length < record.needed == length + 1
 
 

@@ -32,13 +32,13 @@ def test_no_bound_is_violated_and_each_rung_is_below_the_one_above(phi, ends, co
     states.
     """
     keys = jax.random.split(jax.random.fold_in(jax.random.key(len(phi)), ends), count)
-    gap, rounding, found = compared(keys, phi, ends)
+    gap, rounding, bounds = compared(keys, phi, ends)
     assert np.mean(gap > 0) > 0.98
     for rung in LADDER:
-        assert np.all(gap[:, None] <= found[rung] * (1 + ROUNDING) + rounding[:, None]), rung
+        assert np.all(gap[:, None] <= bounds[rung] * (1 + ROUNDING) + rounding[:, None]), rung
     for upper, lower in itertools.pairwise(LADDER):
-        assert np.all(found[lower] <= found[upper] * (1 + ROUNDING)), (upper, lower)
-    assert np.mean(found["trajectory"] < 0.9 * found["global"]) > 0.05
+        assert np.all(bounds[lower] <= bounds[upper] * (1 + ROUNDING)), (upper, lower)
+    assert np.mean(bounds["trajectory"] < 0.9 * bounds["global"]) > 0.05
 
 
 summed = jax.jit(
@@ -162,7 +162,7 @@ def test_slopes_and_the_rung_through_the_value_are_their_sums():
                 ]
                 np.testing.assert_allclose(slope[t], sum(terms), rtol=1e-12)
         for clip in (ladder.UNCUT, Clip(0.6, 0.9)):
-            found = by_value(errors, slope[1:], loop.reward_next, discount, clip)
+            bound = by_value(errors, slope[1:], loop.reward_next, discount, clip)
             expected = 0.0
             for t in range(17):
                 off = min(errors.dynamics[t], clip.diameter)
@@ -172,7 +172,7 @@ def test_slopes_and_the_rung_through_the_value_are_their_sums():
                 )
                 now = min(loop.reward_next[t] * off, clip.reward_range)
                 expected += discount**t * (errors.reward[t] + now + discount * later)
-            np.testing.assert_allclose(found, expected, rtol=1e-12)
+            np.testing.assert_allclose(bound, expected, rtol=1e-12)
 
 
 def test_through_the_value_by_the_same_balls_is_the_rung_along_the_trajectory():
@@ -181,8 +181,8 @@ def test_through_the_value_by_the_same_balls_is_the_rung_along_the_trajectory():
         errors, place, discount = random_steps(seed)
         steps = ladder.trajectory(errors, place, by_place)
         slope = slopes(steps.loop, discount, 17)[1:]
-        found = by_value(errors, slope, steps.loop.reward_next, discount)
-        np.testing.assert_allclose(found, ladder.total(steps, discount), rtol=1e-12)
+        bound = by_value(errors, slope, steps.loop.reward_next, discount)
+        np.testing.assert_allclose(bound, ladder.total(steps, discount), rtol=1e-12)
 
 
 def test_the_mean_error_form_is_its_formula_and_the_mean_of_the_recursion():
@@ -190,15 +190,15 @@ def test_the_mean_error_form_is_its_formula_and_the_mean_of_the_recursion():
     for c in (0.4, 1.0, 1.3):
         errors = Residuals(*rng.uniform(0, 1, (2, 50, 12)))
         loop, discount = Loop(c, 0.8, 0.3), 0.9
-        mean = Residuals(*(each.mean(axis=0) for each in errors))
-        found = mean_error(mean, loop, discount)
+        mean = Residuals(*(error.mean(axis=0) for error in errors))
+        bound = mean_error(mean, loop, discount)
         expected = 0.0
         for t in range(12):
             slope = 0.8 * sum((discount * c) ** k for k in range(12 - t - 1))
             expected += discount**t * (mean.reward[t] + (0.3 + discount * slope) * mean.dynamics[t])
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
-        each = jax.vmap(lambda errors, loop=loop: summed(errors, loop, 0.9))(errors)
-        np.testing.assert_allclose(found, np.mean(each), rtol=1e-12)
+        np.testing.assert_allclose(bound, expected, rtol=1e-12)
+        bounds = jax.vmap(lambda errors, loop=loop: summed(errors, loop, 0.9))(errors)
+        np.testing.assert_allclose(bound, np.mean(bounds), rtol=1e-12)
 
 
 def test_the_next_state_in_the_reward_needs_its_own_term():
@@ -230,7 +230,7 @@ def test_cut_rungs_can_change_places():
     """
     errors, loop, clip = ladder.worst(100.0, 0.0, 30), Loop(1.0, 1.0, 0.0), Clip(reward_range=1.0)
     above = summed(errors, loop, 0.9, clip)
-    slope = slopes(Loop(*(np.full(30, each) for each in loop)), 0.9, 30)[1:]
+    slope = slopes(Loop(*(np.full(30, constant) for constant in loop)), 0.9, 30)[1:]
     assert above == pytest.approx(sum(0.9**t for t in range(1, 30)))
     assert by_value(errors, slope, 0.0, 0.9, clip) > 3 * above
 
@@ -249,12 +249,12 @@ def test_mixed_pairings_are_unsound():
     at_real = Residuals(np.array(errors), np.zeros(40))
     gap = sum(0.95**t * real[t] for t in range(40))
     mixed = summed(at_real, Loop(0.1, 1.0, 0.0), 0.95)
-    paired = summed(at_real, Loop(0.9, 1.0, 0.0), 0.95)
+    paired_at_real = summed(at_real, Loop(0.9, 1.0, 0.0), 0.95)
     at_imagined = Residuals(np.ones(40), np.zeros(40))
-    other = summed(at_imagined, Loop(0.1, 1.0, 0.0), 0.95)
+    paired_at_imagined = summed(at_imagined, Loop(0.1, 1.0, 0.0), 0.95)
     assert mixed < 0.3 * gap
-    assert gap <= paired * (1 + ROUNDING)
-    assert gap <= other * (1 + ROUNDING)
+    assert gap <= paired_at_real * (1 + ROUNDING)
+    assert gap <= paired_at_imagined * (1 + ROUNDING)
 
 
 def test_a_bound_that_ignores_ends_can_be_nothing_and_the_rest_is_paid_for():
@@ -285,8 +285,8 @@ def test_a_bound_stops_where_that_is_cheapest_but_never_after_a_doubt():
             sum(discount**t * steps.cost[t] for t in range(s)) + 1.5 * weight(s, horizon)
             for s in range(tau + 1)
         ]
-        found = stop(steps, doubt, horizon, discount, 1.5)
-        np.testing.assert_allclose(found.bound, min(cut), rtol=1e-12)
+        stopped = stop(steps, doubt, horizon, discount, 1.5)
+        np.testing.assert_allclose(stopped.bound, min(cut), rtol=1e-12)
         blind = stop(steps, doubt, horizon, discount, jnp.inf)
         np.testing.assert_allclose(blind.bound, cut[-1] if tau >= horizon else np.inf, rtol=1e-12)
 
@@ -296,13 +296,13 @@ def test_bounds_cut_at_the_diameter_are_not_violated():
     equally long.
     """
     keys = jax.random.split(jax.random.key(9), 60)
-    gap, rounding, found = compared(keys, "tanh", False, cut=True)
+    gap, rounding, cut = compared(keys, "tanh", False, cut=True)
     uncut = compared(keys, "tanh", False)[2]
     for rung in LADDER:
-        assert np.all(gap[:, None] <= found[rung] * (1 + ROUNDING) + rounding[:, None]), rung
+        assert np.all(gap[:, None] <= cut[rung] * (1 + ROUNDING) + rounding[:, None]), rung
     for upper, lower in itertools.pairwise(LADDER[:-1]):
-        assert np.all(found[lower] <= found[upper] * (1 + ROUNDING)), (upper, lower)
-    assert np.mean(found["global"] < 0.5 * uncut["global"]) > 0.2
+        assert np.all(cut[lower] <= cut[upper] * (1 + ROUNDING)), (upper, lower)
+    assert np.mean(cut["global"] < 0.5 * uncut["global"]) > 0.2
 
 
 def test_noise_needs_distances_of_laws_only():
@@ -340,9 +340,9 @@ def folded(mean, std):
 def noisy_return(system, discount, horizon):
     """From 1, with the reward `s/2 + |s'|`."""
     a, b, sigma = system
-    mean, variance, found = 1.0, 0.0, 0.0
+    mean, variance, total = 1.0, 0.0, 0.0
     for t in range(horizon):
         after, spread = a * mean + b, a**2 * variance + sigma**2
-        found += discount**t * (0.5 * mean + folded(after, math.sqrt(spread)))
+        total += discount**t * (0.5 * mean + folded(after, math.sqrt(spread)))
         mean, variance = after, spread
-    return found
+    return total

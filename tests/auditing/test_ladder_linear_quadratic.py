@@ -48,7 +48,7 @@ def compare(real, learned, policy, start, for_noise):
     ]
     weights = discount ** jnp.arange(horizon)
     path, (f, r, K) = paths[0], (learned.dynamics, learned.reward, policy.function.K)
-    region = 1.2 * jnp.max(jnp.stack([jnp.linalg.norm(each.state, axis=1) for each in paths]))
+    region = 1.2 * jnp.max(jnp.stack([jnp.linalg.norm(path.state, axis=1) for path in paths]))
     A, Q = f.A - f.B @ K, r.Q + K.T @ r.R @ K
 
     def steep(P, q, size):
@@ -71,8 +71,10 @@ def compare(real, learned, policy, start, for_noise):
         norm(f.A - real.dynamics.A) * region + norm(f.b), norm(r.q) * region, horizon
     )
     bound = lambda steps: ladder.total(steps, discount)  # noqa: E731
-    found = {rung: bound(ladder.uniform(worst, ladder.closed(constants, rung))) for rung in UNIFORM}
-    found["mean_error"] = bound(ladder.uniform(errors, ladder.closed(constants, "closed_loop")))
+    bounds = {
+        rung: bound(ladder.uniform(worst, ladder.closed(constants, rung))) for rung in UNIFORM
+    }
+    bounds["mean_error"] = bound(ladder.uniform(errors, ladder.closed(constants, "closed_loop")))
 
     def local(state, radius):
         here = jnp.minimum(
@@ -80,7 +82,7 @@ def compare(real, learned, policy, start, for_noise):
         )
         return Loop(constants.closed_loop, here, 0.0)
 
-    found["trajectory"] = bound(ladder.trajectory(errors, path.state, local))
+    bounds["trajectory"] = bound(ladder.trajectory(errors, path.state, local))
 
     def further(value, _):  # V(s) = -sᵀPs + q·s + …, one step more
         P, q = value
@@ -94,16 +96,16 @@ def compare(real, learned, policy, start, for_noise):
     slope = jnp.maximum(
         slope_at(path.next_state), slope_at(path.state @ A.T + f.b)
     )  # convex: largest at an end
-    found["value"] = ladder.through_value(errors, slope, 0.0, discount)
-    return Compared(*(weights @ path.reward for path in paths), found)
+    bounds["value"] = ladder.through_value(errors, slope, 0.0, discount)
+    return Compared(*(weights @ path.reward for path in paths), bounds)
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(400, marks=pytest.mark.full)])
 def test_slack_on_the_linear_quadratic_generator(count):
     keys = jax.random.split(jax.random.key(0), count)
-    gap, found = jax.jit(lambda keys: jax.lax.map(linear_quadratic_rungs, keys))(keys)
-    slack = {rung: np.asarray(found[rung] / gap) for rung in LADDER}
-    assert all(np.all(each >= 1 - ROUNDING) for each in slack.values())
+    gap, bounds = jax.jit(lambda keys: jax.lax.map(linear_quadratic_rungs, keys))(keys)
+    slack = {rung: np.asarray(bounds[rung] / gap) for rung in LADDER}
+    assert all(np.all(ratios >= 1 - ROUNDING) for ratios in slack.values())
     for upper, lower in itertools.pairwise(LADDER):
         assert np.all(slack[lower] <= slack[upper] * (1 + ROUNDING))
     assert np.median(slack["trajectory"]) <= 4

@@ -189,11 +189,11 @@ def test_renumbered_actions():
 def test_observations_in_other_units(fault):
     fit = ordinary("discrete")
     states = fit.episodes.state[fit.episodes.alive]
-    spread, center, one, none = states.std(axis=0), states.mean(axis=0), np.ones(2), np.zeros(2)
+    spread, center, ones, zeros = states.std(axis=0), states.mean(axis=0), np.ones(2), np.zeros(2)
     unit, zero = {
         "standardised": (1 / spread, -center / spread),
-        "degrees": (np.array([180 / np.pi, 1.0]), none),
-        "zero": (one, spread),
+        "degrees": (np.array([180 / np.pi, 1.0]), zeros),
+        "zero": (ones, spread),
     }[fault]
     world = fit.world.replace(
         dynamics=Units(fit.world.dynamics, jnp.asarray(unit), jnp.asarray(zero))

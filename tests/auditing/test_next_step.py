@@ -62,9 +62,9 @@ def poor(returns: float, imagined: float, standing="no better"):
 
 
 def searched(*, leads: bool = False, best: str | None = None) -> SearchShare:
-    found = estimate(-50.0, 1.0)
-    trial = SearchTrial("mppi", found, estimate(5.0, 1.0), 100)
-    return SearchShare(1.0, 200, 20, 0.95, found, (trial,), 4.0, best, leads)
+    imagined = estimate(-50.0, 1.0)
+    trial = SearchTrial("mppi", imagined, estimate(5.0, 1.0), 100)
+    return SearchShare(1.0, 200, 20, 0.95, imagined, (trial,), 4.0, best, leads)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_episodes_for_an_unsure_gap_also_tell_whether_the_policy_is_any_good():
 
 def test_no_episodes_of_a_policy_tell_what_too_few_random_ones_leave_open():
     unclear = poor(-60.0, -20.0, "not clearly better")
-    few = dataclasses.replace(unclear["reference"], returns=estimate(-90.0, 50.0))
-    assert policy_standing(unclear["real_return"], few) == "not clearly better"
-    assert "They may" not in words(UNSURE, **(unclear | {"reference": few}))
+    reference = dataclasses.replace(unclear["reference"], returns=estimate(-90.0, 50.0))
+    assert policy_standing(unclear["real_return"], reference) == "not clearly better"
+    assert "They may" not in words(UNSURE, **(unclear | {"reference": reference}))
 
 
 def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
@@ -220,21 +220,21 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
 
 def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_unsure():
     unsure = gap({"dynamics": (10.0, 20.0)})
-    few = dataclasses.replace(decide(unsure), few_steps=20)
-    assert step(unsure, decision=few).kind == "steps"
-    sentence = words(unsure, decision=few, imagined_steps=5_000, fits=RUN)
+    decision = dataclasses.replace(decide(unsure), few_steps=20)
+    assert step(unsure, decision=decision).kind == "steps"
+    sentence = words(unsure, decision=decision, imagined_steps=5_000, fits=RUN)
     assert "audit more of the recorded steps (--most-imagined-steps 20000)" in sentence
-    verdict = diagnosis_words.verdict(diagnosis(unsure, decision=few))
+    verdict = diagnosis_words.verdict(diagnosis(unsure, decision=decision))
     assert "more audited steps than 20 would narrow them" in verdict
     assert "episodes" not in verdict
 
 
 def test_no_audited_steps_are_promised_for_a_reward_term_which_uses_all_of_them():
     opposed = gap({"reward": (9.0, 10.0), "dynamics": (-4.0, 1.0)})
-    few = dataclasses.replace(decide(opposed), few_steps=20)
-    assert few.unsure == ("reward",)
-    assert step(opposed, decision=few).kind != "steps"
-    assert "audited steps" not in diagnosis_words.verdict(diagnosis(opposed, decision=few))
+    decision = dataclasses.replace(decide(opposed), few_steps=20)
+    assert decision.unsure == ("reward",)
+    assert step(opposed, decision=decision).kind != "steps"
+    assert "audited steps" not in diagnosis_words.verdict(diagnosis(opposed, decision=decision))
 
 
 def test_no_narrower_intervals_are_promised_where_episodes_do_not_make_them():

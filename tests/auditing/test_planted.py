@@ -17,7 +17,7 @@ from paracosm.reporting.diagnosis_words import CAUSES
 # The pendulum will not do: its dynamics are learned from 300 transitions better than its reward
 # from 5,000 labels.
 SMOOTH, FIXED = lipschitz_synthetic(jax.random.key(0), dynamics=0.95, discount=0.95)
-each = pytest.mark.parametrize(
+scarce_parts = pytest.mark.parametrize(
     ("transitions", "labels", "part"),
     [pytest.param(5000, 100, "reward", marks=pytest.mark.full), (300, 5000, "dynamics")],
 )
@@ -33,16 +33,16 @@ def world_of(system, transitions, labels, settings=None):
     return data, learn(data, system.spec, seed=0, discount=system.discount, **options)
 
 
-@each
+@scarce_parts
 def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
     world = world_of(SMOOTH, transitions, labels, SMALL)[1].world
-    found = audit(world, FIXED, evaluate(SMOOTH, FIXED, episodes=30), certify=False)
-    assert culprit(found.gap) == culprit(found.gap_training) == part
-    assert CAUSES[part] in found.verdict
+    diagnosis = audit(world, FIXED, evaluate(SMOOTH, FIXED, episodes=30), certify=False)
+    assert culprit(diagnosis.gap) == culprit(diagnosis.gap_training) == part
+    assert CAUSES[part] in diagnosis.verdict
 
 
 @pytest.mark.full
-@each
+@scarce_parts
 def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transitions, labels, part):
     """Of the gap of what training believed: the edge of the data, a matter of training, may weigh
     more there. The gap of whole episodes is another, and here of 0.4%: its verdict names the part
@@ -50,13 +50,13 @@ def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transition
     """
     data, learned = world_of(SMOOTH, transitions, labels)
     imagined = imagine(learned, data, seed=0)
-    found = audit(
+    diagnosis = audit(
         learned.world,
         imagined.policy,
         evaluate(SMOOTH, imagined.policy, episodes=50),
         imagined,
         certify=False,
     )
-    assert culprit(found.gap_training, LEARNED) == part
-    assert CAUSES[part] in found.verdict_training
-    assert CAUSES[culprit(found.gap, LEARNED)] in found.verdict
+    assert culprit(diagnosis.gap_training, LEARNED) == part
+    assert CAUSES[part] in diagnosis.verdict_training
+    assert CAUSES[culprit(diagnosis.gap, LEARNED)] in diagnosis.verdict

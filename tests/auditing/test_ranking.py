@@ -141,11 +141,11 @@ def test_more_episodes_of_one_policy_are_compared_where_both_played():
 def test_lower_ends_that_are_known_narrow_the_pairs_and_hold_at_every_n():
     real, imagined = _rewards((0, 0.1), 12, 0), _rewards((0, 0.1), 100, 1)
     open_pair = ranking(NAMES[:2], real, imagined, low=np.array([[0, -np.inf], [-np.inf, 0]]))
-    told = ranking(NAMES[:2], real, imagined, low=np.array([[0, -np.inf], [0.01, 0]]))
+    narrowed = ranking(NAMES[:2], real, imagined, low=np.array([[0, -np.inf], [0.01, 0]]))
     assert not open_pair.pairs[0].real.excludes_zero
     assert "every n" in open_pair.pairs[0].real.method
-    assert told.pairs[0].real.low == pytest.approx(0.01)
-    assert told.pairs[0].first == "b"
+    assert narrowed.pairs[0].real.low == pytest.approx(0.01)
+    assert narrowed.pairs[0].first == "b"
 
 
 def test_equal_returns_are_no_evidence():

@@ -47,7 +47,7 @@ def bought_of(episodes: Trajectory) -> Transitions:
     return Dataset.from_trajectory(episodes).transitions
 
 
-def found(case: Case, most: float = EVERY_STEP, **changes):
+def regions_in(case: Case, most: float = EVERY_STEP, **changes):
     episodes = dataclasses.replace(case.episodes, **changes)
     bought = bought_of(case.episodes)
     return regions_of(case.world, case.policy, episodes, bought, KEY, most_imagined_steps=most)
@@ -62,7 +62,7 @@ def test_terms_of_the_regions_sum_to_the_audits(kind, most):
         played = case.world, case.policy, case.episodes
         predictions = predict_steps(*played, KEY)
         terms = attribute(*played, predictions, key=KEY, most_imagined_steps=most)
-    rows = found(case, most).regions
+    rows = regions_in(case, most).regions
     assert 2 <= len(rows) <= MOST_REGIONS
     for name in ("dynamics", "termination", "reward"):
         total = getattr(terms, name).sum(axis=1).mean()
@@ -75,7 +75,7 @@ def test_terms_of_the_regions_sum_to_the_audits(kind, most):
 
 def test_regions_hold_every_visited_state_the_most_visited_first():
     case = case_of("smooth")
-    rows = found(case)
+    rows = regions_in(case)
     steps = [row.steps for row in rows.regions]
     assert steps == sorted(steps, reverse=True)
     assert sum(steps) == case.episodes.alive.sum()
@@ -90,7 +90,7 @@ def test_a_planted_fault_is_where_it_was_planted():
         case.real = case.real.replace(termination=never)
         case.episodes = case.play(case.real)
     case.world = case.real.replace(dynamics=Faulty(case.real.dynamics))
-    rows = found(case).regions
+    rows = regions_in(case).regions
     states = case.episodes.state[case.episodes.alive]
     visited = partition(states, np.asarray(case.world.spec.state_scale)).visited
     faulty = np.array([(states[visited == i, 0] > 0.3).mean() for i in range(len(rows))])
@@ -177,9 +177,11 @@ def test_states_where_nothing_is_owned_and_data_outside_are_counted():
     near, far = parts.centers[:1], np.full((3, 2), 1e3)
     starts = np.concatenate([near, far]).astype(np.float32)
     bought = Transitions(starts, np.zeros((4, 1), np.float32), starts, np.zeros(4, bool))
-    found = by_region(terms, episodes, parts, bought, discount=1.0)
-    assert [row.owned for row in found.regions] == [1] + [0] * (len(found.regions) - 1)
-    assert found.elsewhere == 3
+    state_regions = by_region(terms, episodes, parts, bought, discount=1.0)
+    assert [row.owned for row in state_regions.regions] == [1] + [0] * (
+        len(state_regions.regions) - 1
+    )
+    assert state_regions.elsewhere == 3
 
 
 def test_the_same_states_give_the_same_regions_whatever_their_unit():
@@ -202,14 +204,16 @@ def test_fewer_than_two_regions_are_refused(states):
 
 def test_episodes_of_another_policy_and_other_sizes_are_refused():
     case = case_of("linear")
-    other = Deterministic(Gain(-jnp.ones((2, 4))))
+    other_policy = Deterministic(Gain(-jnp.ones((2, 4))))
     options = {"most_imagined_steps": EVERY_STEP}
     bought = bought_of(case.episodes)
     with pytest.raises(BadData, match="are not those of the policy to be audited"):
-        regions_of(case.world, other, case.episodes, bought, KEY, **options)
+        regions_of(case.world, other_policy, case.episodes, bought, KEY, **options)
     with pytest.raises(BadData, match=r"states have 3 components; the world's have 4"):
-        found(case, state=case.episodes.state[..., :3], next_state=case.episodes.state[..., :3])
-    few = bought.state[:, :3]
-    narrow = dataclasses.replace(bought, state=few, next_state=few)
+        regions_in(
+            case, state=case.episodes.state[..., :3], next_state=case.episodes.state[..., :3]
+        )
+    state = bought.state[:, :3]
+    narrow = dataclasses.replace(bought, state=state, next_state=state)
     with pytest.raises(BadData, match="the bought states has shape"):
         regions_of(case.world, case.policy, case.episodes, narrow, KEY, **options)

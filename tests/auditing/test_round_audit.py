@@ -132,8 +132,8 @@ def test_a_planted_bias_of_the_reward_is_the_reward_term_alone():
     assert biased.reward - exact.reward == pytest.approx(-bias * HORIZON, abs=1e-9)
     assert biased.termination == exact.termination == 0
     assert biased.dynamics == pytest.approx(exact.dynamics, abs=1e-9)
-    found = term_growth([exact, biased])
-    assert (found.most.cause, found.from_start) == ("reward", False)
+    growth = term_growth([exact, biased])
+    assert (growth.most.cause, growth.from_start) == ("reward", False)
     assert_sums(biased, 10)
 
 

@@ -96,11 +96,11 @@ def test_policies_stopped_early_in_an_exact_world_are_failures_of_their_search()
     world = pendulum()
     starts = np.asarray(jax.vmap(world.initial)(jax.random.split(KEY, 64)))
     learned = paracosm.Learned(world, {"reward": LABELLED})
-    few = paracosm.ImagineSettings(rollouts=32, check=2, most_steps=4)
+    settings = paracosm.ImagineSettings(rollouts=32, check=2, most_steps=4)
     blamed = 0
     for seed in range(20):
         early = paracosm.imagine(
-            learned, data_of(world, starts, starts, -16.3), seed=seed, settings=few
+            learned, data_of(world, starts, starts, -16.3), seed=seed, settings=settings
         )
         diagnosis = audited(world, early.policy, {"mppi": MPPI(world)})
         assert diagnosis.search is not None

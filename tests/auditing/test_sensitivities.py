@@ -41,7 +41,7 @@ def moved(world, dynamics, reward):
 @pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
 def test_a_directional_derivative_is_the_finite_difference(kind):
     case = Case(kind, 2)
-    found = directional(
+    derivatives = directional(
         case.world,
         case.policy,
         case.start,
@@ -50,10 +50,12 @@ def test_a_directional_derivative_is_the_finite_difference(kind):
         reward_error=missed,
         horizon=HORIZON,
     )
-    for each, (by_dynamics, by_reward) in zip(found, [(STEP, 0.0), (0.0, STEP)], strict=True):
+    for derivative, (by_dynamics, by_reward) in zip(
+        derivatives, [(STEP, 0.0), (0.0, STEP)], strict=True
+    ):
         above = case.returns(moved(case.world, by_dynamics, by_reward))
         below = case.returns(moved(case.world, -by_dynamics, -by_reward))
-        np.testing.assert_allclose(each, (above - below) / (2 * STEP), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(derivative, (above - below) / (2 * STEP), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", ["linear", "smooth", "ending"])
@@ -63,7 +65,7 @@ def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
     """
     case = Case(kind, 4)
     steps = np.full(len(case.start), HORIZON)
-    found = by_step(
+    gradients = by_step(
         case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON
     )
     push = jnp.array([0.3, -0.1, 0.2, 0.5])
@@ -77,22 +79,22 @@ def test_one_reverse_pass_gives_every_step_and_sums_to_the_direction(kind):
         horizon=HORIZON,
     )
     np.testing.assert_allclose(
-        found.dynamics.sum(axis=1) @ np.asarray(push), by_dynamics, rtol=1e-9, atol=1e-12
+        gradients.dynamics.sum(axis=1) @ np.asarray(push), by_dynamics, rtol=1e-9, atol=1e-12
     )
-    np.testing.assert_allclose(found.reward.sum(axis=1), by_reward, rtol=1e-12)
+    np.testing.assert_allclose(gradients.reward.sum(axis=1), by_reward, rtol=1e-12)
 
 
 def test_a_step_after_the_end_of_its_episode_weighs_nothing():
     case = Case("smooth", 4)
     steps = np.array([1, 3, 7, 12])
-    found = by_step(
+    gradients = by_step(
         case.world, case.policy, np.asarray(case.start), steps, case.key, horizon=HORIZON
     )
     later = np.arange(HORIZON) >= steps[:, None]
-    assert not found.reward[later].any()
-    assert not found.dynamics[later].any()
+    assert not gradients.reward[later].any()
+    assert not gradients.dynamics[later].any()
     np.testing.assert_allclose(
-        found.reward[~later], (case.world.discount ** np.arange(HORIZON))[np.nonzero(~later)[1]]
+        gradients.reward[~later], (case.world.discount ** np.arange(HORIZON))[np.nonzero(~later)[1]]
     )
 
 
@@ -137,11 +139,11 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
     episodes = jax.tree.map(np.asarray, episodes)
     predictions = predict_steps(world_of(1e-4), policy, episodes, key)
     slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
-    found = weights(world_of(1e-4), policy, episodes, predictions, key)
+    realised, steepest = weights(world_of(1e-4), policy, episodes, predictions, key)
     most = 2 * np.sum(discount ** np.arange(horizon))
     assert np.abs(slopes.dynamics).max() * 1e-4 > 1e6 * most
-    assert found[0].dynamics * 1e-4 <= found[1].dynamics * 1e-4 <= most
-    assert found[1].dynamics * 1e-4 > most / 10
+    assert realised.dynamics * 1e-4 <= steepest.dynamics * 1e-4 <= most
+    assert steepest.dynamics * 1e-4 > most / 10
 
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():

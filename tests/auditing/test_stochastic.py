@@ -101,11 +101,11 @@ def replications(count, episodes=20):
         key = jax.random.key(1)
         predictions = predict_steps(world, policy, lived, key, mode=False)
         terms = attribute(world, policy, lived, predictions, key=key)
-    found = {
+    sums = {
         cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")
     }
-    found["total"] = sum(found.values())
-    return {cause: term.reshape(count, episodes) for cause, term in found.items()}
+    sums["total"] = sum(sums.values())
+    return {cause: term.reshape(count, episodes) for cause, term in sums.items()}
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.full)])
@@ -113,12 +113,12 @@ def test_terms_are_unbiased_and_intervals_cover(count):
     """Nominal 95% covers between 93% and 97% over 4,000 replications (and between 92% and 98% over
     400).
     """
-    found = replications(count)
-    assert not found["termination"].any()
+    terms = replications(count)
+    assert not terms["termination"].any()
     for cause, truth in TRUTH.items():
-        assert_mean(found[cause].reshape(-1), truth, rounding=1e-9)
+        assert_mean(terms[cause].reshape(-1), truth, rounding=1e-9)
     for cause in ("dynamics", "total"):
-        mean, spread = found[cause].mean(axis=1), found[cause].std(axis=1, ddof=1)
+        mean, spread = terms[cause].mean(axis=1), terms[cause].std(axis=1, ddof=1)
         covered = np.abs(mean - TRUTH[cause]) <= 2.093024 * spread / np.sqrt(
             20
         )  # Student t, 19 degrees of freedom
@@ -130,13 +130,13 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
     with jax.enable_x64(True):
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))
         lived = episodes_of(real, policy, jax.random.key(4), 400)
-    found = audit(world, policy, lived, discount=DISCOUNT, sampled=True)
+    diagnosis = audit(world, policy, lived, discount=DISCOUNT, sampled=True)
     for cause, truth in TRUTH.items():
-        term = getattr(found.gap, cause)
+        term = getattr(diagnosis.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, (
             cause
         )  # 4.9 standard errors
-    assert "on average" in found.precision
+    assert "on average" in diagnosis.precision
     with pytest.raises(checks.BadData, match="are not those of the policy to be audited"):
         audit(world, policy, lived)
 
@@ -145,37 +145,37 @@ def test_the_audit_of_a_stochastic_policy_covers_the_truth():
 def test_episodes_of_another_policy_stand_for_ours():
     with jax.enable_x64(True):
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))
-        other = Spread(np.full(1, POLICY - 0.1))
-        lived = episodes_of(real, other, jax.random.key(5), 2000)
-        worth = importance(policy, other, lived, DISCOUNT)
+        recorder = Spread(np.full(1, POLICY - 0.1))
+        lived = episodes_of(real, recorder, jax.random.key(5), 2000)
+        worth = importance(policy, recorder, lived, DISCOUNT)
         assert_mean(worth.weights, np.ones(HORIZON))
         assert 200 < worth.effective < 2000
-        same = importance(other, other, lived, DISCOUNT)
+        same = importance(recorder, recorder, lived, DISCOUNT)
         assert same.effective == pytest.approx(2000)
-    found = audit(world, policy, lived, discount=DISCOUNT, recorded_by=other)
-    assert found.effective_episodes == pytest.approx(worth.effective)
+    diagnosis = audit(world, policy, lived, discount=DISCOUNT, recorded_by=recorder)
+    assert diagnosis.effective_episodes == pytest.approx(worth.effective)
     for cause, truth in TRUTH.items():
-        term = getattr(found.gap, cause)
+        term = getattr(diagnosis.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause
-    share = found.dynamics_by_dimension.dimensions[0]
+    share = diagnosis.dynamics_by_dimension.dimensions[0]
     assert abs(share.mean - TRUTH["dynamics"]) <= 2.5 * (share.high - share.low) / 2
-    assert found.informative_horizon is None
-    assert found.closure < 1e-12
-    assert "their sum says nothing" in found.precision
-    unweighted = audit(world, other, lived, discount=DISCOUNT, sampled=True)
-    assert unweighted.gap.real.mean < found.gap.real.mean
+    assert diagnosis.informative_horizon is None
+    assert diagnosis.closure < 1e-12
+    assert "their sum says nothing" in diagnosis.precision
+    unweighted = audit(world, recorder, lived, discount=DISCOUNT, sampled=True)
+    assert unweighted.gap.real.mean < diagnosis.gap.real.mean
 
 
 def test_the_effective_number_sees_late_steps_that_are_worthless():
     """Log-ratios of spread 0.6 a step: at step t about `N e^{-0.36 t}` episodes are left."""
     with jax.enable_x64(True):
-        policy, other = Spread(np.full(1, 0.0)), Spread(np.full(1, 0.3))
+        policy, recorder = Spread(np.full(1, 0.0)), Spread(np.full(1, 0.3))
         real = task(*REAL)
         starts = jax.vmap(real.initial)(jax.random.split(jax.random.key(0), 400))
         keys = jax.random.split(jax.random.key(1), 400)
-        lived = jax.tree.map(np.asarray, rollout(real, other, starts, keys, 100))
+        lived = jax.tree.map(np.asarray, rollout(real, recorder, starts, keys, 100))
         with pytest.raises(checks.BadData, match="are worth"):
-            importance(policy, other, lived, 0.99)
+            importance(policy, recorder, lived, 0.99)
 
 
 def test_too_few_episodes_worth_are_refused():
@@ -199,7 +199,7 @@ def test_both_orders_are_the_swaps_and_their_mean(kind):
     with jax.enable_x64(True):
         case = Case(kind, 2, episodes=12)
         real, world = case.real, case.world
-        found = audit(
+        diagnosis = audit(
             world,
             case.policy,
             case.episodes,
@@ -216,7 +216,7 @@ def test_both_orders_are_the_swaps_and_their_mean(kind):
                 "world, real reward": world.replace(reward=real.reward),
             }.items()
         }
-    orders = found.orders
+    orders = diagnosis.orders
     expected = {
         "reward_at_real": corners["real"] - corners["real, learned reward"],
         "reward_at_imagined": corners["world, real reward"] - corners["world"],

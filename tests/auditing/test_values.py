@@ -17,9 +17,9 @@ def test_values_are_returns_of_plain_rollouts(kind, rows, monkeypatch):
         case = Case(kind, 7, horizon=9, episodes=max(rows, 1))
         start = np.asarray(case.start)[:rows]
         steps = np.random.default_rng(rows).integers(0, 10, rows)
-        found = values(case.world, case.policy, start, steps, case.key)
+        computed = values(case.world, case.policy, start, steps, case.key)
         reward = case.play(case.world).reward[:rows]
         discounted = np.where(
             np.arange(9) < steps[:, None], reward * case.world.discount ** np.arange(9), 0
         )
-        np.testing.assert_allclose(found, discounted.sum(axis=1), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(computed, discounted.sum(axis=1), rtol=1e-12, atol=1e-14)

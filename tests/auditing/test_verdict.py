@@ -125,10 +125,10 @@ def test_a_cause_of_the_other_sign_does_not_make_the_gap():
 
 
 def test_causes_whose_intervals_overlap_are_named_together():
-    both = verdict(gap({"reward": (5.0, 1.0), "dynamics": (4.0, 1.0)}))
+    overlapping = verdict(gap({"reward": (5.0, 1.0), "dynamics": (4.0, 1.0)}))
     assert (
         "comes from the reward model, +5 [+4, +6], and the dynamics model, +4 [+3, +5]; their"
-        " intervals overlap" in (both)
+        " intervals overlap" in overlapping
     )
     assert "comes most from" in verdict(gap({"reward": (5.0, 1.0), "dynamics": (2.0, 1.0)}))
     below = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (-1.0, 4.0)}))
@@ -141,7 +141,7 @@ def test_causes_whose_intervals_overlap_are_named_together():
     )
     assert (
         "in part from the dynamics model, +1 [+0.7, +1.3], and the reward model, +0.99 [+0.69,"
-        " +1.29]; the end" in (hidden)
+        " +1.29]; the end" in hidden
     )
 
 
@@ -168,10 +168,10 @@ def test_a_gap_whose_whole_interval_is_small_needs_no_cause():
 
 
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
-    both = gap({"horizon": (3.0, 1.0), "reward": (0.2, 0.1), "dynamics": (-0.4, 0.1)})
-    assert culprit(both) == "horizon"
-    assert culprit(both, LEARNED) == "dynamics"
-    assert verdict(both).endswith(
+    horizon_led = gap({"horizon": (3.0, 1.0), "reward": (0.2, 0.1), "dynamics": (-0.4, 0.1)})
+    assert culprit(horizon_led) == "horizon"
+    assert culprit(horizon_led, LEARNED) == "dynamics"
+    assert verdict(horizon_led).endswith(
         "the learned part that is most clearly wrong is the dynamics model, -0.4 [-0.5, -0.3]."
     )
     assert "learned part" not in verdict(gap({"horizon": (3.0, 1.0), "dynamics": (-0.4, 1.0)}))
@@ -219,17 +219,17 @@ def explanation(gap, fields):
 
 
 def test_the_verdict_is_of_the_numbers_that_stand_above_it():
-    whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
-    assert verdict(whole).startswith(
+    reported = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
+    assert verdict(reported).startswith(
         "The imagined return is -357, the real return is -140: the gap of +217"
     )
-    assert "is -357 (discounted by 0.9 a step)" in verdict(whole, 0.9)
+    assert "is -357 (discounted by 0.9 a step)" in verdict(reported, 0.9)
 
 
 def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
-    whole = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
+    reported = gap({"dynamics": (217.0, 70.0)}, real=-140.0)
     training = gap({"horizon": (-0.9, 0.3)}, real=-58.0)
-    sentence = verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True)
+    sentence = verdict_training(reported, training, (1.0, 0.95), (200, 30), trained=True)
     assert "0.95 puts 95% of the weight on the first 59 of 200 steps" in sentence
     assert (
         "weighs all steps alike, and training imagined 30 steps and added a value for the rest"
@@ -245,8 +245,8 @@ def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
 
 
 def test_of_a_world_whose_training_is_unknown_only_its_discount_is_said():
-    whole, other = gap({"dynamics": (217.0, 70.0)}), gap({"reward": (-9.0, 0.3)})
-    sentence = verdict_training(whole, other, (1.0, 0.97), (200, 200), trained=False)
+    reported, training = gap({"dynamics": (217.0, 70.0)}), gap({"reward": (-9.0, 0.3)})
+    sentence = verdict_training(reported, training, (1.0, 0.97), (200, 200), trained=False)
     assert sentence.startswith(
         "The verdict at the world's discount of 0.97 is another, because a discount of 0.97"
     )
@@ -254,9 +254,9 @@ def test_of_a_world_whose_training_is_unknown_only_its_discount_is_said():
 
 
 def test_two_gaps_of_one_cause_need_no_sentence():
-    whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (2.0, 0.5)})
-    assert verdict_training(whole, training, (1.0, 0.95), (200, 30), trained=True) == ""
-    assert verdict_training(whole, None, (1.0, 1.0), (200, 200), trained=False) == ""
+    reported, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (2.0, 0.5)})
+    assert verdict_training(reported, training, (1.0, 0.95), (200, 30), trained=True) == ""
+    assert verdict_training(reported, None, (1.0, 1.0), (200, 200), trained=False) == ""
 
 
 def test_the_advice_about_the_horizon_is_for_its_own_gap_only():
@@ -307,9 +307,9 @@ def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
 
 
 def test_two_gaps_of_one_cause_and_opposite_signs_are_told_apart():
-    whole, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (-0.93, 0.2)})
+    reported, training = gap({"dynamics": (217.0, 70.0)}), gap({"dynamics": (-0.93, 0.2)})
     assert "the gap of -0.93" in verdict_training(
-        whole, training, (1.0, 0.95), (200, 30), trained=True
+        reported, training, (1.0, 0.95), (200, 30), trained=True
     )
 
 

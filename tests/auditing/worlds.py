@@ -164,10 +164,10 @@ class Case:
 
 def cut(episodes: Trajectory, length: int) -> Trajectory:
     """The episodes as a record that stops after `length` steps."""
-    kept = np.arange(episodes.alive.shape[1]) < length
+    recorded = np.arange(episodes.alive.shape[1]) < length
     return dataclasses.replace(
         episodes,
-        reward=np.where(kept, episodes.reward, 0.0),
-        terminated=episodes.terminated & kept,
-        alive=episodes.alive & kept,
+        reward=np.where(recorded, episodes.reward, 0.0),
+        terminated=episodes.terminated & recorded,
+        alive=episodes.alive & recorded,
     )

@@ -89,9 +89,9 @@ def test_a_curve_has_the_same_steps_for_every_seed():
         (95, 5.0),
         (100, 7.0),
     ]
-    many = cells.curve(np.arange(1, 1001), np.repeat([0.0, 1.0], 500), 1000)
-    assert [point["steps"] for point in many] == list(range(50, 1001, 50))
-    assert [point["value"] for point in many] == [0.0] * 10 + [1.0] * 10
+    dense = cells.curve(np.arange(1, 1001), np.repeat([0.0, 1.0], 500), 1000)
+    assert [point["steps"] for point in dense] == list(range(50, 1001, 50))
+    assert [point["value"] for point in dense] == [0.0] * 10 + [1.0] * 10
     assert cells.curve(np.array([]), np.array([]), 100) == []
 
 

@@ -92,13 +92,13 @@ def test_each_pages_world_and_policy_run(page, write):
         world, policy, episodes, note = world.on(episodes)
         assert f"{episodes.state.shape[-1]} numbers" in note
     keys = jax.random.split(jax.random.key(0), 3)
-    found = rollout(world, policy, episodes.state[:, 0], keys, 20)
-    near = np.abs(found.next_state[:, 0] - episodes.next_state[:, 0])
+    imagined = rollout(world, policy, episodes.state[:, 0], keys, 20)
+    near = np.abs(imagined.next_state[:, 0] - episodes.next_state[:, 0])
     assert (near < 0.2 * np.abs(episodes.state).max()).all()
-    assert np.isfinite(found.reward).all()
+    assert np.isfinite(imagined.reward).all()
     same = [
-        np.allclose(getattr(found, each), getattr(episodes, each), atol=1e-4)
-        for each in ("next_state", "reward")
+        np.allclose(getattr(imagined, name), getattr(episodes, name), atol=1e-4)
+        for name in ("next_state", "reward")
     ]
     assert not all(same)
 
@@ -115,9 +115,9 @@ GLUED = ("tdmpc2", "mbrl", "goal", "gymnax", *REMEMBERING)
 @pytest.mark.parametrize("page", GLUED)
 def test_the_glue_of_a_page_is_as_long_as_it_says(page):
     start, stop = ("make_env", "def dynamics") if page == "gymnax" else ("make_world", "\n```")
-    said = re.search(rf"Its glue, from `{start}` on[^.]*?is\s(\d+) lines", PAGES[page])
+    match = re.search(rf"Its glue, from `{start}` on[^.]*?is\s(\d+) lines", PAGES[page])
     code = (code_of(page) + "\n```").partition(f"def {start}")[2].partition(stop)[0]
-    assert len([line for line in code.splitlines() if line.strip()]) == int(said[1]) <= 15
+    assert len([line for line in code.splitlines() if line.strip()]) == int(match[1]) <= 15
 
 
 BLAMED = {"numpy": "reward", "joint": "reward"}
@@ -128,15 +128,16 @@ BLAMED = {"numpy": "reward", "joint": "reward"}
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_pages_command_blames_the_part_that_is_wrong(page, write, capsys):
     write(code_of(page))
-    found = audited(capsys, *command_of(page))
-    assert found.closure < 1e-4
+    diagnosis = audited(capsys, *command_of(page))
+    assert diagnosis.closure < 1e-4
     blamed = BLAMED.get(page, "dynamics")
     sizes = {
-        name: abs(getattr(found.gap, name).mean) for name in ("reward", "termination", "dynamics")
+        name: abs(getattr(diagnosis.gap, name).mean)
+        for name in ("reward", "termination", "dynamics")
     }
     assert max(sizes, key=sizes.get) == blamed
     begins = {**dict.fromkeys(LATENTS, LATENT), **dict.fromkeys(REMEMBERING, MEMORY)}
-    assert found.verdict.startswith(begins.get(page, "The imagined return"))
+    assert diagnosis.verdict.startswith(begins.get(page, "The imagined return"))
 
 
 SMALL = """
@@ -212,12 +213,14 @@ def test_data_of_another_policy_are_refused_with_what_they_are_good_for(write, t
     write(small())
     data = recorded(tmp_path / "own.npz")
     write(small(policy="return 0.5 * s[:, :1]"))
-    said = spoken(capsys, *HERE, "--data", "own.npz")
-    assert re.search(r"3\d of the 32 recorded actions are not those of the policy", said)
-    assert "attribution needs on-policy episodes, or a stochastic policy of known density" in said
+    sentence = spoken(capsys, *HERE, "--data", "own.npz")
+    assert re.search(r"3\d of the 32 recorded actions are not those of the policy", sentence)
+    assert (
+        "attribution needs on-policy episodes, or a stochastic policy of known density" in sentence
+    )
     error = np.sqrt(np.mean(np.sum((0.1 * data.state / data.state.std(axis=0)) ** 2, axis=1)))
-    assert f"one-step errors: dynamics {error:.3g} scaled states" in said
-    reward = re.search(r"reward (\S+) \(the mean reward", said)
+    assert f"one-step errors: dynamics {error:.3g} scaled states" in sentence
+    reward = re.search(r"reward (\S+) \(the mean reward", sentence)
     assert reward is not None
     assert float(reward[1]) < 1e-7
 
@@ -226,7 +229,7 @@ def stored(columns, path):
     """A data set of 3 episodes of 4 steps, with some columns replaced."""
     state = np.zeros((12, 2), np.float32)
     bought = np.ones(12, bool)
-    whole = Dataset(
+    data = Dataset(
         state=state,
         action=np.zeros((12, 1), np.float32),
         next_state=state.copy(),
@@ -238,7 +241,7 @@ def stored(columns, path):
         has_transition=bought,
         has_label=bought.copy(),
     )
-    datasets.save(dataclasses.replace(whole, **columns), path)
+    datasets.save(dataclasses.replace(data, **columns), path)
 
 
 @pytest.mark.parametrize(
@@ -270,10 +273,10 @@ def test_records_that_are_not_whole_episodes_are_refused(columns, message, write
 
 def test_an_environment_whose_episodes_have_one_step_is_refused(write, capsys):
     write(small(ends="jnp.ones((), bool)"))
-    said = spoken(capsys, *ENV)
+    sentence = spoken(capsys, *ENV)
     assert (
         "none of the 4 real episodes has more than 1 step; one of at least 2 is needed, since"
-        " nothing would be" in said
+        " nothing would be" in sentence
     )
 
 
@@ -288,8 +291,11 @@ def test_a_model_that_fails_only_in_imagination_says_at_which_step(write, capsys
     after each other.
     """
     write(small(dynamics=FURTHER, horizon=8))
-    said = spoken(capsys, *ENV)
-    assert said == "paracosm: at imagined step 5 the NumPy dynamics failed with AssertionError: far"
+    sentence = spoken(capsys, *ENV)
+    assert (
+        sentence
+        == "paracosm: at imagined step 5 the NumPy dynamics failed with AssertionError: far"
+    )
 
 
 def test_no_step_is_named_where_it_has_nothing_to_do_with_the_message(write, tmp_path, capsys):
@@ -371,8 +377,8 @@ def test_flags_that_do_not_fit(arguments, message, write, capsys):
 def test_a_world_that_is_not_there_costs_no_real_step(write, capsys, monkeypatch):
     write(small())
     monkeypatch.setattr(Source, "evaluate", lambda *_, **__: pytest.fail("episodes were played"))
-    said = spoken(capsys, "--world", "my_model:nothing", *ENV[2:])
-    assert "has no function 'nothing'" in said
+    sentence = spoken(capsys, "--world", "my_model:nothing", *ENV[2:])
+    assert "has no function 'nothing'" in sentence
 
 
 @pytest.mark.parametrize(
@@ -414,9 +420,9 @@ def test_what_a_policy_may_lack_stands_at_the_end_of_the_verdict(write, monkeypa
     monkeypatch.setattr(
         loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well.")
     )
-    found = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
-    assert found.verdict.startswith("All is well. The policy was loaded without an environment")
-    assert "fewer bits" not in found.precision
+    diagnosis = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
+    assert diagnosis.verdict.startswith("All is well. The policy was loaded without an environment")
+    assert "fewer bits" not in diagnosis.precision
 
 
 def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
@@ -428,17 +434,19 @@ def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
         return report_records.diagnosis(precision="Summed.")
 
     monkeypatch.setattr(loop, "_audited", asked_once)
-    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2)
-    assert found.precision == "Summed.; answers are of fewer bits: dynamics in 32 bits"
+    diagnosis = audit_foreign(
+        my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2
+    )
+    assert diagnosis.precision == "Summed.; answers are of fewer bits: dynamics in 32 bits"
 
 
-@pytest.mark.parametrize("made", ["exit(3)", "[].pop()"])
-def test_a_world_that_cannot_be_built_says_why(made, write, capsys):
-    write(small() + f"\ndef broken(spec):\n    {made}\n")
-    said = spoken(capsys, "--world", "my_model:broken", *ENV[2:])
+@pytest.mark.parametrize("statement", ["exit(3)", "[].pop()"])
+def test_a_world_that_cannot_be_built_says_why(statement, write, capsys):
+    write(small() + f"\ndef broken(spec):\n    {statement}\n")
+    sentence = spoken(capsys, "--world", "my_model:broken", *ENV[2:])
     assert re.search(
         "building the world by my_model:broken failed with (SystemExit: 3|IndexError: pop from)",
-        said,
+        sentence,
     )
 
 
@@ -470,10 +478,12 @@ def test_the_verb_takes_functions_and_episodes_of_one_step_beside_longer_ones(wr
     write(small(ends="n[0] < 0.2"))
     import my_model
 
-    found = audit_foreign(my_model.make_world, my_model.make_policy, env="my_model:env", episodes=4)
-    steps = [len(overlay.real) - 1 for overlay in found.overlays]
+    diagnosis = audit_foreign(
+        my_model.make_world, my_model.make_policy, env="my_model:env", episodes=4
+    )
+    steps = [len(overlay.real) - 1 for overlay in diagnosis.overlays]
     assert min(steps) == 1 < max(steps)
-    assert found.gap.total.n == 4
-    assert found.closure < 1e-9
-    assert "no derivatives are available of dynamics, reward, policy: finite" in found.precision
-    assert json.loads(found.to_json())["horizon"] == 8
+    assert diagnosis.gap.total.n == 4
+    assert diagnosis.closure < 1e-9
+    assert "no derivatives are available of dynamics, reward, policy: finite" in diagnosis.precision
+    assert json.loads(diagnosis.to_json())["horizon"] == 8

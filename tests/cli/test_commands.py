@@ -83,13 +83,13 @@ def test_every_command_has_help(command, capsys):
 def test_run_prints_json_alone(runs, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["run", "Pendulum-v1", "--out", str(out), "--json", *SMALL]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found.pop("report") == str(out / "report.html")
+    summary = json.loads(capsys.readouterr().out)
+    assert summary.pop("report") == str(out / "report.html")
     expected = numbers(runs[1]).summary()
-    assert {**found, "seconds": {}} == expected
+    assert {**summary, "seconds": {}} == expected
     gap = {"real", "imagined", "total", "reward", "termination", "dynamics", "horizon"}
-    assert gap <= found["gap"].keys()
-    assert all(set(found["gap"][name]) == {"mean", "low", "high"} for name in gap)
+    assert gap <= summary["gap"].keys()
+    assert all(set(summary["gap"][name]) == {"mean", "low", "high"} for name in gap)
 
 
 def test_the_environment_can_be_named_by_a_flag(tmp_path, capsys):
@@ -163,21 +163,21 @@ def test_audit_again_finds_the_same_and_bounds_besides(runs, capsys, tmp_path):
         )
         == 0
     )
-    found = Diagnosis.from_json(capsys.readouterr().out)
-    assert found.gap == runs[1].diagnosis.gap
-    assert {"dynamics", "reward", "policy", "closed_loop"} <= set(found.lipschitz)
-    assert found.certificates
+    diagnosis = Diagnosis.from_json(capsys.readouterr().out)
+    assert diagnosis.gap == runs[1].diagnosis.gap
+    assert {"dynamics", "reward", "policy", "closed_loop"} <= set(diagnosis.lipschitz)
+    assert diagnosis.certificates
     assert "verdict" in (tmp_path / "audit.html").read_text()
 
 
 def test_audit_on_new_episodes(runs, capsys):
     new = ["--episodes", "3", "--first-seed", "7", "--no-bounds"]
     assert main(["audit", str(runs[0]), *new, "--json"]) == 0
-    found = Diagnosis.from_json(capsys.readouterr().out)
-    assert found.real_return.n == 3
-    assert (found.calibration.spread, found.calibration.count) == ("members", 2)
-    assert found.calibration.episodes == found.calibration.coverage.error.n == 3
-    assert len(found.calibration.returns.members) == 2
+    diagnosis = Diagnosis.from_json(capsys.readouterr().out)
+    assert diagnosis.real_return.n == 3
+    assert (diagnosis.calibration.spread, diagnosis.calibration.count) == ("members", 2)
+    assert diagnosis.calibration.episodes == diagnosis.calibration.coverage.error.n == 3
+    assert len(diagnosis.calibration.returns.members) == 2
 
 
 def test_report_again(runs, capsys, tmp_path):
@@ -202,9 +202,9 @@ def test_a_gate_sets_the_exit_status(runs, capsys, tmp_path):
     (tmp_path / "gate.toml").write_text("[terms]\ndynamics = 1e9\n")
     for order in orders:
         assert main([*arguments, *map(str, order)]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert found["passed"]
-        assert found["gate"]["checks"][0]["limit"] > 1e9
+        comparison = json.loads(capsys.readouterr().out)
+        assert comparison["passed"]
+        assert comparison["gate"]["checks"][0]["limit"] > 1e9
     (tmp_path / "gate.toml").write_text("level = 1e-9\n[policy_errors]\nreward = 0\n")
     statuses = [main([*arguments, *map(str, order)]) for order in orders]
     assert sorted(statuses) == [0, 1]
@@ -277,7 +277,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 @pytest.mark.full
 def test_a_run_killed_at_random_moments_resumes_to_the_same_result(tmp_path):
     arguments = ["run", "CartPole-v1", *SMALL, "--rounds=2", "--out"]
-    with _process(*arguments, str(tmp_path / "whole")) as running:
+    with _process(*arguments, str(tmp_path / "uninterrupted")) as running:
         assert running.wait(600) == 0
     delays, kills = random.Random(0), 0
     while not (tmp_path / "killed/result.json").is_file():
@@ -290,8 +290,8 @@ def test_a_run_killed_at_random_moments_resumes_to_the_same_result(tmp_path):
             except subprocess.TimeoutExpired:
                 kills += 1
     assert kills > 0
-    whole, killed = (
+    uninterrupted, killed = (
         RunResult.from_json((tmp_path / f"{name}/result.json").read_text())
-        for name in ("whole", "killed")
+        for name in ("uninterrupted", "killed")
     )
-    assert numbers(killed) == numbers(whole)
+    assert numbers(killed) == numbers(uninterrupted)

@@ -36,7 +36,7 @@ def run(*arguments):
     )
 
 
-def asked(capsys, *arguments):
+def document(capsys, *arguments):
     """The JSON document."""
     assert run(*arguments, "--json") == 0
     return json.loads(capsys.readouterr().out)
@@ -53,27 +53,27 @@ def spoken(capsys, *arguments):
 
 
 def test_one_price_from_a_law(capsys):
-    found = asked(capsys, LAW)
+    plan = document(capsys, LAW)
     assert {"cost", "rollouts", "repeats", "variance", "regime", "attained", "alternatives"} <= set(
-        found
+        plan
     )
-    assert LabelPlan.from_dict(found).to_dict() == found
-    assert found["cost"] == pytest.approx(0.3617, abs=1e-4)
-    assert (found["rollouts"], found["repeats"], found["attained"]) == (3672, 1, True)
-    assert found["variance"] < min(rule["variance"] for rule in found["alternatives"])
-    assert asked(capsys, LAW) == found
+    assert LabelPlan.from_dict(plan).to_dict() == plan
+    assert plan["cost"] == pytest.approx(0.3617, abs=1e-4)
+    assert (plan["rollouts"], plan["repeats"], plan["attained"]) == (3672, 1, True)
+    assert plan["variance"] < min(rule["variance"] for rule in plan["alternatives"])
+    assert document(capsys, LAW) == plan
 
 
 def test_cheap_gold_or_mixture(capsys):
-    found = asked(capsys, MIXTURE)
-    assert MixturePlan.from_dict(found).to_dict() == found
-    assert found["winner"] == "cheap"
-    assert asked(capsys, MIXTURE.replace("5000", "6000"))["winner"] == "mixture"
+    plan = document(capsys, MIXTURE)
+    assert MixturePlan.from_dict(plan).to_dict() == plan
+    assert plan["winner"] == "cheap"
+    assert document(capsys, MIXTURE.replace("5000", "6000"))["winner"] == "mixture"
 
 
 @pytest.mark.parametrize("arguments", [LAW, MIXTURE])
 def test_summary_and_page_say_the_verdict(capsys, arguments, tmp_path):
-    verdict = asked(capsys, arguments)["verdict"]
+    verdict = document(capsys, arguments)["verdict"]
     assert run(arguments, "--out", tmp_path / "page.html") == 0
     assert verdict in " ".join(capsys.readouterr().out.split())
     page = (tmp_path / "page.html").read_text()
@@ -88,20 +88,20 @@ def test_a_measured_run_with_a_table(capsys, tmp_path, monkeypatch):
         Estimate(40.0, 38.0, 42.0, 64, "test"), Estimate(6.0, 5.5, 6.5, 64, "test"),
         Estimate(30.0, 25.0, 35.0, 64, "test"), 900.0, "plain", 50,
     )  # fmt: skip
-    told = []
+    paths = []
     monkeypatch.setattr(
         measuring,
         "gradient_noise_of_run",
-        lambda path, *, weighting, trust, progress: told.append(path) or noise,
+        lambda path, *, weighting, trust, progress: paths.append(path) or noise,
     )
     (tmp_path / "measured.csv").write_text("cost,variance\n0.5,8\n2,3\n20,0.1\n")
-    found = asked(
+    of_run = document(
         capsys, tmp_path, "--budget 5000 --cost-rollout 1 --fidelity", tmp_path / "measured.csv"
     )
-    assert told == [tmp_path]
-    assert GradientNoise.from_dict(found["noise"]) == noise
-    given = asked(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "measured.csv")))
-    assert {**given, "noise": None} == {**found, "noise": None}
+    assert paths == [tmp_path]
+    assert GradientNoise.from_dict(of_run["noise"]) == noise
+    of_flags = document(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "measured.csv")))
+    assert {**of_flags, "noise": None} == {**of_run, "noise": None}
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def table(tmp_path_factory):
     return write(tmp_path_factory.mktemp("curves") / "curves.csv")
 
 
-def asked(table, **flags) -> list[str]:
-    given = {
+def command(table, **flags) -> list[str]:
+    settings = {
         "error": "rms",
         "budget": 40000,
         "cost-dynamics": 1,
@@ -59,7 +59,7 @@ def asked(table, **flags) -> list[str]:
     return [
         "plan",
         str(table),
-        *(f"--{name}={value}" for name, value in given.items() if value is not None),
+        *(f"--{name}={value}" for name, value in settings.items() if value is not None),
     ]
 
 
@@ -69,62 +69,65 @@ def document(capsys, arguments) -> dict:
 
 
 def test_the_document_holds_the_plan(table, capsys):
-    found = document(capsys, asked(table))
+    plan = document(capsys, command(table))
     counts, numbers = (
         {"dynamics", "reward", "owned"},
         {"spend", "ratio", "interval", "expected_regret", "marginal"},
     )
-    assert counts | numbers | {"predicted_error", "curves", "warnings"} <= set(found)
+    assert counts | numbers | {"predicted_error", "curves", "warnings"} <= set(plan)
     for part in ("dynamics", "reward"):
         assert {"prefactor", "exponent", "low", "high", "floor", "r2", "extrapolation"} <= set(
-            found["curves"][part]
+            plan["curves"][part]
         )
-    assert found["owned"] == {"dynamics": 4000, "reward": 4000}
-    assert found["spend"] == found["dynamics"] + 10 * found["reward"] <= 40000
-    assert found["ratio"] == pytest.approx((4000 + found["dynamics"]) / (4000 + found["reward"]))
-    assert found["predicted_error"]["after"]["mean"] < found["predicted_error"]["before"]["mean"]
+    assert plan["owned"] == {"dynamics": 4000, "reward": 4000}
+    assert plan["spend"] == plan["dynamics"] + 10 * plan["reward"] <= 40000
+    assert plan["ratio"] == pytest.approx((4000 + plan["dynamics"]) / (4000 + plan["reward"]))
+    assert plan["predicted_error"]["after"]["mean"] < plan["predicted_error"]["before"]["mean"]
 
 
 def test_the_same_seed_prints_the_same_numbers(table, capsys):
-    assert document(capsys, asked(table)) == document(capsys, asked(table))
-    assert document(capsys, asked(table)) != document(capsys, asked(table, seed=1))
+    assert document(capsys, command(table)) == document(capsys, command(table))
+    assert document(capsys, command(table)) != document(capsys, command(table, seed=1))
 
 
 def test_the_summary_says_what_to_buy_and_a_page_is_written(table, capsys, tmp_path):
     page = tmp_path / "plan.html"
-    assert main(asked(table, out=page)) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "Buy " in said
-    assert "equal spending" in said
+    assert main(command(table, out=page)) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "Buy " in output
+    assert "equal spending" in output
     assert page.read_text().startswith("<!")
 
 
 def test_owned_counts_may_be_given_and_paid_from_the_budget(table, capsys):
-    more = document(capsys, asked(table, **{"owned-dynamics": 20000, "owned-reward": 2000}))
+    more = document(capsys, command(table, **{"owned-dynamics": 20000, "owned-reward": 2000}))
     assert more["owned"] == {"dynamics": 20000, "reward": 2000}
-    found = document(capsys, [*asked(table, budget=84000), "--include-owned"])
-    assert found["spend"] <= 40000
-    assert (found["dynamics"], found["reward"]) == tuple(
-        document(capsys, asked(table))[k] for k in ("dynamics", "reward")
+    plan = document(capsys, [*command(table, budget=84000), "--include-owned"])
+    assert plan["spend"] <= 40000
+    assert (plan["dynamics"], plan["reward"]) == tuple(
+        document(capsys, command(table))[k] for k in ("dynamics", "reward")
     )
 
 
 def test_with_nothing_owned_both_parts_are_bought(table, capsys):
-    arguments = asked(table, **{"owned-dynamics": 0, "owned-reward": 0})
-    found = document(capsys, arguments)
-    assert min(found["dynamics"], found["reward"]) > 0
-    assert found["predicted_error"]["before"]["mean"] == "inf"
+    arguments = command(table, **{"owned-dynamics": 0, "owned-reward": 0})
+    plan = document(capsys, arguments)
+    assert min(plan["dynamics"], plan["reward"]) > 0
+    assert plan["predicted_error"]["before"]["mean"] == "inf"
     assert main(arguments) == 0
 
 
 def test_mean_squares_are_converted_and_said(table, tmp_path, capsys):
     squared = write(tmp_path / "squared.csv", change=lambda part, size, error: error**2)
-    found, plain = document(capsys, asked(squared, error="mse")), document(capsys, asked(table))
-    assert any("mean squares" in warning for warning in found["warnings"])
-    assert found["curves"]["reward"]["exponent"] == pytest.approx(
+    converted, plain = (
+        document(capsys, command(squared, error="mse")),
+        document(capsys, command(table)),
+    )
+    assert any("mean squares" in warning for warning in converted["warnings"])
+    assert converted["curves"]["reward"]["exponent"] == pytest.approx(
         plain["curves"]["reward"]["exponent"], abs=1e-3
     )
-    assert found["dynamics"] == pytest.approx(plain["dynamics"], rel=0.01)
+    assert converted["dynamics"] == pytest.approx(plain["dynamics"], rel=0.01)
 
 
 def test_joint_samples_sources_and_lots(table, capsys):
@@ -134,13 +137,13 @@ def test_joint_samples_sources_and_lots(table, capsys):
         "lot-reward": 50,
         "label-source": "crowd:0.5:0.5",
     }
-    found = document(capsys, asked(table, **flags))
-    assert set(found["best"]["units"]) == {"dynamics", "reward", "joint", "crowd"}
-    assert found["best"]["units"]["dynamics"] % 300 == 0
-    assert found["best"]["units"]["crowd"] > 0 == found["best"]["units"]["reward"], (
+    plan = document(capsys, command(table, **flags))
+    assert set(plan["best"]["units"]) == {"dynamics", "reward", "joint", "crowd"}
+    assert plan["best"]["units"]["dynamics"] % 300 == 0
+    assert plan["best"]["units"]["crowd"] > 0 == plan["best"]["units"]["reward"], (
         "half a label for a twentieth"
     )
-    assert found["spend"] <= 40000
+    assert plan["spend"] <= 40000
 
 
 @pytest.mark.parametrize(
@@ -168,12 +171,12 @@ def test_joint_samples_sources_and_lots(table, capsys):
     ],
 )
 def test_bad_flags_get_one_sentence(table, capsys, flags, words):
-    assert main(asked(table, **flags)) == 2
+    assert main(command(table, **flags)) == 2
     assert words in sentence(capsys)
 
 
 def test_a_budget_below_what_is_owned_is_refused(table, capsys):
-    assert main([*asked(table, budget=20000), "--include-owned"]) == 2
+    assert main([*command(table, budget=20000), "--include-owned"]) == 2
     assert "the budget is 20000; what is owned already cost 44000" in sentence(capsys)
 
 
@@ -195,12 +198,12 @@ def test_curves_that_support_no_plan_get_one_sentence(tmp_path, capsys, how, wor
         path.write_text(path.read_text() + "dynamics,0,1.0,0\n")
     else:
         path = write(tmp_path / "curves.csv", **how)
-    assert main(asked(path)) == 2
+    assert main(command(path)) == 2
     assert words in sentence(capsys)
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):
-    assert main(asked(tmp_path / "nothing.csv")) == 2
+    assert main(command(tmp_path / "nothing.csv")) == 2
     assert "does not exist" in sentence(capsys)
 
 
@@ -217,13 +220,13 @@ def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         measuring, "measured", lambda path, **about: asked_for.update(about) or known
     )
-    found = document(
+    plan = document(
         capsys, ["plan", str(tmp_path), "--budget=40000", "--cost-reward=10", "--weights=fitted"]
     )
-    same = document(capsys, asked(table))
-    assert (found["dynamics"], found["reward"]) == (same["dynamics"], same["reward"])
-    assert found["warnings"][0] == "few episodes."
-    assert "Weights from its terms" in found["disagreement"]
+    same = document(capsys, command(table))
+    assert (plan["dynamics"], plan["reward"]) == (same["dynamics"], same["reward"])
+    assert plan["warnings"][0] == "few episodes."
+    assert "Weights from its terms" in plan["disagreement"]
     assert asked_for["weights"] == "fitted"
     assert document(capsys, ["plan", str(tmp_path), "--budget=40000"])["prices"] == {
         "dynamics": 1.0,
@@ -232,12 +235,12 @@ def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
 
 
 def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):
-    assert main(asked(tmp_path)) == 2
+    assert main(command(tmp_path)) == 2
     assert "--error is for a CSV file" in sentence(capsys)
 
 
 def test_flags_of_a_run_are_refused_for_a_table(table, capsys):
-    assert main(asked(table, weights="global")) == 2
+    assert main(command(table, weights="global")) == 2
     assert "--weights is for a run directory" in sentence(capsys)
 
 
@@ -247,7 +250,9 @@ def test_a_table_needs_no_jax_nor_all_of_scipy(table):
         " 'jinja2', 'gymnasium', 'scipy.stats'} & set(sys.modules); assert not slow, slow"
     )
     subprocess.run(
-        [sys.executable, "-c", code, *asked(table), "--json"], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", code, *command(table), "--json"],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
 
 

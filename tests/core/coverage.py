@@ -140,5 +140,8 @@ def estimates(cell: Cell, n: int, draws: int, seed: int = 0) -> list[tuple[np.nd
 
 def hits(cell: Cell, n: int, draws: int, seed: int = 0) -> tuple[int, int]:
     """How many of the intervals hold the mean, and of how many."""
-    inside = [found.low <= cell.mean <= found.high for _, found in estimates(cell, n, draws, seed)]
+    inside = [
+        estimate.low <= cell.mean <= estimate.high
+        for _, estimate in estimates(cell, n, draws, seed)
+    ]
     return sum(inside), draws

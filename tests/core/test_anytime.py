@@ -91,11 +91,11 @@ def test_skewed_samples_are_missed_by_the_mixture_alone_and_less_by_the_whole():
     draws = np.random.default_rng(5).lognormal(sigma=1, size=(200, 100)) - np.exp(0.5)
     alone = _ever_missed(draws, 0.01)
     assert alone >= 8
-    whole = 0
+    combined = 0
     for row in draws[[_ever_missed(row[None], 0.01) > 0 for row in draws]]:
         means = (anytime_mean(row[:n], 0.99, spared=0.0) for n in range(10, 101))
-        whole += any(mean.excludes_zero for mean in means)
-    assert whole <= 0.7 * alone
+        combined += any(mean.excludes_zero for mean in means)
+    assert combined <= 0.7 * alone
 
 
 def test_equal_samples_are_no_evidence():

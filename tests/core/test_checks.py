@@ -110,17 +110,17 @@ def test_the_first_bad_step_is_named(values, data):
 
 
 def test_the_earliest_bad_step_of_all_episodes_is_named_if_it_was_taken():
-    taken = np.array([[True, True, False], [True, True, True]])
+    alive = np.array([[True, True, False], [True, True, True]])
     state, reward = np.zeros((2, 3, 4)), np.zeros((2, 3))
     state[0, 2, 1] = reward[0, 2] = np.nan
-    assert checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken) is None
+    assert checks.finite_steps("episode", {"the state": state, "the reward": reward}, alive) is None
     state[1, 2, 3], reward[0, 1] = np.inf, -np.inf
     with pytest.raises(
         checks.BadData, match=r"^the reward is -inf at step 1 of episode 0; it must be finite.$"
     ):
-        checks.finite_steps("episode", {"the state": state, "the reward": reward}, taken)
+        checks.finite_steps("episode", {"the state": state, "the reward": reward}, alive)
     with pytest.raises(checks.BadData, match=r"^the state is inf at step 2 of episode 1"):
-        checks.finite_steps("episode", {"the state": state}, taken)
+        checks.finite_steps("episode", {"the state": state}, alive)
 
 
 def test_every_refusal_is_a_paracosm_error_and_a_builtin_one():

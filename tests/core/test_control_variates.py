@@ -36,14 +36,14 @@ def test_unbiased_however_few_gold_rows_also_where_coefficient_and_values_are_sk
     tuning, size, skewed, number
 ):
     rng = np.random.default_rng(size)
-    found = [
+    estimates = [
         debiased_mean(*draws(rng, 12, 36, 0.8, size, skewed=skewed), tuning=tuning)
         for _ in range(number)
     ]
-    values = np.array([each.value for each in found])
+    values = np.array([estimate.value for estimate in estimates])
     assert_mean(values, np.zeros(size))
     assert (np.abs(values.mean(axis=0)) < 4 * values.std(axis=0) / np.sqrt(number)).all()
-    assert np.std([each.coefficient for each in found]) > 0.05
+    assert np.std([estimate.coefficient for estimate in estimates]) > 0.05
 
 
 def test_every_gold_rows_coefficient_comes_from_the_others():
@@ -51,15 +51,15 @@ def test_every_gold_rows_coefficient_comes_from_the_others():
     gold, cheap = draws(rng, 9, 30, 0.9, 3)
     coefficients = []
     for i in range(9):
-        g, c = (np.delete(each[:9], i, axis=0) for each in (gold, cheap))
-        both = sum(np.cov(g[:, j], c[:, j])[0, 1] for j in range(3))
-        coefficients.append(both / c.var(axis=0, ddof=1).sum())
+        g, c = (np.delete(rows[:9], i, axis=0) for rows in (gold, cheap))
+        covariance = sum(np.cov(g[:, j], c[:, j])[0, 1] for j in range(3))
+        coefficients.append(covariance / c.var(axis=0, ddof=1).sum())
     shrunk = np.array(coefficients)[:, None] * (30 - 9) / 30
-    found = debiased_mean(gold, cheap)
+    estimate = debiased_mean(gold, cheap)
     np.testing.assert_allclose(
-        found.value, (gold - shrunk * (cheap[:9] - cheap[9:].mean(axis=0))).mean(axis=0)
+        estimate.value, (gold - shrunk * (cheap[:9] - cheap[9:].mean(axis=0))).mean(axis=0)
     )
-    assert found.coefficient == pytest.approx(np.mean(coefficients), rel=1e-12)
+    assert estimate.coefficient == pytest.approx(np.mean(coefficients), rel=1e-12)
 
 
 def test_one_coefficient_gives_the_estimator_of_theory():
@@ -69,12 +69,12 @@ def test_one_coefficient_gives_the_estimator_of_theory():
     cheap = np.random.default_rng(0).standard_normal(40)
     gold = 2.5 * cheap[:10] + 1.0
     for tuning in TUNINGS:
-        found = debiased_mean(gold, cheap, tuning=tuning)
-        assert found.value == pytest.approx(
+        estimate = debiased_mean(gold, cheap, tuning=tuning)
+        assert estimate.value == pytest.approx(
             2.5 * cheap.mean() + (gold - 2.5 * cheap[:10]).mean(), rel=1e-12
         )
-        assert found.coefficient == pytest.approx(2.5, rel=1e-12)
-        assert found.correlation == pytest.approx(1.0, rel=1e-12)
+        assert estimate.coefficient == pytest.approx(2.5, rel=1e-12)
+        assert estimate.correlation == pytest.approx(1.0, rel=1e-12)
 
 
 def test_gate_ignores_cheap_values_that_may_be_noise():
@@ -89,10 +89,10 @@ def test_gate_ignores_cheap_values_that_may_be_noise():
 
 def test_without_more_cheap_rows_gold_stands_alone():
     gold, cheap = draws(np.random.default_rng(0), 8, 8, 0.9, 2)
-    found = debiased_mean(gold, cheap)
-    np.testing.assert_allclose(found.value, gold.mean(axis=0))
-    assert found.variance == pytest.approx(gold.var(axis=0, ddof=1).sum() / 8)
-    assert found.correlation > 0.5
+    estimate = debiased_mean(gold, cheap)
+    np.testing.assert_allclose(estimate.value, gold.mean(axis=0))
+    assert estimate.variance == pytest.approx(gold.var(axis=0, ddof=1).sum() / 8)
+    assert estimate.correlation > 0.5
 
 
 def excess(number, correlation, rollouts, size, gold=12):
@@ -107,7 +107,7 @@ def excess(number, correlation, rollouts, size, gold=12):
         for tuning in TUNINGS:
             values[tuning].append(debiased_mean(g, c, tuning=tuning).value)
     base = np.sum(np.array(best) ** 2)
-    return {tuning: np.sum(np.array(found) ** 2) / base - 1 for tuning, found in values.items()}
+    return {tuning: np.sum(np.array(means) ** 2) / base - 1 for tuning, means in values.items()}
 
 
 @pytest.mark.parametrize("number", [800, pytest.param(10_000, marks=pytest.mark.full)])
@@ -125,9 +125,9 @@ def test_leave_one_out_loses_less_than_two_folds(number):
 @pytest.mark.parametrize("number", [1000, pytest.param(20_000, marks=pytest.mark.full)])
 def test_measured_variance_is_the_true_one_and_theorys(number):
     rng = np.random.default_rng(5)
-    found = [debiased_mean(*draws(rng, 60, 240, 0.8, 5)) for _ in range(number)]
-    true = np.mean([np.sum(each.value**2) for each in found])
-    measured = np.mean([each.variance for each in found])
+    estimates = [debiased_mean(*draws(rng, 60, 240, 0.8, 5)) for _ in range(number)]
+    true = np.mean([np.sum(estimate.value**2) for estimate in estimates])
+    measured = np.mean([estimate.variance for estimate in estimates])
     chance = 4 * np.sqrt(2 / (5 * number))
     assert measured == pytest.approx(formula(60, 240, 0.8, 5), rel=0.02)
     assert true == pytest.approx(measured, rel=0.01 + chance)
@@ -143,6 +143,6 @@ def test_measured_variance_is_the_true_one_and_theorys(number):
     ],
 )
 def test_rows_that_do_not_fit_are_a_sentence(gold, cheap, sentence):
-    with pytest.raises(BadData) as found:
+    with pytest.raises(BadData) as refusal:
         debiased_mean(gold, cheap)
-    assert sentence in str(found.value)
+    assert sentence in str(refusal.value)

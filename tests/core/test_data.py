@@ -40,9 +40,11 @@ def dataset(steps: list[int] | None = None, seed: int = 0) -> Dataset:
     return Dataset.from_trajectory(trajectory(steps or [5, 2, 3], seed))
 
 
-def assert_same(one: Dataset, other: Dataset) -> None:
+def assert_same(actual: Dataset, expected: Dataset) -> None:
     for column in COLUMNS:
-        np.testing.assert_array_equal(getattr(one, column), getattr(other, column), err_msg=column)
+        np.testing.assert_array_equal(
+            getattr(actual, column), getattr(expected, column), err_msg=column
+        )
 
 
 # From episodes.
@@ -116,8 +118,8 @@ def test_a_purchase_is_the_same_twice_and_grows_by_adding(seed):
 
 def test_which_steps_are_bought_depends_on_the_seed():
     full = dataset([5] * 6)
-    kept = [full.buy(15, 15, seed).has_label for seed in range(20)]
-    assert len({mask.tobytes() for mask in kept}) > 15
+    masks = [full.buy(15, 15, seed).has_label for seed in range(20)]
+    assert len({mask.tobytes() for mask in masks}) > 15
 
 
 def test_buying_everything_changes_nothing():
@@ -142,11 +144,11 @@ def test_what_was_left_unbought_cannot_be_bought_from():
 
 
 @given(lengths, lengths, lengths)
-def test_joining_is_associative_and_numbers_episodes_on(one, two, three):
-    a, b, c = (dataset(steps, seed) for seed, steps in enumerate((one, two, three)))
+def test_joining_is_associative_and_numbers_episodes_on(first, second, third):
+    a, b, c = (dataset(steps, seed) for seed, steps in enumerate((first, second, third)))
     joined = a.join(b).join(c)
     assert_same(joined, a.join(b.join(c)))
-    np.testing.assert_array_equal(np.bincount(joined.episode), [*one, *two, *three])
+    np.testing.assert_array_equal(np.bincount(joined.episode), [*first, *second, *third])
     np.testing.assert_array_equal(joined.initial, np.concatenate([a.initial, b.initial, c.initial]))
     np.testing.assert_array_equal(joined.reward, np.concatenate([a.reward, b.reward, c.reward]))
 

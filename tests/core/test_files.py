@@ -21,7 +21,7 @@ def test_a_file_appears_with_its_folders_and_is_replaced_whole(tmp_path):
     for text in ("one", "other"):
         with atomic_write(path) as part:
             part.write_text(text)
-        assert [each.name for each in path.parent.iterdir()] == ["a.txt"]
+        assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
         assert path.read_text() == text
 
 
@@ -31,7 +31,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(UnicodeEncodeError), atomic_write(path) as part:
         part.write_text("half \udcff", encoding="utf-8")
     assert path.read_text() == "old"
-    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_an_unwritable_path_is_one_sentence(tmp_path):

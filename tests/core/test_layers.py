@@ -21,10 +21,10 @@ STATES, ACTIONS, AFTER = (np.random.default_rng(0).normal(size=(20, n)) for n in
 def members(inputs, outputs, key, width=6, depth=2):
     center, scale = jax.random.normal(key, (2, inputs))
 
-    def one(key):
+    def member(key):
         return MLP(inputs, outputs, width, depth, key, center=center, scale=jnp.exp(scale))
 
-    return eqx.filter_vmap(one)(jax.random.split(key, 3))
+    return eqx.filter_vmap(member)(jax.random.split(key, 3))
 
 
 def learned(space=SPEC.action, low=-0.5, high=0.7):
@@ -61,9 +61,9 @@ def test_networks_compose_and_stand_side_by_side():
     third = compose(activated(activations.RELU, 6), affine(rng.normal(size=(6, 6))))
     x = rng.normal(size=3)
     with jax.enable_x64(True):
-        both = beside(first, second)
-        np.testing.assert_allclose(both(x), np.concatenate([first(x), second(x)]), rtol=1e-12)
-        np.testing.assert_allclose(compose(third, both)(x), third(both(x)), rtol=1e-12)
+        parallel = beside(first, second)
+        np.testing.assert_allclose(parallel(x), np.concatenate([first(x), second(x)]), rtol=1e-12)
+        np.testing.assert_allclose(compose(third, parallel)(x), third(parallel(x)), rtol=1e-12)
         np.testing.assert_allclose(
             layers.rescaled(first, 2.0, 4.0)(x), first(2 * x) / 4, rtol=1e-12
         )
@@ -134,11 +134,11 @@ def test_readings_of_known_systems_compute_the_same(activation):
 )
 def test_readings_of_equinox_networks_compute_the_same(activation):
     keys = jax.random.split(jax.random.key(0), 3)
-    whole = eqx.nn.MLP(3, 2, 4, 2, activation, key=keys[0])
+    mlp = eqx.nn.MLP(3, 2, 4, 2, activation, key=keys[0])
     last = eqx.nn.MLP(3, 2, 4, 1, activation, activation, key=keys[0])
     plain = eqx.nn.Linear(2, 5, use_bias=False, key=keys[1])
-    row = eqx.nn.Sequential([whole, eqx.nn.Lambda(activation), plain, eqx.nn.Lambda(jnp.tanh)])
-    for network in (whole, last, row):
+    row = eqx.nn.Sequential([mlp, eqx.nn.Lambda(activation), plain, eqx.nn.Lambda(jnp.tanh)])
+    for network in (mlp, last, row):
         same(layers_of(network, SPEC), network, STATES)
 
 

@@ -64,11 +64,11 @@ def test_the_norm_in_scaled_units_by_hand():
 @given(vectors, scales, vectors, vectors)
 def test_clipping_to_a_domain_is_idempotent_and_1_lipschitz(low, width, x, y):
     domain = Domain(low, low + width)
-    clipped, other = np.asarray(domain.clip(x)), np.asarray(domain.clip(y))
-    assert (clipped >= domain.low).all()
-    assert (clipped <= domain.high).all()
-    np.testing.assert_array_equal(domain.clip(clipped), clipped)
-    assert np.linalg.norm(clipped - other) <= np.linalg.norm(x - y) * (1 + 1e-6)
+    clipped_x, clipped_y = np.asarray(domain.clip(x)), np.asarray(domain.clip(y))
+    assert (clipped_x >= domain.low).all()
+    assert (clipped_x <= domain.high).all()
+    np.testing.assert_array_equal(domain.clip(clipped_x), clipped_x)
+    assert np.linalg.norm(clipped_x - clipped_y) <= np.linalg.norm(x - y) * (1 + 1e-6)
 
 
 @given(vectors, scales, vectors)
@@ -97,12 +97,12 @@ def test_a_discount_in_range_is_kept(discount):
 def test_a_swapped_part_is_swapped_and_no_other(s, a):
     assume(abs(s + a) < 1e6)
     world = toy()
-    other = world.replace(reward=lambda s, a, t: -t[0])
+    swapped = world.replace(reward=lambda s, a, t: -t[0])
     state, action, key = jnp.array([s]), jnp.array([a]), jax.random.key(0)
-    after = other.dynamics(state, action, key)
-    assert other.reward(state, action, after) == -world.reward(state, action, after)
+    after = swapped.dynamics(state, action, key)
+    assert swapped.reward(state, action, after) == -world.reward(state, action, after)
     for part in ("spec", "dynamics", "termination", "initial", "discount", "domain"):
-        assert getattr(other, part) is getattr(world, part)
+        assert getattr(swapped, part) is getattr(world, part)
     with pytest.raises(BadArgument, match="'rewards'"):
         world.replace(rewards=None)
 

@@ -39,8 +39,8 @@ MODELS = {
 
 def draws(model, reward: float) -> np.ndarray:
     keys = jax.random.split(jax.random.key(0), DRAWS)
-    found = jax.vmap(lambda key: model.apply(jnp.asarray(reward), *STEP, key))(keys)
-    return np.asarray(found, np.float64)
+    labels = jax.vmap(lambda key: model.apply(jnp.asarray(reward), *STEP, key))(keys)
+    return np.asarray(labels, np.float64)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -93,16 +93,16 @@ def labels(rows: int) -> RewardLabels:
 
 
 def test_a_bought_label_keeps_its_error_when_more_are_bought():
-    few, many = (
+    small, large = (
         mislabelled(labels(rows), GaussianNoise(1.0), jax.random.key(1)) for rows in (50, 200)
     )
-    np.testing.assert_array_equal(few.reward, many.reward[:50])
-    np.testing.assert_array_equal(few.state, labels(50).state)
-    off = many.reward - labels(200).reward
+    np.testing.assert_array_equal(small.reward, large.reward[:50])
+    np.testing.assert_array_equal(small.state, labels(50).state)
+    off = large.reward - labels(200).reward
     assert_distribution(off, stats.norm.cdf)
     assert abs(np.corrcoef(off[1:], off[:-1])[0, 1]) < 0.3
     assert not np.array_equal(
-        many.reward, mislabelled(labels(200), GaussianNoise(1.0), jax.random.key(2)).reward
+        large.reward, mislabelled(labels(200), GaussianNoise(1.0), jax.random.key(2)).reward
     )
 
 

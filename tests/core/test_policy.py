@@ -67,13 +67,13 @@ def categorical(logits) -> Categorical:
 
 
 @functools.cache
-def many(seed: int):
+def states_and_keys(seed: int):
     """One size for all draws, so that a kind of policy is compiled once."""
     return jnp.broadcast_to(STATE, (DRAWS, 2)), jax.random.split(jax.random.key(seed), DRAWS)
 
 
 def draw(policy: Policy, n: int = DRAWS, seed: int = 0) -> np.ndarray:
-    states, keys = many(seed)
+    states, keys = states_and_keys(seed)
     return np.asarray(acts(policy, None, states, keys)[0])[:n]
 
 
@@ -203,14 +203,14 @@ def test_the_latent_is_recovered_from_the_action():
     the box.
     """
     policy = constant_gaussian([1.0, -3.0], [1.0, 0.5], [0, -5], [1, 9], squash=True)
-    normal = np.asarray(jax.vmap(lambda key: jax.random.normal(key, (2,)))(many(0)[1]))
+    normal = np.asarray(jax.vmap(lambda key: jax.random.normal(key, (2,)))(states_and_keys(0)[1]))
     drawn = latent_mean(policy) + np.array([1, 0.5]) * normal
     exact = stats.norm(latent_mean(policy), [1, 0.5]).logpdf(drawn).sum(axis=1) + 2 * HALF_LOG_2PI
-    found = np.asarray(log_probs(policy, draw(policy)))
+    log_densities = np.asarray(log_probs(policy, draw(policy)))
     usual = (np.abs(drawn) < 4.5).all(axis=1)
     assert usual.mean() > 0.95
-    np.testing.assert_allclose(found[usual], exact[usual], atol=2e-2)
-    assert np.isfinite(found).all()
+    np.testing.assert_allclose(log_densities[usual], exact[usual], atol=2e-2)
+    assert np.isfinite(log_densities).all()
 
 
 def test_categorical_samples_follow_their_masses():

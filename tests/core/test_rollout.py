@@ -66,8 +66,8 @@ def one_step(world: MDP, state, key):
 def plain_loop(world: MDP, state, key) -> list[dict[str, np.ndarray]]:
     """One episode as one would write it in Python."""
     rows = []
-    for each in jax.random.split(key, HORIZON):
-        action, after, reward, ended = one_step(world, state, each)
+    for step_key in jax.random.split(key, HORIZON):
+        action, after, reward, ended = one_step(world, state, step_key)
         rows.append(
             {
                 "state": state,
@@ -135,9 +135,9 @@ def test_what_the_parts_say_about_absorbed_states_does_not_matter():
     def poison(s, a, t):
         return jnp.where(jnp.sum(s**2) > 4, jnp.nan, ENDING.reward(s, a, t))
 
-    clean, found = play(ENDING), play(ENDING.replace(reward=poison))
+    clean, poisoned = play(ENDING), play(ENDING.replace(reward=poison))
     inside = (INITIAL**2).sum(axis=1) <= 4
-    for a, b in zip(jax.tree.leaves(clean), jax.tree.leaves(found), strict=True):
+    for a, b in zip(jax.tree.leaves(clean), jax.tree.leaves(poisoned), strict=True):
         np.testing.assert_array_equal(a[inside], b[inside])
 
 
@@ -153,14 +153,14 @@ def test_an_episode_does_not_depend_on_its_neighbours():
 
 
 def test_a_swapped_reward_leaves_the_trajectory_alone_and_splits_the_return():
-    whole, part = (
+    full, part = (
         play(ENDING),
         play(ENDING.replace(reward=lambda s, a, t: ENDING.reward(s, a, t) - s[0])),
     )
-    np.testing.assert_array_equal(whole.next_state, part.next_state)
-    rest = np.where(whole.alive, whole.state[:, :, 0], 0)
+    np.testing.assert_array_equal(full.next_state, part.next_state)
+    rest = np.where(full.alive, full.state[:, :, 0], 0)
     total = returns(part.reward, 0.9) + returns(rest, 0.9)
-    np.testing.assert_allclose(returns(whole.reward, 0.9), total, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(returns(full.reward, 0.9), total, rtol=1e-5, atol=1e-5)
 
 
 # What is summed from rewards.

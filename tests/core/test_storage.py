@@ -132,7 +132,9 @@ def test_only_dataclasses_and_functions_are_marked_and_one_of_a_name():
     for wrong in (Plain, 3):
         with pytest.raises(BadArgument, match="a dataclass or a function is needed"):
             storable(wrong)
-    other = type("Box", (eqx.Module,), {"__module__": "paracosm.elsewhere", "__doc__": "Another."})
+    namesake = type(
+        "Box", (eqx.Module,), {"__module__": "paracosm.elsewhere", "__doc__": "Another."}
+    )
     with pytest.raises(BadArgument, match=r"Box is a storable of paracosm\.core\.mdp already"):
-        storable(other)
+        storable(namesake)
     assert storable(Held) is Held

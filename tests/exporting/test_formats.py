@@ -103,11 +103,11 @@ def test_a_file_acts_as_the_policy(name, to):
         assert len(set(action.tolist())) > 1
 
 
-def many(x):
+def every_operation(x):
     """A function whose trace holds every operation that a program may have."""
     matrix = jnp.arange(12.0).reshape(3, 4) / 10
     rotated = jnp.stack([jnp.sin(x[0]), jnp.cos(x[1]), jnp.arctan2(x[1], x[2])])
-    whole = jnp.where(jnp.argmin(x) == 1, x[0] > 0, (x[1] > 0) ^ (x[2] > 0))
+    flag = jnp.where(jnp.argmin(x) == 1, x[0] > 0, (x[1] > 0) ^ (x[2] > 0))
     case = jax.lax.select_n(jnp.argmax(x).astype(jnp.int32) % 3 + 0, x, 2 * x, 3 * x)
     parts = [
         jax.nn.relu(x), jax.nn.silu(x), jax.nn.softplus(x), jax.nn.gelu(x), jax.nn.elu(x),
@@ -120,7 +120,7 @@ def many(x):
         jnp.clip(x, -0.5, 0.5), jnp.minimum(x, x[0]), jnp.where(jnp.isfinite(x), x, 0.0),
         jnp.where((x > 0) & ~(x >= 1) | (x <= -1) & (x != 3), x, -x), case,
         jnp.stack([jnp.linalg.norm(x), jnp.prod(x), x.min(), x.max(), x.sum()]),
-        jnp.stack([jnp.all(x > -1), jnp.any(x > 1), whole]).astype(jnp.float32),
+        jnp.stack([jnp.all(x > -1), jnp.any(x > 1), flag]).astype(jnp.float32),
         jnp.broadcast_to(x[:, None] < x, (3, 3)).ravel().astype(jnp.float32),
     ]  # fmt: skip
     return jnp.concatenate(parts)
@@ -128,9 +128,9 @@ def many(x):
 
 @pytest.fixture(scope="module")
 def computed():
-    size = jax.eval_shape(many, jnp.zeros(3)).shape[0]
+    size = jax.eval_shape(every_operation, jnp.zeros(3)).shape[0]
     box = Box(-jnp.ones(size), jnp.ones(size))
-    policy = Deterministic(many)
+    policy = Deterministic(every_operation)
     return program_of(policy, box, (3,)), played(policy, box, [observations()])[0]
 
 
@@ -152,9 +152,9 @@ class Counter(Policy):
         return jnp.asarray(5), jnp.zeros((), bool), jnp.ones((2, 3))
 
     def act(self, carry, state, key):
-        count, odd, seen = carry
-        action = jnp.stack([count + seen.sum() / 10, odd.astype(jnp.float32)])
-        return action, (count + 2, ~odd, seen + state)
+        count, odd, total = carry
+        action = jnp.stack([count + total.sum() / 10, odd.astype(jnp.float32)])
+        return action, (count + 2, ~odd, total + state)
 
     def greedy(self):
         return self

@@ -153,13 +153,13 @@ class Both(eqx.Module):
 @eqx.filter_jit
 def played(real: MDP, encoder: Encoder, policy: Deterministic) -> Trajectory:
     """Real episodes of beliefs, in 64 bits: in 32 the recorded action is the policy's to 1e-8."""
-    both = Both(real, encoder, policy)
+    joint = Both(real, encoder, policy)
     first = jax.vmap(real.initial)(jax.random.split(jax.random.key(0), 2))
     first = jnp.concatenate([first, jax.vmap(encoder.initial)(first)], axis=1)
     spec = Spec(first.shape[1], ACTIONS, jnp.ones(first.shape[1]), HORIZON)
-    world = MDP(spec, both.dynamics, both.reward, never, real.initial, 1.0)
+    world = MDP(spec, joint.dynamics, joint.reward, never, real.initial, 1.0)
     keys = jax.random.split(jax.random.key(1), 2)
-    episodes = unroll(world, Deterministic(both), first, keys, HORIZON)
+    episodes = unroll(world, Deterministic(joint), first, keys, HORIZON)
     beliefs = {name: getattr(episodes, name)[..., STATES:] for name in ("state", "next_state")}
     return dataclasses.replace(episodes, **beliefs)
 

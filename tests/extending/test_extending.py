@@ -67,9 +67,9 @@ def test_a_policy_with_a_carry_plays_alike_in_the_real_system_and_in_imagination
     dreamt = rollout(system, policy, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
     np.testing.assert_allclose(real.action, dreamt.action, rtol=1e-5, atol=1e-5)
     forgetful = Deterministic(lambda s: policy.act(policy.initial(), s, jax.random.key(0))[0])
-    other = rollout(system, forgetful, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
-    np.testing.assert_allclose(real.action[:, 0], other.action[:, 0], rtol=1e-5, atol=1e-5)
-    assert np.abs(real.action[:, 1:] - np.asarray(other.action[:, 1:])).max() > 0.01
+    memoryless = rollout(system, forgetful, starts, jax.random.split(jax.random.key(0), 3), HORIZON)
+    np.testing.assert_allclose(real.action[:, 0], memoryless.action[:, 0], rtol=1e-5, atol=1e-5)
+    assert np.abs(real.action[:, 1:] - np.asarray(memoryless.action[:, 1:])).max() > 0.01
 
 
 def test_in_lanes_of_a_source_every_episode_starts_with_the_first_carry():
@@ -136,9 +136,9 @@ def test_learning_imagination_and_audit_run_on_beliefs():
 
 
 def test_a_recording_becomes_beliefs_as_playing_does(system):
-    seen, believed = (connect(system, encoder=encoder) for encoder in (None, Window(3)))
+    plain, believed = (connect(system, encoder=encoder) for encoder in (None, Window(3)))
     policy = Deterministic(lambda s: jnp.tanh(s[: system.spec.action.size]))
-    raw = seen.evaluate(policy, episodes=2)
+    raw = plain.evaluate(policy, episodes=2)
     size = system.spec.state_size
     newest = Deterministic(lambda z: policy.mode(z[:size]))
     beliefs = believed.evaluate(newest, episodes=2)
@@ -241,15 +241,15 @@ def test_trackers_are_closed_whatever_happens():
             self.closed = True
             raise RuntimeError("it cannot")
 
-    one, two = Closing(), Closing()
+    first, second = Closing(), Closing()
     with pytest.raises(RuntimeError):
-        Several(one, two).close()
-    assert one.closed
-    assert two.closed
-    kept = Rows("/dev/null")
+        Several(first, second).close()
+    assert first.closed
+    assert second.closed
+    tracker = Rows("/dev/null")
     with pytest.raises(checks.ParacosmError):
-        run("NoSuchEnv-v0", tracker=kept)
-    assert kept._file.closed
+        run("NoSuchEnv-v0", tracker=tracker)
+    assert tracker._file.closed
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,6 @@ def test_what_makes_no_tracker_is_refused_and_removes_no_run(tmp_path):
 def test_what_belongs_to_a_source_is_refused_beside_it():
     with pytest.raises(checks.BadArgument, match="where the source is made"):
         connect(Carts(), horizon=10)
-    seen = connect(Carts(), encoder=Window(2))
+    encoded = connect(Carts(), encoder=Window(2))
     with pytest.raises(checks.BadArgument, match="seen through an encoder already"):
-        connect(seen, encoder=Window(2))
+        connect(encoded, encoder=Window(2))

@@ -122,12 +122,12 @@ def test_a_run_has_it_and_resumes_to_the_same_result(tmp_path):
         if name == "evaluate":
             raise KeyboardInterrupt
 
-    whole = small_run(tmp_path / "whole", learner=WHERE)
+    complete = small_run(tmp_path / "whole", learner=WHERE)
     assert json.loads((tmp_path / "whole/config.json").read_text())["learner"] == WHERE
-    assert whole.trainings[0].baseline == "none"
+    assert complete.trainings[0].baseline == "none"
     with pytest.raises(KeyboardInterrupt):
         small_run(tmp_path / "run", learner=WHERE, progress=stop)
-    assert numbers(small_run(tmp_path / "run", learner=WHERE, resume=True)) == numbers(whole)
+    assert numbers(small_run(tmp_path / "run", learner=WHERE, resume=True)) == numbers(complete)
     with pytest.raises(checks.BadArgument, match="learner"):
         small_run(tmp_path / "run", resume=True)
     with pytest.raises(checks.BadArgument, match=r"names code to import.*--trust"):

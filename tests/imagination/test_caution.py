@@ -92,7 +92,7 @@ def test_leaving_the_domain_never_pays(push, extra):
     caught = rollout(at_edge(worst), policy, INITIAL, KEYS, HORIZON)
     left = np.asarray(caught.terminated).any(axis=1)
     free_return, caught_return = (
-        np.asarray(returns(each.reward, world.discount)) for each in (free, caught)
+        np.asarray(returns(episodes.reward, world.discount)) for episodes in (free, caught)
     )
     assert (caught_return[left] <= free_return[left] + 1e-4).all()
     np.testing.assert_allclose(caught_return[~left], free_return[~left], rtol=1e-5)
@@ -177,15 +177,15 @@ def test_branches_earn_clipped_rewards_and_pay_the_whole_price():
 
 def test_a_caution_of_ones_own_may_be_two_of_them():
     bounded = UNSURE.replace(domain=Domain(-jnp.ones(1), jnp.ones(1)))
-    both = PayForDoubt(0.3)(EndAtEdge()(bounded, DATA, REWARDS), DATA, REWARDS)
+    careful = PayForDoubt(0.3)(EndAtEdge()(bounded, DATA, REWARDS), DATA, REWARDS)
     step = jnp.full(1, 2.0), NOTHING, jnp.full(1, 2.0)
-    reward, price = priced_reward(both.reward, *step)
+    reward, price = priced_reward(careful.reward, *step)
     np.testing.assert_allclose(reward, 0.2, rtol=1e-5)
     alone = [caution(bounded, DATA, REWARDS) for caution in (EndAtEdge(), PayForDoubt(0.3))]
     expected = sum(priced_reward(world.reward, *step)[1] for world in alone)
     np.testing.assert_allclose(price, expected, rtol=1e-5)
-    np.testing.assert_allclose(least_price(both.reward), -0.3 * 0.5 * 20, rtol=1e-6)
-    assert bool(both.termination(*step))
+    np.testing.assert_allclose(least_price(careful.reward), -0.3 * 0.5 * 20, rtol=1e-6)
+    assert bool(careful.termination(*step))
 
 
 def test_doubt_needs_members():

@@ -65,9 +65,9 @@ def test_a_policy_that_is_as_good_or_better_stays(states, before, last):
 def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(states):
     now = imagined(states[1])
     believed = float(jnp.mean(_returns(LEARNER.policy(states[0]), TASK, KEY)))
-    for seen in (believed - 11, believed + 11):
-        assert kept(now, earlier(states[0], seen), KEY) is now
-        result = kept(now, earlier(states[0], seen, last=True), KEY)
+    for real_return in (believed - 11, believed + 11):
+        assert kept(now, earlier(states[0], real_return), KEY) is now
+        result = kept(now, earlier(states[0], real_return, last=True), KEY)
         assert result.own_prediction.state is states[0]
 
 

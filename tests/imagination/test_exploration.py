@@ -16,9 +16,9 @@ BOX, CHOICE = RNG.uniform(-1, 1, (60, 1)).astype(np.float32), RNG.integers(0, 3,
 def data(action, reward, *, ended: bool = False) -> Dataset:
     terminated = np.zeros(60, bool)
     terminated[-1] = ended
-    whole = np.ones(60, bool)
-    columns = (STATE, action, STATE, reward, terminated, ~whole, np.zeros(60, int), np.arange(60))
-    return Dataset(*columns, whole, whole.copy())
+    ones = np.ones(60, bool)
+    columns = (STATE, action, STATE, reward, terminated, ~ones, np.zeros(60, int), np.arange(60))
+    return Dataset(*columns, ones, ones.copy())
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_an_end_tells_where_it_was():
 
 
 def test_a_known_reward_is_judged_on_transitions():
-    few = dataclasses.replace(data(BOX, STATE[:, 0]), has_label=np.arange(60) < 10)
-    assert not tells_no_state(few, STATE[:, 0])
+    few_labels = dataclasses.replace(data(BOX, STATE[:, 0]), has_label=np.arange(60) < 10)
+    assert not tells_no_state(few_labels, STATE[:, 0])

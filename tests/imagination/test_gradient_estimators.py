@@ -88,8 +88,8 @@ def gradients(
     problem = Problem(cheap, cheap, starts, H, jnp.ones(()))
     learner = REINFORCE(settings, Debiased(GoldLabels(chain.CHAIN, share)), noise)
     fixed = None if coefficient is None else jnp.asarray(coefficient)
-    found = _gradients(learner, problem, steps, fixed)
-    return tuple(np.asarray(each, np.float64) for each in found)
+    arrays = _gradients(learner, problem, steps, fixed)
+    return tuple(np.asarray(array, np.float64) for array in arrays)
 
 
 @eqx.filter_jit
@@ -144,8 +144,8 @@ def test_the_mixture_is_unbiased_whatever_the_bias(choices, steps):
     """Within 4 standard errors in every one of 26 components (P(false alarm) < 0.2%), λ from
     earlier steps.
     """
-    found, coefficient = gradients(steps, 32, 0.25, **choices)
-    assert (off_in_errors(found) <= 4).all()
+    samples, coefficient = gradients(steps, 32, 0.25, **choices)
+    assert (off_in_errors(samples) <= 4).all()
     assert coefficient[0] == choices.get("coefficient", 0)
     assert (coefficient[1:] != 0).mean() > 0.9
 
@@ -157,9 +157,9 @@ def moments(tilt: float = 0.5) -> tuple[float, float, float, np.ndarray]:
     paths, truth = chain.every_path(), exact("discounted")
     cheap_rewards = (SIZE * paths.reward + tilt * (paths.state - 0.8 * paths.action)) * paths.alive
     cheap = np.einsum("pt,ptd->pd", cheap_rewards, truth.v)
-    both = exact_variance(truth._replace(gradient=truth.gradient + cheap))
+    total = exact_variance(truth._replace(gradient=truth.gradient + cheap))
     gold_alone, cheap_alone = exact_variance(truth), exact_variance(truth._replace(gradient=cheap))
-    between = (both - gold_alone - cheap_alone) / 2
+    between = (total - gold_alone - cheap_alone) / 2
     return gold_alone, cheap_alone, between, truth.probability @ (cheap - truth.gradient)
 
 
@@ -211,22 +211,24 @@ def test_at_equal_cost_the_mixture_halves_the_variance_where_the_formula_says_so
 
 
 @pytest.mark.parametrize(
-    ("devices", "each", "share"), [(1, 16, 0.25), (2, 25, 0.1), (3, 11, 0.35), (4, 3, 0.3)]
+    ("devices", "per_device", "share"), [(1, 16, 0.25), (2, 25, 0.1), (3, 11, 0.35), (4, 3, 0.3)]
 )
-def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(devices, each, share):
-    rollouts = devices * each
+def test_as_many_rollouts_as_said_have_gold_labels_on_however_many_devices(
+    devices, per_device, share
+):
+    rollouts = devices * per_device
     gold = GoldLabels(integrator(reward=lambda s, a, t: s[0] + 100.0), share)
     numbers = np.arange(rollouts)
-    taken = []
-    for lanes in numbers.reshape(devices, each):
+    picks = []
+    for lanes in numbers.reshape(devices, per_device):
         picked = pick(gold, Rollouts(_episodes(lanes), jnp.asarray(lanes), rollouts))
         real = np.asarray(picked.episodes.alive[:, 0])
         np.testing.assert_array_equal(
             picked.episodes.reward[:, 0], np.where(real, lanes[picked.rows] + 100, 0)
         )
-        taken += lanes[np.asarray(picked.rows)[real]].tolist()
-    assert len(taken) == len(set(taken)) == gold.count(rollouts)
-    assert np.diff(taken, prepend=-1, append=rollouts).max() <= math.ceil(rollouts / len(taken)) + 1
+        picks += lanes[np.asarray(picked.rows)[real]].tolist()
+    assert len(picks) == len(set(picks)) == gold.count(rollouts)
+    assert np.diff(picks, prepend=-1, append=rollouts).max() <= math.ceil(rollouts / len(picks)) + 1
 
 
 def _episodes(lanes: np.ndarray) -> Trajectory:
@@ -239,16 +241,16 @@ def _episodes(lanes: np.ndarray) -> Trajectory:
 
 
 def test_the_source_is_asked_at_no_other_rollout():
-    asked = []
+    queries = []
 
     def source(s, a, t):
-        jax.debug.callback(lambda state: asked.append(float(state[0])), s)
+        jax.debug.callback(lambda state: queries.append(float(state[0])), s)
         return s[0]
 
     gold = GoldLabels(integrator(reward=source), 0.25)
     pick(gold, Rollouts(_episodes(np.arange(16)), jnp.arange(16), 16))
     jax.effects_barrier()
-    assert set(asked) == {3.0, 7.0, 11.0, 15.0}
+    assert set(queries) == {3.0, 7.0, 11.0, 15.0}
 
 
 # Training.
@@ -266,9 +268,9 @@ def mixture():
 def test_nine_tenths_biased_labels_and_a_tenth_gold_beat_biased_labels_alone(mixture):
     biased = imagine_in(TILTED, INITIAL, VISITED, settings=QUICK)
     idle = mean_return(TRUE, Mode(biased.policy))
-    found = mean_return(TRUE, Mode(mixture.policy))
+    mixture_return = mean_return(TRUE, Mode(mixture.policy))
     assert idle < -5, "the bias does no harm"
-    assert found > -1
+    assert mixture_return > -1
     assert biased.training.labels_during_imagination == 0
 
 
@@ -277,8 +279,8 @@ def test_the_value_is_that_of_the_true_reward(mixture):
         np.asarray(returns(rollout(world, Mode(mixture.policy), INITIAL, KEYS, 60).reward, 0.9))
         for world in (TRUE, TILTED)
     )
-    found = np.asarray(jax.vmap(mixture.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
-    assert np.mean((found - truth) ** 2) < 0.2 * np.mean((found - cheap) ** 2)
+    values = np.asarray(jax.vmap(mixture.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
+    assert np.mean((values - truth) ** 2) < 0.2 * np.mean((values - cheap) ** 2)
 
 
 def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
@@ -295,17 +297,17 @@ def test_every_label_is_counted_and_no_more_than_a_tenth_asked(mixture):
 def test_labels_after_an_end_are_neither_asked_nor_counted():
     """Episodes end at the edge of the domain: fewer labels than steps."""
     settings = dataclasses.replace(QUICK, most_steps=5, horizon=HORIZON)
-    found = imagine_in(BOUNDED, INITIAL, VISITED, settings=settings, label_source=BOUNDED.reward)
-    assert 0 < found.training.labels_during_imagination < 6 * HORIZON * (5 + 1 + 1)
+    imagined = imagine_in(BOUNDED, INITIAL, VISITED, settings=settings, label_source=BOUNDED.reward)
+    assert 0 < imagined.training.labels_during_imagination < 6 * HORIZON * (5 + 1 + 1)
 
 
 def test_gold_labels_on_everything_are_training_on_the_true_reward():
     settings = dataclasses.replace(QUICK, most_steps=5)
     plain = imagine_in(TRUE, INITIAL, VISITED, settings=settings)
-    found = imagine_in(
+    gold = imagine_in(
         TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward, gold_share=1.0
     )
-    for a, b in zip(jax.tree.leaves(plain.policy), jax.tree.leaves(found.policy), strict=True):
+    for a, b in zip(jax.tree.leaves(plain.policy), jax.tree.leaves(gold.policy), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
@@ -324,10 +326,10 @@ def test_on_the_pendulum_too():
     keys = jax.random.split(jax.random.key(1), 100)
 
     def score(trained, source=None):
-        found = imagine_in(
+        imagined = imagine_in(
             trained, initial, states, worst_reward=-17.0, settings=settings, label_source=source
         )
-        episodes = rollout(world, Mode(found.policy), initial[:100], keys, 200)
+        episodes = rollout(world, Mode(imagined.policy), initial[:100], keys, 200)
         return float(np.mean(returns(episodes.reward, 1.0)))
 
     biased, mixture = score(cheap), score(cheap, world.reward)
@@ -385,14 +387,14 @@ import dataclasses, json, jax
 from tests.imagination.test_gradient_estimators import INITIAL, QUICK, TILTED, TRUE, VISITED
 from tests.imagination.imagining import imagine_in
 settings = dataclasses.replace(QUICK, most_steps=5, rollouts=50)
-found = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward).training
-numbers = [found.labels_during_imagination, found.imagined_return]
+imagined = imagine_in(TILTED, INITIAL, VISITED, settings=settings, label_source=TRUE.reward)
+numbers = [imagined.training.labels_during_imagination, imagined.training.imagined_return]
 print(json.dumps([jax.local_device_count(), *numbers]))
 """
 
 
 @pytest.mark.full
 def test_the_number_of_devices_changes_neither_labels_nor_returns():
-    one, two = (_on_devices(count, TRAIN) for count in (1, 2))
-    assert (one[0], two[0], one[1]) == (1, 2, two[1])
-    np.testing.assert_allclose(one[2], two[2], rtol=1e-3)
+    on_one, on_two = (_on_devices(count, TRAIN) for count in (1, 2))
+    assert (on_one[0], on_two[0], on_one[1]) == (1, 2, on_two[1])
+    np.testing.assert_allclose(on_one[2], on_two[2], rtol=1e-3)

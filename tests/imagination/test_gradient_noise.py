@@ -103,40 +103,40 @@ def _scores() -> np.ndarray:
     """`∇ log π(a|s)`, `[state, action, parameters]`."""
     score = eqx.filter_grad(lambda policy, s, a: policy.log_prob(s, a))
     states = np.repeat(np.eye(chain.STATES, dtype=np.float32), chain.ACTIONS, axis=0)
-    found = jax.vmap(score, (None, 0, 0))(
+    scores = jax.vmap(score, (None, 0, 0))(
         chain.POLICY, states, np.tile(np.arange(chain.ACTIONS), chain.STATES)
     )
     rows = [
         leaf.reshape(len(states), -1)
-        for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array))
+        for leaf in jax.tree.leaves(eqx.filter(scores, eqx.is_inexact_array))
     ]
     return np.concatenate(rows, axis=1).reshape(chain.STATES, chain.ACTIONS, -1)
 
 
-def exact_variance(found: Exact) -> float:
-    return found.mean((found.gradient**2).sum(axis=1)) - float(
-        ((found.probability @ found.gradient) ** 2).sum()
+def exact_variance(truth: Exact) -> float:
+    return truth.mean((truth.gradient**2).sum(axis=1)) - float(
+        ((truth.probability @ truth.gradient) ** 2).sum()
     )
 
 
-def exact_added(found: Exact, noise) -> float:
+def exact_added(truth: Exact, noise) -> float:
     """`E Σ σ²(r, s, a) ‖v‖²`."""
     paths = chain.every_path()
     one_hot = jnp.eye(chain.STATES)[paths.state]
     variance = jax.vmap(jax.vmap(lambda r, s, a: noise.variance(r, s, a, s)))(
         paths.reward, one_hot, paths.action
     )
-    return found.mean((np.asarray(variance, float) * (found.v**2).sum(axis=2)).sum(axis=1))
+    return truth.mean((np.asarray(variance, float) * (truth.v**2).sum(axis=2)).sum(axis=1))
 
 
-def assert_estimate(found, expected: float) -> None:
-    error = (found.high - found.low) / 2 / stats.t.ppf(0.975, found.n - 1)
-    assert abs(found.mean - expected) <= stats.norm.isf(FALSE_ALARM / 2) * error + 1e-6
+def assert_estimate(estimate, expected: float) -> None:
+    error = (estimate.high - estimate.low) / 2 / stats.t.ppf(0.975, estimate.n - 1)
+    assert abs(estimate.mean - expected) <= stats.norm.isf(FALSE_ALARM / 2) * error + 1e-6
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_every_number_is_the_enumerated_one(weighting):
-    found = gradient_noise(
+    noise = gradient_noise(
         chain.CHAIN,
         chain.POLICY,
         STARTS,
@@ -146,20 +146,20 @@ def test_every_number_is_the_enumerated_one(weighting):
         rollouts=20_000,
     )
     truth = exact(weighting)
-    assert_estimate(found.intrinsic, exact_variance(truth))
-    assert_estimate(found.coefficient, truth.mean((truth.v**2).sum(axis=(1, 2))))
-    assert_estimate(found.shared, truth.mean((truth.v.sum(axis=1) ** 2).sum(axis=1)))
+    assert_estimate(noise.intrinsic, exact_variance(truth))
+    assert_estimate(noise.coefficient, truth.mean((truth.v**2).sum(axis=(1, 2))))
+    assert_estimate(noise.shared, truth.mean((truth.v.sum(axis=1) ** 2).sum(axis=1)))
     np.testing.assert_allclose(
-        found.bound, H * truth.mean(truth.largest) / (1 - GAMMA) ** 2, rtol=0.02
+        noise.bound, H * truth.mean(truth.largest) / (1 - GAMMA) ** 2, rtol=0.02
     )
-    assert found.coefficient.high < found.bound
-    assert (found.weighting, found.horizon) == (weighting, H)
-    assert found.intrinsic.n == found.coefficient.n == 20_032  # whole chunks of 64
+    assert noise.coefficient.high < noise.bound
+    assert (noise.weighting, noise.horizon) == (weighting, H)
+    assert noise.intrinsic.n == noise.coefficient.n == 20_032  # whole chunks of 64
 
 
 @pytest.mark.parametrize(("name", "weighting"), FEW)
 def test_the_variance_a_model_adds_is_the_enumerated_one(name, weighting):
-    found = added_variance(
+    estimate = added_variance(
         NOISES[name],
         chain.CHAIN,
         chain.POLICY,
@@ -168,7 +168,7 @@ def test_the_variance_a_model_adds_is_the_enumerated_one(name, weighting):
         horizon=H,
         weighting=weighting,
     )
-    assert_estimate(found, exact_added(exact(weighting), NOISES[name]))
+    assert_estimate(estimate, exact_added(exact(weighting), NOISES[name]))
 
 
 def test_a_value_lowers_the_variance_and_leaves_the_rest():
@@ -199,13 +199,13 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
         gradient_noise(longer, chain.POLICY, STARTS, key, value=value, **choices).intrinsic.mean
         < 1e-9
     )
-    some = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, value=VALUE, **choices)
-    assert (some.coefficient, some.shared, some.bound) == (
+    with_value = gradient_noise(chain.CHAIN, chain.POLICY, STARTS, key, value=VALUE, **choices)
+    assert (with_value.coefficient, with_value.shared, with_value.bound) == (
         without.coefficient,
         without.shared,
         without.bound,
     )
-    assert some.intrinsic != without.intrinsic
+    assert with_value.intrinsic != without.intrinsic
 
 
 # Training's own gradient, as its gradient step takes it: λ-returns that a value completes, less a
@@ -241,16 +241,16 @@ def trained(
         )
         targets, *_ = learner.targets(state, problem, Rollouts(episodes, numbers, rollouts))
         advantage, weight = targets.advantage / rollouts, learner.time_weights(problem)
-        found = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight)
-        return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0]
+        gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight)
+        return ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
 
     def local(keys):
         return jax.lax.map(batch, keys)
 
-    found = eqx.filter_jit(spread(local, 1, shared=1, total=True))(
+    gradients = eqx.filter_jit(spread(local, 1, shared=1, total=True))(
         jax.random.split(jax.random.key(11), batches)
     )
-    return problem, np.asarray(found, np.float64)
+    return problem, np.asarray(gradients, np.float64)
 
 
 @pytest.mark.parametrize(
@@ -264,17 +264,17 @@ def test_the_variance_is_that_of_trainings_own_gradient(baseline, trace, cut, ba
     """Over independent batches `‖g - E g‖²` has mean `Var₁/K`; at full size within 5%."""
     rollouts = 64
     problem, gradients = trained(baseline, trace, cut, rollouts, batches)
-    found = gradient_noise(
+    noise = gradient_noise(
         problem.world, chain.POLICY, STARTS, jax.random.key(12), horizon=H, weighting="plain",
         rollouts=40_000,
         value=VALUE, baseline=baseline, trace=trace,
     )  # fmt: skip
     squares = ((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1) * batches / (batches - 1)
-    predicted = found.intrinsic.mean / rollouts
+    predicted = noise.intrinsic.mean / rollouts
     assert_mean(
         squares,
         predicted,
-        rounding=3 * (found.intrinsic.high - found.intrinsic.low) / rollouts + 2e-2 * predicted,
+        rounding=3 * (noise.intrinsic.high - noise.intrinsic.low) / rollouts + 2e-2 * predicted,
     )
     if relative is not None:
         np.testing.assert_allclose(squares.mean(), predicted, rtol=relative)
@@ -318,8 +318,8 @@ class Simulated(NamedTuple):
 def simulate(
     noise, weighting: str, rollouts: int, shared: bool = False, world=chain.CHAIN
 ) -> Simulated:
-    found = _simulate((noise, world), weighting, rollouts // 4000, shared, jax.random.key(0))
-    squares, shift, true, noisy = (np.asarray(each, np.float64) for each in found)
+    arrays = _simulate((noise, world), weighting, rollouts // 4000, shared, jax.random.key(0))
+    squares, shift, true, noisy = (np.asarray(array, np.float64) for array in arrays)
     return Simulated(
         squares.reshape(-1),
         shift.reshape(-1, shift.shape[-1]),
@@ -334,48 +334,54 @@ def _simulate(parts, weighting, chunks, shared, key):
     weight = time_weights(weighting, GAMMA, H)
 
     def gradient(episode, reward):
-        one = jax.tree.map(lambda leaf: leaf[None], episode)
+        batch = jax.tree.map(lambda leaf: leaf[None], episode)
         to_go = returns_to_go(reward[None], GAMMA)
-        found = eqx.filter_grad(lambda policy: surrogate(policy, one, to_go, weight))(chain.POLICY)
-        return ravel_pytree(eqx.filter(found, eqx.is_inexact_array))[0]
+        tree = eqx.filter_grad(lambda policy: surrogate(policy, batch, to_go, weight))(chain.POLICY)
+        return ravel_pytree(eqx.filter(tree, eqx.is_inexact_array))[0]
 
     def labels(e, key):
         keys = jnp.broadcast_to(key, (H,)) if shared else jax.random.split(key, H)
-        found = jax.vmap(noise.apply)(e.reward, e.state, e.action, e.next_state, keys)
-        return jnp.where(e.alive, found, 0)
+        rewards = jax.vmap(noise.apply)(e.reward, e.state, e.action, e.next_state, keys)
+        return jnp.where(e.alive, rewards, 0)
 
     def chunk(number):
         keys = jax.random.split(jax.random.fold_in(key, number), 4000)
         episodes = unroll(world, chain.POLICY, jnp.tile(chain.START, (4000, 1)), keys, H)
-        given = jax.vmap(labels)(episodes, jax.vmap(lambda key: jax.random.fold_in(key, 9))(keys))
-        true, noisy = (jax.vmap(gradient)(episodes, reward) for reward in (episodes.reward, given))
+        noisy_rewards = jax.vmap(labels)(
+            episodes, jax.vmap(lambda key: jax.random.fold_in(key, 9))(keys)
+        )
+        true, noisy = (
+            jax.vmap(gradient)(episodes, reward) for reward in (episodes.reward, noisy_rewards)
+        )
         squares = jnp.sum(noisy**2, axis=1) - jnp.sum(true**2, axis=1)
         return squares, noisy - true, jnp.mean(true, axis=0), jnp.mean(noisy, axis=0)
 
     return jax.lax.map(chunk, jnp.arange(chunks))
 
 
-def assert_shift(found: Simulated, expected) -> None:
+def assert_shift(simulated: Simulated, expected) -> None:
     """The mean gradient moved by `expected`, within 4 standard errors in every component; P(false
     alarm) < 0.2%.
     """
-    error = found.shift.std(axis=0) / np.sqrt(len(found.shift))
-    off = np.abs(found.shift.mean(axis=0) - expected)
+    error = simulated.shift.std(axis=0) / np.sqrt(len(simulated.shift))
+    off = np.abs(simulated.shift.mean(axis=0) - expected)
     assert (off <= 4 * error + 1e-6).all(), (
         f"off by {np.max(off / (error + 1e-12)):.2f} standard errors"
     )
 
 
-def assert_adds(found: Simulated, expected: float, relative: float | None) -> None:
+def assert_adds(simulated: Simulated, expected: float, relative: float | None) -> None:
     assert_mean(
-        found.squares, expected + (found.noisy**2).sum() - (found.true**2).sum(), rounding=1e-4
+        simulated.squares,
+        expected + (simulated.noisy**2).sum() - (simulated.true**2).sum(),
+        rounding=1e-4,
     )
     if relative is not None:
-        np.testing.assert_allclose(found.added, expected, rtol=relative)
+        np.testing.assert_allclose(simulated.added, expected, rtol=relative)
 
 
 ISSUE_SIZE = pytest.mark.full
-CASES = [(*few, SMALL, None) for few in FEW]
+CASES = [(*case, SMALL, None) for case in FEW]
 CASES += [
     pytest.param(name, w, ISSUE, 0.02, marks=ISSUE_SIZE) for name in NOISES for w in WEIGHTINGS
 ]
@@ -385,9 +391,9 @@ CASES += [
 def test_noise_of_mean_zero_adds_the_exact_variance_and_no_shift(
     name, weighting, rollouts, relative
 ):
-    found = simulate(NOISES[name], weighting, rollouts)
-    assert_shift(found, 0.0)
-    assert_adds(found, exact_added(exact(weighting), NOISES[name]), relative)
+    simulated = simulate(NOISES[name], weighting, rollouts)
+    assert_shift(simulated, 0.0)
+    assert_adds(simulated, exact_added(exact(weighting), NOISES[name]), relative)
 
 
 @pytest.mark.parametrize(
@@ -395,10 +401,11 @@ def test_noise_of_mean_zero_adds_the_exact_variance_and_no_shift(
     [("plain", SMALL, None), *(pytest.param(w, ISSUE, 0.02, marks=ISSUE_SIZE) for w in WEIGHTINGS)],
 )
 def test_one_error_for_a_whole_rollout_adds_its_own_form(weighting, rollouts, relative):
-    found, truth = simulate(GaussianNoise(SD), weighting, rollouts, shared=True), exact(weighting)
-    assert_shift(found, 0.0)
+    simulated = simulate(GaussianNoise(SD), weighting, rollouts, shared=True)
+    truth = exact(weighting)
+    assert_shift(simulated, 0.0)
     shared = truth.mean((truth.v.sum(axis=1) ** 2).sum(axis=1))
-    assert_adds(found, SD**2 * shared, relative)
+    assert_adds(simulated, SD**2 * shared, relative)
     assert shared > 1.5 * truth.mean((truth.v**2).sum(axis=(1, 2)))
 
 
@@ -416,9 +423,9 @@ def bias_return(policy) -> jax.Array:
 @pytest.mark.parametrize("rollouts", [SMALL, pytest.param(ISSUE, marks=pytest.mark.full)])
 def test_biased_labels_leave_an_error_that_more_rollouts_do_not_remove(rollouts):
     """`E‖g̃ - g‖² = Var₁[r + b]/K + ‖∇B_H‖²`."""
-    found = simulate(Bias(local_shift), "discounted", rollouts)
+    simulated = simulate(Bias(local_shift), "discounted", rollouts)
     floor_vector = flat(eqx.filter_grad(bias_return)(chain.POLICY)).astype(float)
-    assert_shift(found, floor_vector)
+    assert_shift(simulated, floor_vector)
     floor, truth = float((floor_vector**2).sum()), exact("discounted")
     paths = chain.every_path()
     biased = np.einsum(
@@ -450,8 +457,8 @@ def test_flips_scale_the_gradient_and_undoing_them_brings_it_back():
         reward=lambda s, a, t: (jnp.argmax(t) == a).astype(float),
         termination=lambda s, a, t: jnp.zeros((), bool),
     )
-    found = simulate(flips, "discounted", SMALL, world=world)
-    assert_shift(found, -0.6 * found.true)
+    simulated = simulate(flips, "discounted", SMALL, world=world)
+    assert_shift(simulated, -0.6 * simulated.true)
 
     class Undone(Flips):
         def apply(self, reward, state, action, next_state, key):
@@ -470,9 +477,9 @@ def test_a_batch_mean_with_the_rollout_itself_scales_the_noisy_gradient():
     def gradient(advantage):
         return flat(eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight))
 
-    others = gradient(to_go - leave_one_out(to_go, to_go.sum(axis=0), jnp.asarray(5)))
+    loo_gradient = gradient(to_go - leave_one_out(to_go, to_go.sum(axis=0), jnp.asarray(5)))
     np.testing.assert_allclose(
-        gradient(to_go - to_go.mean(axis=0)), 0.8 * others, rtol=1e-4, atol=1e-5
+        gradient(to_go - to_go.mean(axis=0)), 0.8 * loo_gradient, rtol=1e-4, atol=1e-5
     )
 
 

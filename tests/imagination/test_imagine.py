@@ -75,8 +75,8 @@ def test_training_finds_a_policy_nearly_as_good_as_the_best_linear_one(trained):
         for k in (1.0, 1.5, 2.0)
     ]
     nothing = mean_return(integrator(), Deterministic(lambda s: 0 * s))
-    found = mean_return(integrator(), Mode(trained.policy))
-    assert found > max(linear) + 0.1 * (nothing - max(linear))
+    policy_return = mean_return(integrator(), Mode(trained.policy))
+    assert policy_return > max(linear) + 0.1 * (nothing - max(linear))
 
 
 def test_training_stops_on_a_plateau_and_says_so(trained):
@@ -100,15 +100,15 @@ def test_every_imagined_step_is_counted(trained):
 
 def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained):
     again = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL)
-    other = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL, round=1)
+    next_round = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL, round=1)
     assert again.training == trained.training
     for a, b in zip(jax.tree.leaves(again.policy), jax.tree.leaves(trained.policy), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert other.training.imagined_return != trained.training.imagined_return
+    assert next_round.training.imagined_return != trained.training.imagined_return
 
 
 def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
-    seen: list[tuple[int, int, dict[str, float]]] = []
+    reports: list[tuple[int, int, dict[str, float]]] = []
     settings = dataclasses.replace(SMALL, most_steps=5)
     further = imagine_in(
         integrator(),
@@ -116,15 +116,15 @@ def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
         VISITED,
         policy=trained.policy,
         settings=settings,
-        progress=lambda *a: seen.append(a),
+        progress=lambda *a: reports.append(a),
     )
     assert (
         mean_return(integrator(), Mode(further.policy))
         > mean_return(integrator(), Mode(trained.policy)) - 0.3
     )
     assert further.training.stop == "5 gradient steps, the most allowed"
-    assert [(steps, most) for steps, most, _ in seen] == [(5, 5)]
-    assert seen[0][2] == {
+    assert [(steps, most) for steps, most, _ in reports] == [(5, 5)]
+    assert reports[0][2] == {
         "imagined_return": further.training.imagined_return[0],
         "edge_share": pytest.approx(further.training.edge_share, rel=1e-6),
         "labels": 0,
@@ -136,14 +136,14 @@ def test_the_value_knows_what_is_to_come(trained):
     """Of an endless episode, which is what rollouts completed by a value are windows onto."""
     long = rollout(integrator(), Mode(trained.policy), INITIAL, KEYS, 60)
     truth = np.asarray(returns(long.reward, 0.9))
-    found = np.asarray(jax.vmap(trained.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
-    assert np.corrcoef(truth, found)[0, 1] > 0.9
+    values = np.asarray(jax.vmap(trained.value, (0, None))(jnp.asarray(INITIAL), jnp.zeros(())))
+    assert np.corrcoef(truth, values)[0, 1] > 0.9
 
 
 def assert_trains(world: MDP, idle, settings: ImagineSettings) -> None:
     """From the return of doing nothing, most of the way to 0, which no return exceeds."""
-    found = imagine_in(world, INITIAL, VISITED, settings=settings)
-    assert mean_return(world, Mode(found.policy)) > 0.6 * mean_return(world, Deterministic(idle))
+    imagined = imagine_in(world, INITIAL, VISITED, settings=settings)
+    assert mean_return(world, Mode(imagined.policy)) > 0.6 * mean_return(world, Deterministic(idle))
 
 
 def test_leave_one_out_trains_too():
@@ -201,10 +201,10 @@ def test_the_real_environment_is_never_stepped():
     data = source.collect(300, seed=0)
     quick = LearnSettings(FitSettings(members=1, width=8, depth=1, most_epochs=1))
     learned = learn(data, source.spec(data), seed=0, settings=quick)
-    taken = source.steps
-    assert taken == 300
+    steps = source.steps
+    assert steps == 300
     imagine(learned, data, settings=dataclasses.replace(SMALL, most_steps=10))
-    assert source.steps == taken
+    assert source.steps == steps
 
 
 def test_a_world_without_states_to_start_in_is_refused():
@@ -227,19 +227,19 @@ print(json.dumps([jax.local_device_count(), flat(gradient).tolist(), training.im
 
 @pytest.mark.full
 def test_the_number_of_devices_changes_rounding_only():
-    one, two = (_on_devices(count) for count in (1, 2))
-    assert (one[0], two[0]) == (1, 2)
-    np.testing.assert_allclose(one[1], two[1], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(one[2], two[2], rtol=1e-3)
+    on_one, on_two = (_on_devices(count) for count in (1, 2))
+    assert (on_one[0], on_two[0]) == (1, 2)
+    np.testing.assert_allclose(on_one[1], on_two[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(on_one[2], on_two[2], rtol=1e-3)
 
 
 def _on_devices(count: int, program: str = TRAIN) -> list:
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
     environment = {**os.environ, "XLA_FLAGS": flags}
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], check=True, env=environment, capture_output=True, text=True
     )
-    return json.loads(said.stdout)
+    return json.loads(process.stdout)
 
 
 class _Killed(Exception):
@@ -270,9 +270,9 @@ def test_training_killed_after_any_chunk_comes_to_the_same():
     def trained(store: TrainingStore | None = None) -> Imagined:
         return imagine_in(integrator(), INITIAL, VISITED, settings=settings, store=store)
 
-    whole = trained()
-    chunks = len(whole.training.step)
-    assert whole.training.stop_reason is StopReason.PLATEAU
+    uninterrupted = trained()
+    chunks = len(uninterrupted.training.step)
+    assert uninterrupted.training.stop_reason is StopReason.PLATEAU
     assert chunks > 3
     for most in range(1, chunks):
         memory = _Memory(most)
@@ -281,5 +281,5 @@ def test_training_killed_after_any_chunk_comes_to_the_same():
         memory.most = 0
         again = trained(memory)
         assert len(memory.snapshots) == chunks - 1, "no chunk is trained twice"
-        assert again.training == whole.training
-        assert eqx.tree_equal(again.policy, whole.policy)
+        assert again.training == uninterrupted.training
+        assert eqx.tree_equal(again.policy, uninterrupted.policy)

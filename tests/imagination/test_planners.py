@@ -71,8 +71,8 @@ def riccati(steps: int) -> list[float]:
 
 @pytest.mark.parametrize("name", PLANNERS)
 def test_the_first_action_is_that_of_riccatis_equation(name):
-    many = {"iterations": 40} if name == "gradient" else {"iterations": 8, "plans": 256}
-    planner = PLANNERS[name](LINE, steps=6, **many).greedy()
+    options = {"iterations": 40} if name == "gradient" else {"iterations": 8, "plans": 256}
+    planner = PLANNERS[name](LINE, steps=6, **options).greedy()
     gain = riccati(6)[-1]
     plans = jax.jit(jax.vmap(lambda s: planner.search(planner.initial(), s, KEY)))(STARTS)
     action = jax.vmap(planner.action)(plans.plan[:, 0])
@@ -92,19 +92,19 @@ def test_of_two_ways_past_an_obstacle_one_is_gone_and_not_their_mean(name, space
     )
     planner = PLANNERS[name](world, steps=6)
     keys = jax.random.split(KEY, 50)
-    found = jax.vmap(lambda key: planner.search(planner.initial(), jnp.zeros(1), key))(keys)
-    assert (found.value >= found.values.max(axis=(1, 2))).all()
-    assert (found.value > 6).all(), "of at most 11; what the middle pays is 0"
+    search = jax.vmap(lambda key: planner.search(planner.initial(), jnp.zeros(1), key))(keys)
+    assert (search.value >= search.values.max(axis=(1, 2))).all()
+    assert (search.value > 6).all(), "of at most 11; what the middle pays is 0"
 
 
 @pytest.mark.parametrize("name", ["cem", "mppi"])
 def test_plans_whose_rewards_are_not_numbers_are_left_alone(name):
     world = LINE.replace(reward=lambda s, a, t: jnp.where(jnp.abs(t[0]) > 1.2, jnp.nan, t[0]))
     planner = PLANNERS[name](world, steps=6)
-    found = planner.search(planner.initial(), jnp.zeros(1), KEY)
-    assert found.value >= found.values.max()
-    assert found.value > 5, "of at most 7.2"
-    assert jnp.isfinite(found.plan).all()
+    search = planner.search(planner.initial(), jnp.zeros(1), KEY)
+    assert search.value >= search.values.max()
+    assert search.value > 5, "of at most 7.2"
+    assert jnp.isfinite(search.plan).all()
 
 
 def test_a_choice_that_was_settled_on_is_looked_at_again():
@@ -158,16 +158,16 @@ def test_the_last_plan_is_where_the_next_search_starts(name):
 @pytest.mark.parametrize("name", PLANNERS)
 def test_greedy_searches_alike_at_every_key_and_in_64_bits(name):
     planner: Planner = PLANNERS[name](LINE, steps=4).greedy()
-    other = jax.random.key(7)
-    first, second = (planner.act(planner.initial(), STARTS[1], key)[0] for key in (KEY, other))
+    other_key = jax.random.key(7)
+    first, second = (planner.act(planner.initial(), STARTS[1], key)[0] for key in (KEY, other_key))
     np.testing.assert_array_equal(first, second)
     drawn = dataclasses.replace(planner, deterministic=False)
     assert not np.array_equal(
-        *(drawn.act(drawn.initial(), STARTS[1], key)[0] for key in (KEY, other))
+        *(drawn.act(drawn.initial(), STARTS[1], key)[0] for key in (KEY, other_key))
     )
     with jax.enable_x64(True):
         exact = in_double(planner)
-        twice = exact.act(exact.initial(), np.asarray(STARTS[1], np.float64), other)[0]
+        twice = exact.act(exact.initial(), np.asarray(STARTS[1], np.float64), other_key)[0]
     np.testing.assert_allclose(first, twice, rtol=1e-3)
 
 

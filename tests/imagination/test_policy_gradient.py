@@ -111,10 +111,10 @@ tables = hnp.arrays(np.float32, (5, 4), elements=st.floats(-8, 8, width=32))
 
 @given(tables)
 def test_leave_one_out_is_the_naive_loop(to_go):
-    found = np.asarray(leave_one_out(to_go, to_go.sum(axis=0), np.asarray(5)))
+    baseline = np.asarray(leave_one_out(to_go, to_go.sum(axis=0), np.asarray(5)))
     for i in range(5):
         np.testing.assert_allclose(
-            found[i], np.delete(to_go, i, axis=0).mean(axis=0), rtol=1e-4, atol=1e-4
+            baseline[i], np.delete(to_go, i, axis=0).mean(axis=0), rtol=1e-4, atol=1e-4
         )
 
 
@@ -149,19 +149,19 @@ def test_the_gradient_is_the_sum_written_by_hand(weighting):
                 * flat(score(chain.POLICY, episodes.state[i, t], episodes.action[i, t]))
                 / K
             )
-    found = policy_gradient(
+    gradient = policy_gradient(
         chain.CHAIN, chain.POLICY, STARTS, keys, horizon=chain.HORIZON, weighting=weighting
     )
-    np.testing.assert_allclose(flat(found), total, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(flat(gradient), total, rtol=1e-4, atol=1e-5)
 
 
 def test_without_weights_the_surrogate_is_the_log_probability_of_what_was_done():
     episodes = rollout(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), chain.HORIZON)
     ones = jnp.ones((K, chain.HORIZON))
-    found = surrogate(chain.POLICY, episodes, ones, jnp.ones(chain.HORIZON))
+    objective = surrogate(chain.POLICY, episodes, ones, jnp.ones(chain.HORIZON))
     table = jax.vmap(jax.vmap(chain.POLICY.log_prob))(episodes.state, episodes.action)
     np.testing.assert_allclose(
-        found, np.asarray(table)[np.asarray(episodes.alive)].sum(), rtol=1e-5
+        objective, np.asarray(table)[np.asarray(episodes.alive)].sum(), rtol=1e-5
     )
 
 
@@ -172,11 +172,11 @@ def test_time_weights():
 
 
 def test_with_one_step_the_weightings_are_one():
-    both = [
+    gradients = [
         policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(1), horizon=1, weighting=w)
         for w in ("plain", "discounted")
     ]
-    np.testing.assert_array_equal(flat(both[0]), flat(both[1]))
+    np.testing.assert_array_equal(flat(gradients[0]), flat(gradients[1]))
 
 
 def test_a_value_baseline_of_the_true_returns_leaves_nothing():
@@ -193,7 +193,7 @@ def test_a_value_baseline_of_the_true_returns_leaves_nothing():
             return (1 - chain.DISCOUNT**left) / (1 - chain.DISCOUNT)
 
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
-    found = policy_gradient(
+    gradient = policy_gradient(
         known,
         chain.POLICY,
         STARTS,
@@ -202,18 +202,18 @@ def test_a_value_baseline_of_the_true_returns_leaves_nothing():
         baseline="value",
         value=value,
     )
-    np.testing.assert_allclose(flat(found), 0, atol=1e-5)
+    np.testing.assert_allclose(flat(gradient), 0, atol=1e-5)
 
 
 def test_returns_of_the_chain_have_the_enumerated_mean():
-    many = rollout(
+    episodes = rollout(
         chain.CHAIN,
         chain.POLICY,
         np.tile(chain.START, (4096, 1)),
         jax.random.split(jax.random.key(4), 4096),
         3,
     )
-    to_go = returns_to_go(many.reward, chain.DISCOUNT)[:, 0]
+    to_go = returns_to_go(episodes.reward, chain.DISCOUNT)[:, 0]
     assert_mean(np.asarray(to_go), np.asarray(chain.expected_return(chain.POLICY)), rounding=1e-5)
 
 

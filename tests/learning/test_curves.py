@@ -38,15 +38,15 @@ def case():
 
 
 @pytest.fixture(scope="module", params=["dynamics", "reward"])
-def found(request, case):
+def curve_of_part(request, case):
     world, data, visited = case
     return request.param, learning_curve(
         request.param, data, world.spec, visited=visited, sizes=SIZES, seeds=2, settings=SETTINGS
     )
 
 
-def test_errors_fall_with_samples_and_every_point_is_there(found):
-    part, measured = found
+def test_errors_fall_with_samples_and_every_point_is_there(curve_of_part):
+    part, measured = curve_of_part
     assert [(a.samples, a.seed) for a in measured.curve.anchors] == [
         (n, s) for s in range(2) for n in SIZES
     ]
@@ -56,8 +56,8 @@ def test_errors_fall_with_samples_and_every_point_is_there(found):
         assert (curve.part, curve.unit) == (part, "rms")
 
 
-def test_errors_are_those_of_the_parts_on_the_policys_states(found, case):
-    part, measured = found
+def test_errors_are_those_of_the_parts_on_the_policys_states(curve_of_part, case):
+    part, measured = curve_of_part
     world, rows = case[0], case[2].transitions
     for refit in measured.refits:
         if part == "dynamics":
@@ -78,19 +78,19 @@ def test_errors_are_those_of_the_parts_on_the_policys_states(found, case):
 
 def test_the_same_seed_gives_the_same_curve_and_another_another(case):
     world, data, _ = case
-    one, again, other = (
+    first, again, reseeded = (
         learning_curve(
             "reward", data, world.spec, sizes=SIZES, seeds=1, seed=seed, settings=SETTINGS
         ).curve
         for seed in (0, 0, 1)
     )
-    assert one == again
-    assert one != other
+    assert first == again
+    assert first != reseeded
 
 
 def test_without_sizes_there_are_six_over_a_factor_of_16(case):
     world, data, _ = case
-    told = []
+    reports = []
     quick = LearnSettings(fit=FitSettings(members=2, width=8, least_steps=1, most_epochs=1))
     measured = learning_curve(
         "dynamics",
@@ -98,11 +98,11 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
         world.spec,
         seeds=2,
         settings=quick,
-        progress=lambda *done: told.append(done),
+        progress=lambda *done: reports.append(done),
     )
     assert [a.samples for a in measured.curve.anchors[:6]] == [25, 44, 76, 132, 230, 400]
     assert measured.curve.states == "held out"
-    assert told == [(1, 2), (2, 2)]
+    assert reports == [(1, 2), (2, 2)]
 
 
 def test_too_little_data_is_refused(case):
@@ -146,8 +146,8 @@ def test_held_out_rows_are_whole_episodes(number):
         assert len(np.unique(held)) == len(held)
         most = max(1, round(share * len(episode)))
         assert 1 <= len(held) <= 1.5 * most
-        for one in np.unique(episode[held]):
-            own = np.flatnonzero(episode == one)
+        for held_episode in np.unique(episode[held]):
+            own = np.flatnonzero(episode == held_episode)
             if len(own) <= most:
                 assert np.isin(own, held).all()
             else:

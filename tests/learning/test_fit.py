@@ -44,19 +44,19 @@ def test_each_member_is_the_one_of_its_best_epoch(loss):
     train, validation = rows(40, noise=1.0), rows(50, seed=1, noise=1.0)
     if loss == "logistic":
         train, validation = ((x, y > 0) for x, y in (train, validation))
-    found = fitted(train, validation, loss=loss)
+    result = fitted(train, validation, loss=loss)
     for i in range(2):
-        losses = np.asarray(found.losses[i])[: int(found.epochs[i])]
+        losses = np.asarray(result.losses[i])[: int(result.epochs[i])]
         assert losses[-1] > losses.min()  # few noisy rows: it overfits in the end
-        assert loss_of(member(found.networks, i), *validation, loss) == pytest.approx(
+        assert loss_of(member(result.networks, i), *validation, loss) == pytest.approx(
             losses.min(), rel=1e-4
         )
-        assert np.isnan(np.asarray(found.losses[i])[int(found.epochs[i]) :]).all()
+        assert np.isnan(np.asarray(result.losses[i])[int(result.epochs[i]) :]).all()
 
 
 def test_it_stops_when_validation_stalls_at_the_lowest_rate():
-    found = fitted(rows(40, noise=1.0), rows(50, seed=1, noise=1.0))
-    for losses, epochs in zip(np.asarray(found.losses), np.asarray(found.epochs), strict=True):
+    result = fitted(rows(40, noise=1.0), rows(50, seed=1, noise=1.0))
+    for losses, epochs in zip(np.asarray(result.losses), np.asarray(result.epochs), strict=True):
         assert 2 * SETTINGS.patience <= epochs < SETTINGS.most_epochs
         best, stale, stalls = np.inf, 0, []
         for number, loss in enumerate(losses[:epochs]):
@@ -69,10 +69,10 @@ def test_it_stops_when_validation_stalls_at_the_lowest_rate():
 
 
 def test_members_differ_and_are_reproduced():
-    one, again = fitted(rows(40), rows(50, 1)), fitted(rows(40), rows(50, 1))
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(again), strict=True):
+    first, again = fitted(rows(40), rows(50, 1)), fitted(rows(40), rows(50, 1))
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    weights = np.asarray(one.networks.weights[0])
+    weights = np.asarray(first.networks.weights[0])
     assert not np.allclose(weights[0], weights[1])
 
 
@@ -85,9 +85,9 @@ def test_padding_is_never_seen():
         )
         for part in (train, validation)
     ]
-    one = fit(networks(), train, validation, keys, loss="squared", settings=SETTINGS)
-    other = fit(networks(), *poisoned, keys, loss="squared", settings=SETTINGS)
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    from_clean = fit(networks(), train, validation, keys, loss="squared", settings=SETTINGS)
+    from_poisoned = fit(networks(), *poisoned, keys, loss="squared", settings=SETTINGS)
+    for a, b in zip(jax.tree.leaves(from_clean), jax.tree.leaves(from_poisoned), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -124,8 +124,8 @@ def test_a_member_that_leaves_the_numbers_goes_on_from_its_best():
     wild = FitSettings(
         members=2, width=8, batch=32, rates=(1e30, 1e-2), patience=2, least_steps=10, most_epochs=40
     )
-    found = fitted(rows(40), rows(50, 1), settings=wild)
-    losses = np.asarray(found.losses)
+    result = fitted(rows(40), rows(50, 1), settings=wild)
+    losses = np.asarray(result.losses)
     assert not np.isfinite(losses[:, 1]).any() or (losses[:, 1] > 1e6).all()
     assert (np.nanmin(losses, axis=1) < 0.5).all()
-    assert all(loss_of(member(found.networks, i), *rows(50, 1)) < 0.5 for i in range(2))
+    assert all(loss_of(member(result.networks, i), *rows(50, 1)) < 0.5 for i in range(2))

@@ -86,14 +86,14 @@ def leaves(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
 
 
-def assert_same(one, other):
-    assert len(leaves(one)) == len(leaves(other))
-    for a, b in zip(leaves(one), leaves(other), strict=True):
+def assert_same(first, second):
+    assert len(leaves(first)) == len(leaves(second))
+    for a, b in zip(leaves(first), leaves(second), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def differs(one, other) -> bool:
-    return any(not np.array_equal(a, b) for a, b in zip(leaves(one), leaves(other), strict=True))
+def differs(first, second) -> bool:
+    return any(not np.array_equal(a, b) for a, b in zip(leaves(first), leaves(second), strict=True))
 
 
 @pytest.mark.parametrize("discrete", [False, True])
@@ -137,35 +137,37 @@ def test_labels_never_enter_the_dynamics_and_transitions_never_the_reward():
     bought = steps(2 * ROWS)
     mine = np.arange(2 * ROWS) < ROWS
     apart = dataclasses.replace(bought, has_transition=mine, has_label=~mine)
-    other = steps(2 * ROWS, seed=5)
+    reseeded = steps(2 * ROWS, seed=5)
 
     def with_others(rows, *names):
         columns = {
             name: np.where(
-                rows.reshape(-1, *[1] * (getattr(other, name).ndim - 1)),
-                getattr(other, name),
+                rows.reshape(-1, *[1] * (getattr(reseeded, name).ndim - 1)),
+                getattr(reseeded, name),
                 getattr(apart, name),
             )
             for name in names
         }
         return learn(dataclasses.replace(apart, **columns), spec(), settings=QUICK).world
 
-    one = learn(apart, spec(), settings=QUICK).world
+    world = learn(apart, spec(), settings=QUICK).world
     other_labels = with_others(~mine, "state", "action", "next_state", "reward", "terminated")
-    assert_same((one.dynamics, one.termination), (other_labels.dynamics, other_labels.termination))
-    assert differs(one.reward, other_labels.reward)
+    assert_same(
+        (world.dynamics, world.termination), (other_labels.dynamics, other_labels.termination)
+    )
+    assert differs(world.reward, other_labels.reward)
     other_transitions = with_others(mine, "state", "action", "next_state", "reward", "terminated")
-    assert_same(one.reward, other_transitions.reward)
-    assert differs(one.dynamics, other_transitions.dynamics)
-    assert differs(one.termination, other_transitions.termination)
+    assert_same(world.reward, other_transitions.reward)
+    assert differs(world.dynamics, other_transitions.dynamics)
+    assert differs(world.termination, other_transitions.termination)
 
 
 def test_the_same_seed_learns_the_same_world_twice():
     again = learn(steps(), spec(), seed=1, settings=QUICK)
     assert_same(again.world, learned().world)
     assert again.fits == learned().fits
-    other = learn(steps(), spec(), seed=1, round=1, settings=QUICK)
-    assert differs(other.world.dynamics, again.world.dynamics)
+    next_round = learn(steps(), spec(), seed=1, round=1, settings=QUICK)
+    assert differs(next_round.world.dynamics, again.world.dynamics)
 
 
 def known_reward(state, action, next_state):
@@ -178,21 +180,21 @@ def known_end(state, action, next_state):
 
 def test_known_parts_are_used_as_they_are():
     unlabelled = steps().buy(ROWS, 0, seed=0)
-    found = learn(unlabelled, spec(), reward=known_reward, termination=known_end, settings=QUICK)
-    assert found.world.reward is known_reward
-    assert found.world.termination is known_end
-    assert found.fits["reward"].origin == found.fits["termination"].origin == "known"
-    assert found.fits["reward"].error is None
-    assert found.fits["reward"].rows == 0
+    result = learn(unlabelled, spec(), reward=known_reward, termination=known_end, settings=QUICK)
+    assert result.world.reward is known_reward
+    assert result.world.termination is known_end
+    assert result.fits["reward"].origin == result.fits["termination"].origin == "known"
+    assert result.fits["reward"].error is None
+    assert result.fits["reward"].rows == 0
 
 
 def test_what_never_varies_is_constant():
     flat = dataclasses.replace(steps(), reward=np.full(ROWS, -1.5), terminated=np.zeros(ROWS, bool))
-    found = learn(flat, spec(), settings=QUICK)
-    assert isinstance(found.world.reward, Constant)
-    assert answers(found.world, flat)[1].tolist() == [-1.5] * ROWS
-    assert found.world.termination is never
-    assert found.fits["reward"].origin == found.fits["termination"].origin == "constant"
+    result = learn(flat, spec(), settings=QUICK)
+    assert isinstance(result.world.reward, Constant)
+    assert answers(result.world, flat)[1].tolist() == [-1.5] * ROWS
+    assert result.world.termination is never
+    assert result.fits["reward"].origin == result.fits["termination"].origin == "constant"
 
 
 def test_a_state_component_that_never_varies_stays_and_has_no_edge():
@@ -209,10 +211,10 @@ def test_a_state_component_that_never_varies_stays_and_has_no_edge():
 
 def test_imagined_states_stay_where_the_data_lie():
     data, world = steps(), learned().world
-    seen = np.concatenate([data.state, data.next_state])
-    reach = 0.05 * np.ptp(seen, axis=0)
-    np.testing.assert_allclose(world.domain.low, seen.min(axis=0) - reach, rtol=1e-5)
-    np.testing.assert_allclose(world.domain.high, seen.max(axis=0) + reach, rtol=1e-5)
+    states = np.concatenate([data.state, data.next_state])
+    reach = 0.05 * np.ptp(states, axis=0)
+    np.testing.assert_allclose(world.domain.low, states.min(axis=0) - reach, rtol=1e-5)
+    np.testing.assert_allclose(world.domain.high, states.max(axis=0) + reach, rtol=1e-5)
     far = world.dynamics(jnp.array([50.0, -50.0]), jnp.ones(2), jax.random.key(0))
     assert world.domain.at_edge(far)
     assert ((far >= world.domain.low) & (far <= world.domain.high)).all()
@@ -255,7 +257,7 @@ def test_label_noise_is_in_the_reward_and_in_nothing_else():
         for noise in (Bias(3.0), None)
     )
     (after, reward, _), (clean_after, clean_reward, _) = (
-        answers(each.world, steps()) for each in (shifted, clean)
+        answers(result.world, steps()) for result in (shifted, clean)
     )
     np.testing.assert_array_equal(after, clean_after)
     np.testing.assert_allclose(reward, clean_reward + 3, atol=1e-3)
@@ -276,16 +278,16 @@ def test_label_noise_is_in_the_reward_and_in_nothing_else():
 
 
 def test_ten_rows_are_enough():
-    found = learn(
+    result = learn(
         steps().buy(10, 0, seed=0),
         spec(),
         reward=known_reward,
         termination=known_end,
         settings=QUICK,
     )
-    assert np.isfinite(answers(found.world, steps())[0]).all()
-    assert found.fits["dynamics"].held_out == 1
-    assert found.fits["dynamics"].error.high == np.inf
+    assert np.isfinite(answers(result.world, steps())[0]).all()
+    assert result.fits["dynamics"].held_out == 1
+    assert result.fits["dynamics"].error.high == np.inf
 
 
 def test_a_fit_that_diverges_stops_with_the_name_of_its_part():

@@ -114,9 +114,9 @@ def test_no_slope_of_a_random_network_exceeds_what_is_held(seed):
     single = in_double(jax.tree.map(lambda leaf: leaf[0], settled))
     with jax.enable_x64(True):
         center, scale = np.asarray(single.network.center), np.asarray(single.network.scale)
-        whole = lambda x: single(x) + single.identity @ ((x - center) / scale)  # noqa: E731
+        with_identity = lambda x: single(x) + single.identity @ ((x - center) / scale)  # noqa: E731
         rows = center + 3 * scale * rng.normal(size=(400, 5))
-        slopes = np.asarray(jax.vmap(jax.jacfwd(whole))(rows))
+        slopes = np.asarray(jax.vmap(jax.jacfwd(with_identity))(rows))
     slopes = outward[:, None] * slopes * arguments.units
     by_argument = [np.linalg.norm(slopes[..., a:b], 2, axis=(1, 2)).max() for a, b in settled.ends]
     assert settled.ends == ((0, 3), (3, 5))
@@ -133,8 +133,8 @@ def test_a_part_computes_what_its_layers_say(tight):
     with jax.enable_x64(True):
         dynamics = in_double(world.dynamics)
         expected = jax.vmap(lambda s, a: dynamics(s, a, key))(state, action)
-        found = jax.vmap(network)(np.concatenate([state, action], axis=1))
-        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+        by_layers = jax.vmap(network)(np.concatenate([state, action], axis=1))
+        np.testing.assert_allclose(by_layers, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_a_held_part_is_stored_and_comes_back(tight, tmp_path):
@@ -193,8 +193,8 @@ def test_its_gradient_is_that_of_the_largest_singular_value():
     left, _, right = np.linalg.svd(matrix)
     np.testing.assert_allclose(slope, np.outer(left[:, 0], right[0]), atol=1e-3)
     step = np.outer(left[:, 0], right[0]).astype(np.float32) * 1e-2
-    found = (schatten(matrix + step, matrix) - schatten(matrix - step, matrix)) / 2e-2
-    assert float(found) == pytest.approx(float(np.sum(slope * step)) / 1e-2, rel=1e-2)
+    difference = (schatten(matrix + step, matrix) - schatten(matrix - step, matrix)) / 2e-2
+    assert float(difference) == pytest.approx(float(np.sum(slope * step)) / 1e-2, rel=1e-2)
 
 
 @pytest.mark.full

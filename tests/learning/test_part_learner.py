@@ -46,8 +46,10 @@ def test_the_ensembles_are_what_learn_takes_by_itself(bought):
     }
     named = learn(*bought, parts=parts)
     assert plain.fits == named.fits
-    for one, two in zip(*map(jax.tree.leaves, (plain.world, named.world)), strict=True):
-        np.testing.assert_array_equal(one, two)
+    for plain_leaf, named_leaf in zip(
+        *map(jax.tree.leaves, (plain.world, named.world)), strict=True
+    ):
+        np.testing.assert_array_equal(plain_leaf, named_leaf)
 
 
 def test_a_part_learner_of_ones_own_makes_its_part_and_no_other(bought):

@@ -34,18 +34,18 @@ def wheel(rows, seed=0):
     angle, speed = rng.uniform(-np.pi, np.pi, rows), rng.normal(size=rows)
     action = rng.uniform(-1, 1, rows)
 
-    def seen(angle, speed):
+    def state_of(angle, speed):
         return np.stack([np.cos(angle), np.sin(angle), speed], axis=1)
 
     after = 0.95 * speed + 0.5 * action
-    return seen(angle, speed), action[:, None], seen(angle + 0.2 * after, after)
+    return state_of(angle, speed), action[:, None], state_of(angle + 0.2 * after, after)
 
 
 def test_a_circle_is_found_and_its_normals_point_outwards():
     states, _, _ = wheel(400)
-    found = relations_among(states)
-    assert len(found.linear) == 1
-    normal = found.normals(states)[:, 0] / found.scale
+    relations = relations_among(states)
+    assert len(relations.linear) == 1
+    normal = relations.normals(states)[:, 0] / relations.scale
     outwards = states * [1, 1, 0]
     cosine = np.sum(normal * outwards, axis=1) / np.linalg.norm(normal, axis=1)
     np.testing.assert_allclose(np.abs(cosine), 1, atol=1e-6)
@@ -54,15 +54,15 @@ def test_a_circle_is_found_and_its_normals_point_outwards():
 def test_positions_that_follow_from_angles_are_related_to_them():
     """A two-link arm: two circles, and two coordinates of its tip beside the goal's."""
     rng = np.random.default_rng(0)
-    one, two = rng.uniform(-np.pi, np.pi, (2, 800))
+    shoulder, elbow = rng.uniform(-np.pi, np.pi, (2, 800))
     goal = rng.uniform(-0.2, 0.2, (800, 2))
-    tip = 0.1 * np.stack([np.cos(one), np.sin(one)], 1) + 0.11 * np.stack(
-        [np.cos(one + two), np.sin(one + two)], 1
+    tip = 0.1 * np.stack([np.cos(shoulder), np.sin(shoulder)], 1) + 0.11 * np.stack(
+        [np.cos(shoulder + elbow), np.sin(shoulder + elbow)], 1
     )
-    angles = [np.cos(one), np.sin(one), np.cos(two), np.sin(two)]
+    angles = [np.cos(shoulder), np.sin(shoulder), np.cos(elbow), np.sin(elbow)]
     states = np.column_stack([*angles, goal, tip - goal]).astype(np.float32)
-    found = relations_among(states)
-    ranks = np.linalg.matrix_rank(found.normals(states), tol=1e-3)
+    relations = relations_among(states)
+    ranks = np.linalg.matrix_rank(relations.normals(states), tol=1e-3)
     assert np.mean(ranks == 4) > 0.99
 
 
@@ -130,7 +130,7 @@ def test_rows_are_doubled_and_moved_ones_have_the_same_next_state():
     np.testing.assert_allclose(lead_to[number:], lead_to[:number], atol=1e-5)
     np.testing.assert_array_equal(inputs[number:, 3:], inputs[:number, 3:])
     assert np.mean(np.any(inputs[number:, :2] != inputs[:number, :2], axis=1)) > 0.99
-    few = start(
+    small_sample = start(
         plain._replace(restoring=True),
         inputs_of_rows(plain, spec),
         own._replace(train=own.train[:30]),
@@ -139,8 +139,8 @@ def test_rows_are_doubled_and_moved_ones_have_the_same_next_state():
         settings=SETTINGS.fit,
         least=1000,
     )
-    assert few.train.number == 30
-    assert len(few.train.inputs) == len(train.inputs), "compiled once, related or not"
+    assert small_sample.train.number == 30
+    assert len(small_sample.train.inputs) == len(train.inputs), "compiled once, related or not"
 
 
 def test_nothing_free_moves_where_what_is_related_stands_still():
@@ -158,9 +158,9 @@ def test_a_relation_says_nothing_where_its_normal_vanishes():
     force, free = rng.exponential(size=2000), rng.normal(size=(2000, 2))
     which = rng.integers(0, 4, 2000)
     states = np.column_stack([force * (which == 0), force * (which == 1), free])
-    found = relations_among(states)
-    move = found.moves(states, np.ones(4), np.random.default_rng(0))
-    assert len(found.linear) == 1
+    relations = relations_among(states)
+    move = relations.moves(states, np.ones(4), np.random.default_rng(0))
+    assert len(relations.linear) == 1
     none = which > 1
     np.testing.assert_allclose(move[none], 0, atol=1e-2)
     assert np.sqrt(np.mean(move[which == 0, 1] ** 2)) > 0.15
@@ -171,11 +171,11 @@ def test_linear_relations_do_not_multiply():
     rng = np.random.default_rng(0)
     angle, free = rng.uniform(-np.pi, np.pi, 4000), rng.normal(size=(4000, 23))
     states = np.column_stack([np.cos(angle), np.sin(angle), free, free[:, :6] - free[:, 6:12]])
-    found = relations_among(states)
-    assert len(found.linear) == 7
-    lengths = np.sqrt(np.mean(np.sum(found.normals(states) ** 2, axis=2), axis=0))
+    relations = relations_among(states)
+    assert len(relations.linear) == 7
+    lengths = np.sqrt(np.mean(np.sum(relations.normals(states) ** 2, axis=2), axis=0))
     np.testing.assert_allclose(lengths, 1, rtol=1e-2)
-    move = found.moves(states, states.std(axis=0), np.random.default_rng(0))
+    move = relations.moves(states, states.std(axis=0), np.random.default_rng(0))
     beside = (move[:, 2:8] - move[:, 8:14] - move[:, 25:]) / 3**0.5
     assert np.sqrt(np.mean(beside**2)) > 0.2
     np.testing.assert_allclose(move[:, 14:25], 0, atol=1e-6)

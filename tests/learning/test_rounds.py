@@ -43,10 +43,10 @@ def test_the_same_function_in_other_units():
     network = MLP(3, 2, 8, 2, KEY, center=rng.normal(size=3), scale=1 + rng.random(3))
     center, scale = rng.normal(size=3).astype(np.float32), (1 + rng.random(3)).astype(np.float32)
     factor, shift = np.array([2.0, 3.0]), np.array([1.0, -1.0])
-    other = rescaled(restandardised(network, center, scale), factor, shift)
+    converted = rescaled(restandardised(network, center, scale), factor, shift)
     for x in rng.normal(size=(5, 3)):
-        np.testing.assert_allclose(other(x), factor * network(x) + shift, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(other.center, center)
+        np.testing.assert_allclose(converted(x), factor * network(x) + shift, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(converted.center, center)
 
 
 def test_a_spread_is_learned_where_it_is():
@@ -69,14 +69,14 @@ def test_a_spread_is_learned_where_it_is():
 def test_the_gaussian_loss_pulls_means_by_their_errors_over_the_spread():
     """With β of one half: `2 (μ - y) / σ` for the mean, `σ (1 - (y - μ)² / σ²)` for `log σ²`."""
     network = networks(outputs=2)
-    one = jax.tree.map(lambda leaf: leaf[0], network)
+    member = jax.tree.map(lambda leaf: leaf[0], network)
     x, y = jnp.array([[0.3, -0.2]]), jnp.array([[1.7]])
 
     def loss(shift):
-        moved = eqx.tree_at(lambda n: n.biases[-1], one, one.biases[-1] + shift)
+        moved = eqx.tree_at(lambda n: n.biases[-1], member, member.biases[-1] + shift)
         return row_losses(moved, x, y, "gaussian", beta=0.5)[0]
 
-    mean, raw = one(x[0])
+    mean, raw = member(x[0])
     variance = jnp.exp(bounded_log_variance(raw))
     slope = jax.grad(bounded_log_variance)(raw)
     off = y[0, 0] - mean
@@ -130,8 +130,8 @@ def test_balanced_rows_weigh_so_that_the_loss_is_the_same():
 def test_a_fit_goes_on_from_the_world_before(bought):
     """With no steps to speak of the networks answer as before, in units of more data."""
     data, spec = bought
-    few = data.buy(60, 60, 0)
-    first = learn(few, spec, settings=ROUND)
+    small_sample = data.buy(60, 60, 0)
+    first = learn(small_sample, spec, settings=ROUND)
     idle = dataclasses.replace(SHORT, rates=(1e-12,), least_steps=1, most_steps=1, most_epochs=1)
     settings = dataclasses.replace(ROUND, fit=idle)
     second = learn(data, spec, settings=settings, before=first, round=1)
@@ -162,14 +162,14 @@ def test_a_gaussian_world_is_its_members_mean_and_draws_one_of_them(bought):
     np.testing.assert_allclose(
         dynamics(state, action, KEY), dynamics.domain.clip(mean.mean(axis=0)), rtol=1e-6
     )
-    one = drawn(learned.world, KEY).dynamics
+    member = drawn(learned.world, KEY).dynamics
     firsts = {
         float(drawn(learned.world, jax.random.key(i)).dynamics.only.moments(state, action)[0][0, 0])
         for i in range(20)
     }
     assert firsts == {float(number) for number in mean[:, 0]}, "every member has its turn"
     keys = jax.random.split(KEY, 4000)
-    samples = jax.vmap(one, (None, None, 0))(state, action, keys)
+    samples = jax.vmap(member, (None, None, 0))(state, action, keys)
     nearest = np.argmin(np.abs(mean - samples.mean(axis=0)).sum(axis=1))
     np.testing.assert_allclose(samples.mean(axis=0), mean[nearest], atol=5 * spread.max() / 63)
     np.testing.assert_allclose(samples.std(axis=0), spread[nearest], rtol=0.1)

@@ -19,8 +19,8 @@ def test_curvature_of_an_angle():
 
 
 def test_zero_velocity_has_curvature_and_gradient_nothing():
-    nothing, one = jnp.zeros(2), jnp.ones(2)
-    for pair in ((nothing, one), (one, nothing), (nothing, nothing)):
+    zeros, ones = jnp.zeros(2), jnp.ones(2)
+    for pair in ((zeros, ones), (ones, zeros), (zeros, zeros)):
         assert straightness.curvature(*pair) == 0
         for gradient in jax.grad(straightness.curvature, (0, 1))(*pair):
             assert np.all(np.asarray(gradient) == 0)

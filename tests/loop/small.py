@@ -74,15 +74,15 @@ class Interrupted(Faulty):
 
     observation_space = gymnasium.spaces.Box(-10, 10, (1,), np.float32)
     action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
-    taken = 0
+    steps_taken = 0
 
     def reset(self, *, seed=None, options=None):
         self.time = 0
         return np.random.default_rng().normal(size=1).astype(np.float32), {}
 
     def step(self, action):
-        self.taken += 1
-        if self.taken >= 15 and os.path.exists(os.environ["FAILING_WHILE"]):
+        self.steps_taken += 1
+        if self.steps_taken >= 15 and os.path.exists(os.environ["FAILING_WHILE"]):
             raise OSError("the arm is unplugged")
         return np.float32(action), float(-(action[0] ** 2)), False, False, {}
 

@@ -116,19 +116,19 @@ def test_the_return_of_a_run_is_assisted_by_fresh_starts(finished):
     run = paracosm.load(finished[0])
     source = run.source()
     episodes = source.evaluate(run.policy, episodes=8)
-    taken = source.steps
-    found = paracosm.assisted_return(run.world, run.policy, source, episodes, starts=50)
-    assert source.steps == taken
-    assert (found.fresh, found.plain.n) == (50, 8)
-    assert found.plain.mean == pytest.approx(episodes.reward.sum(axis=1).mean())
-    assert found.help in (Help.HELPED, Help.UNRELATED, Help.NO_GAIN)
-    assert -1 <= found.correlation <= 1
+    steps_before = source.steps
+    assisted = paracosm.assisted_return(run.world, run.policy, source, episodes, starts=50)
+    assert source.steps == steps_before
+    assert (assisted.fresh, assisted.plain.n) == (50, 8)
+    assert assisted.plain.mean == pytest.approx(episodes.reward.sum(axis=1).mean())
+    assert assisted.help in (Help.HELPED, Help.UNRELATED, Help.NO_GAIN)
+    assert -1 <= assisted.correlation <= 1
 
 
 def test_episodes_of_other_states_are_refused(finished, cart):
-    run, other = paracosm.load(finished[0]), paracosm.load(cart[0])
+    run, cart_run = paracosm.load(finished[0]), paracosm.load(cart[0])
     with pytest.raises(checks.BadData, match="have 4 components; those of Pendulum-v1 have 3"):
-        paracosm.assisted_return(run.world, run.policy, run.source(), other.episodes)
+        paracosm.assisted_return(run.world, run.policy, run.source(), cart_run.episodes)
 
 
 def test_an_audit_of_a_run_holds_the_assisted_return_and_older_audits_load(finished):
@@ -139,10 +139,10 @@ def test_an_audit_of_a_run_holds_the_assisted_return_and_older_audits_load(finis
         rung.pop("episodes")
     older = Diagnosis.from_dict(tree)
     assert older == result.diagnosis
-    found = assisted_diagnosis(run, older)
-    assert found.assisted.help is Help.FEW  # two episodes
-    assert found.assisted.value == older.gap.real
-    assert Diagnosis.from_json(found.to_json()) == found
+    diagnosis = assisted_diagnosis(run, older)
+    assert diagnosis.assisted.help is Help.FEW  # two episodes
+    assert diagnosis.assisted.value == older.gap.real
+    assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis
     untrusted = dataclasses.replace(run.config, env="my_module:make")
     run.__dict__["config"] = untrusted
     assert assisted_diagnosis(run, older) is older

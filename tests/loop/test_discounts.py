@@ -50,8 +50,8 @@ def test_a_default_looks_as_far_as_episodes_and_rewards_ask_for(horizon, first, 
 
 
 def test_what_is_given_and_what_rollouts_have():
-    given = discount_choice(1.0, 200, SPARSE, rollouts=None)
-    assert words.discount(given) == "1, as given"
+    explicit = discount_choice(1.0, 200, SPARSE, rollouts=None)
+    assert words.discount(explicit) == "1, as given"
     rollouts = discount_choice(None, 200, SPARSE, rollouts=30)
     assert rollouts.discount == 0.95
     assert words.discount(rollouts) == (

@@ -42,46 +42,46 @@ def module_at(path):
 
 def test_onnx_acts_as_the_policy_at_a_thousand_observations(finished, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    run, seen = paracosm.load(finished[0]), observations(3)
+    run, inputs = paracosm.load(finished[0]), observations(3)
     record = paracosm.export(run, "onnx", tmp_path / "policy.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "policy.onnx")
-    (action,) = session.run(None, {"observation": seen})
-    np.testing.assert_allclose(action, run.policy(seen), rtol=0, atol=1e-5)
+    (action,) = session.run(None, {"observation": inputs})
+    np.testing.assert_allclose(action, run.policy(inputs), rtol=0, atol=1e-5)
     assert (record.carry, record.actions, record.first_action) == (0, 1, None)
     assert record.difference <= 1e-5
 
 
 def test_torch_acts_as_the_policy_at_a_thousand_observations(finished, tmp_path):
     torch = pytest.importorskip("torch")
-    run, seen = paracosm.load(finished[0]), observations(3)
+    run, inputs = paracosm.load(finished[0]), observations(3)
     paracosm.export(run, "torch", tmp_path / "policy.pt2")
-    action = torch.export.load(tmp_path / "policy.pt2").module()(torch.from_numpy(seen))
-    np.testing.assert_allclose(action.detach().numpy(), run.policy(seen), rtol=0, atol=1e-5)
+    action = torch.export.load(tmp_path / "policy.pt2").module()(torch.from_numpy(inputs))
+    np.testing.assert_allclose(action.detach().numpy(), run.policy(inputs), rtol=0, atol=1e-5)
 
 
 def test_the_module_of_numpy_needs_numpy_alone(finished, tmp_path):
-    run, seen = paracosm.load(finished[0]), observations(3)
+    run, inputs = paracosm.load(finished[0]), observations(3)
     paracosm.export(run, "numpy", tmp_path / "pendulum.py")
-    np.save(tmp_path / "seen.npy", seen)
+    np.save(tmp_path / "inputs.npy", inputs)
     code = (
         "import sys, numpy as np, pendulum\n"
         "assert not {'jax', 'equinox', 'paracosm', 'scipy'} & set(sys.modules)\n"
-        "np.save('actions.npy', pendulum.predict(np.load('seen.npy'))[0])"
+        "np.save('actions.npy', pendulum.predict(np.load('inputs.npy'))[0])"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env={})
     action = np.load(tmp_path / "actions.npy")
-    np.testing.assert_allclose(action, run.policy(seen), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(action, run.policy(inputs), rtol=0, atol=1e-5)
 
 
 def test_discrete_actions_are_the_environments_own(cart, tmp_path):
-    run, seen = paracosm.load(cart[0]), observations(4)
-    own = run.policy(seen)
+    run, inputs = paracosm.load(cart[0]), observations(4)
+    own = run.policy(inputs)
     record = paracosm.export(run, "numpy", tmp_path / "cart.py")
-    np.testing.assert_array_equal(module_at(tmp_path / "cart.py").predict(seen)[0], own)
+    np.testing.assert_array_equal(module_at(tmp_path / "cart.py").predict(inputs)[0], own)
     assert (record.first_action, record.difference) == (0, 0.0)
     shifted = paracosm.Spec(4, Discrete(2, 5), jnp.ones(4), 10)
     paracosm.export(run.policy, "numpy", tmp_path / "shifted.py", spec=shifted)
-    np.testing.assert_array_equal(module_at(tmp_path / "shifted.py").predict(seen)[0], own + 5)
+    np.testing.assert_array_equal(module_at(tmp_path / "shifted.py").predict(inputs)[0], own + 5)
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +140,14 @@ def test_stable_baselines3_evaluates_predictors_and_exported_modules_alike(windo
 
 
 def test_predictors_sample_and_give_the_environments_numbers(cart):
-    run, seen = paracosm.load(cart[0]), observations(4)
-    action, state = run.predictor.predict(seen)
+    run, inputs = paracosm.load(cart[0]), observations(4)
+    action, state = run.predictor.predict(inputs)
     assert state is None
-    np.testing.assert_array_equal(action, run.policy(seen))
-    single, _ = run.predictor.predict(seen[0])
+    np.testing.assert_array_equal(action, run.policy(inputs))
+    single, _ = run.predictor.predict(inputs[0])
     assert single.shape == ()
-    sampled, _ = run.predictor.predict(seen, deterministic=False)
-    again, _ = run.predictor.predict(seen, deterministic=False)
+    sampled, _ = run.predictor.predict(inputs, deterministic=False)
+    again, _ = run.predictor.predict(inputs, deterministic=False)
     assert (sampled != again).any()
 
 
@@ -175,8 +175,8 @@ def test_a_policy_of_bytes_is_compared_at_bytes():
     spec = Spec(12, space, np.ones(12), 10)
     assert exporting._of_policy(policy, spec).observations.dtype == np.float32
     pictured = Observing(policy, Window(1), space, 12, "uint8")
-    seen = exporting._of_policy(pictured, spec).observations
-    assert (seen.dtype, seen.shape, int(seen.max())) == (np.uint8, (COUNT, 12), 255)
+    inputs = exporting._of_policy(pictured, spec).observations
+    assert (inputs.dtype, inputs.shape, int(inputs.max())) == (np.uint8, (COUNT, 12), 255)
 
 
 def test_a_predictor_knows_one_image_from_a_batch():
@@ -217,8 +217,8 @@ def test_what_cannot_be_exported_is_refused(finished, tmp_path, monkeypatch):
 
 def test_a_file_that_would_act_otherwise_is_not_written(finished, tmp_path, monkeypatch):
     run = paracosm.load(finished[0])
-    other = Noisy(Deterministic(lambda state: jnp.ones(1)), run.spec.action, 0.0)
-    program = exporting.program_of(other, run.spec.action, (3,))
+    constant = Noisy(Deterministic(lambda state: jnp.ones(1)), run.spec.action, 0.0)
+    program = exporting.program_of(constant, run.spec.action, (3,))
     monkeypatch.setattr(exporting, "program_of", lambda *_: program)
     with pytest.raises(checks.BadData, match="would not act as the policy"):
         paracosm.export(run, "numpy", tmp_path / "policy.py")

@@ -71,8 +71,8 @@ def test_a_file_must_be_there_and_be_text(tmp_path):
 
 
 def test_the_last_run_is_the_candidate(tmp_path):
-    found = gates.gate(records.comparison(), read(tmp_path, ""))
-    assert found.candidate == "runs/few"
-    assert found.baselines == ("runs/pendulum", "runs/labels")
+    gate = gates.gate(records.comparison(), read(tmp_path, ""))
+    assert gate.candidate == "runs/few"
+    assert gate.baselines == ("runs/pendulum", "runs/labels")
     turned = Comparison(dict(reversed(records.comparison().runs.items())))
     assert gates.gate(turned, read(tmp_path, "")).candidate == "runs/pendulum"

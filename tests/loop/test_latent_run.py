@@ -23,8 +23,8 @@ OPTIONS = {
 
 @pytest.fixture(autouse=True, scope="module")
 def small_encoders():
-    few = {"width": 16, "batch": 16, "most_steps": 20, "steps": 3}
-    sizes = {"latent": few, "recurrent": {**few, "memory": 6, "stochastic": 2, "features": 8}}
+    base = {"width": 16, "batch": 16, "most_steps": 20, "steps": 3}
+    sizes = {"latent": base, "recurrent": {**base, "memory": 6, "stochastic": 2, "features": 8}}
     with pytest.MonkeyPatch.context() as patch:
         for kind, (learn, settings, _) in list(latents.KINDS.items()):
             small = dataclasses.replace(settings, **sizes[kind])

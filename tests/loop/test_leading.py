@@ -57,7 +57,7 @@ def rounds(count=12, **changes):
 
 
 def _leads(record):
-    return [one.name for one in record.leading]
+    return [indicator.name for indicator in record.leading]
 
 
 def _folder(path, audits, name="step-{}.json"):
@@ -88,14 +88,14 @@ def test_what_some_checkpoint_does_not_have_is_left_out(audits):
     audits[3] = diagnosis(3, data_edge_share=None)
     record = paracosm.indicators(audits)
     assert "edge_share" in record.left_out
-    assert "edge_share" not in {one.name for one in record.indicators}
+    assert "edge_share" not in {indicator.name for indicator in record.indicators}
 
 
 def test_the_rounds_of_a_run_are_such_audits():
     record = of_rounds(rounds())
     assert record is not None
     assert _leads(record) == ["edge_share"]
-    verdicts = {one.name: one.verdict for one in record.indicators}
+    verdicts = {indicator.name: indicator.verdict for indicator in record.indicators}
     assert verdicts["termination"] is LeadVerdict.CONSTANT
     assert record == dataclasses.replace(
         paracosm.indicators(list(rounds())), trainings=record.trainings
@@ -113,7 +113,7 @@ def test_rounds_without_labels_are_passed_over():
     mixed[4] = dataclasses.replace(mixed[4], gap=None, reward=None)
     record = paracosm.indicators(mixed)
     assert record.checkpoints == (11,)
-    assert "reward" in {one.name for one in record.indicators}
+    assert "reward" in {indicator.name for indicator in record.indicators}
 
 
 def test_a_run_without_audited_rounds_is_refused(finished):
@@ -122,9 +122,9 @@ def test_a_run_without_audited_rounds_is_refused(finished):
 
 
 def test_different_tasks_are_refused(audits, tmp_path):
-    other = diagnosis(3, horizon=17)
+    shorter = diagnosis(3, horizon=17)
     with pytest.raises(BadData, match=r"checkpoint 1 of training 1 has horizon 200.* horizon 17"):
-        paracosm.indicators([*audits[:3], other])
+        paracosm.indicators([*audits[:3], shorter])
     with pytest.raises(BadArgument, match="training 1 has audits checkpoints, training 2 has"):
         paracosm.indicators(audits, list(rounds()))
 

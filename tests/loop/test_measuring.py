@@ -27,23 +27,23 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(run):
+def measurements(run):
     return measured(run)
 
 
-def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(found):
+def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(measurements):
     for part, most in (("dynamics", 176), ("reward", 168)):
         for curve, states in (
-            (found.curves[part], "visited by the policy"),
-            (found.collected[part], "held out"),
+            (measurements.curves[part], "visited by the policy"),
+            (measurements.collected[part], "held out"),
         ):
             assert (curve.part, curve.states) == (part, states)
             largest = max(anchor.samples for anchor in curve.anchors)
             assert largest == pytest.approx(
                 most, rel=0.15
             )  # whole stretches are held out, about a fifth of the rows
-    assert found.owned == {"dynamics": 220, "reward": 210}
-    assert (found.cost_dynamics, found.cost_reward) == (1.0, 3.0)
+    assert measurements.owned == {"dynamics": 220, "reward": 210}
+    assert (measurements.cost_dynamics, measurements.cost_reward) == (1.0, 3.0)
 
 
 def test_the_runs_own_settings_are_used(run):
@@ -52,12 +52,12 @@ def test_the_runs_own_settings_are_used(run):
 
 @pytest.mark.full
 @pytest.mark.usefixtures("loose_bounds")
-def test_every_route_can_go_first_and_none_is_lost(run, found):
-    origins = [each.origin.split(":")[0] for each in found.weights]
+def test_every_route_can_go_first_and_none_is_lost(run, measurements):
+    origins = [route.origin.split(":")[0] for route in measurements.weights]
     assert origins == ["realised", "steepest", "fitted"]
-    assert measured(run, weights="fitted").weights[0] == found.weights[2]
+    assert measured(run, weights="fitted").weights[0] == measurements.weights[2]
     routes = measured(run, weights="global").weights
-    assert [each.origin.split(":")[0] for each in routes] == ["global", *origins]
+    assert [route.origin.split(":")[0] for route in routes] == ["global", *origins]
     horizon = paracosm.load(run).episodes.alive.shape[1]
     assert routes[0].reward == pytest.approx((1 - 0.95**horizon) / 0.05)
     assert (
@@ -85,14 +85,14 @@ def test_equal_returns_do_not_tell_how_many_episodes_are_needed(run, monkeypatch
         episode_deviation(run, 0.9)
 
 
-def test_it_is_measured_once(run, found, monkeypatch):
+def test_it_is_measured_once(run, measurements, monkeypatch):
     monkeypatch.setattr(
         measuring, "learning_curve", lambda *arguments, **options: pytest.fail("measured again")
     )
-    assert measured(run) == found
+    assert measured(run) == measurements
 
 
-def test_fitted_weights_are_terms_over_errors(run, found):
+def test_fitted_weights_are_terms_over_errors(run, measurements):
     """Of a reward that misses by a constant everywhere, the term is that constant's
     discounted sum.
     """
@@ -111,10 +111,10 @@ def test_fitted_weights_are_terms_over_errors(run, found):
     assert weights.reward == pytest.approx((1 - 0.95**horizon) / 0.05, rel=1e-4)
 
 
-def test_two_short_episodes_do_not_tell_where_to_buy(found):
-    assert found.regions is None
-    said = "Where to buy is not known: the policy's 50 recorded steps start in"
-    assert any(warning.startswith(said) for warning in found.warnings)
+def test_two_short_episodes_do_not_tell_where_to_buy(measurements):
+    assert measurements.regions is None
+    beginning = "Where to buy is not known: the policy's 50 recorded steps start in"
+    assert any(warning.startswith(beginning) for warning in measurements.warnings)
 
 
 def test_more_episodes_tell_where_to_buy(run):
@@ -143,19 +143,21 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
         measured(out, trust=True)
 
 
-def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, found):
+def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, measurements):
     file = run / measuring.FILE
-    file.write_text(dataclasses.replace(found, weights=found.weights[:1]).to_json())
+    file.write_text(dataclasses.replace(measurements, weights=measurements.weights[:1]).to_json())
     with pytest.raises(checks.BadData, match="audit has no fitted weights; there are realised"):
         measured(run, weights="fitted")
-    file.write_text(found.to_json())
+    file.write_text(measurements.to_json())
 
 
-def test_a_damaged_record_is_one_sentence(run, found):
+def test_a_damaged_record_is_one_sentence(run, measurements):
     file = run / measuring.FILE
-    file.write_text(json.dumps({**dataclasses.asdict(found), "weights": 1, "more": 2}, default=str))
+    file.write_text(
+        json.dumps({**dataclasses.asdict(measurements), "weights": 1, "more": 2}, default=str)
+    )
     with pytest.raises(
         checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"
     ):
         measured(run)
-    file.write_text(found.to_json())
+    file.write_text(measurements.to_json())

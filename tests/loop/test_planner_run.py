@@ -69,8 +69,8 @@ def test_it_resumes_to_the_same_result(finished, tmp_path):
 
 def test_another_policys_episodes_are_not_taken_for_its_own(finished):
     run = paracosm.load(finished[0], trust=True)
-    other = MPPI(run.policy.world, steps=3, plans=64, iterations=3).greedy()
-    episodes = run.source().evaluate(other, episodes=3)
+    larger = MPPI(run.policy.world, steps=3, plans=64, iterations=3).greedy()
+    episodes = run.source().evaluate(larger, episodes=3)
     with pytest.raises(
         paracosm.ParacosmError, match="recorded actions are not those of the policy, a MPPI"
     ):

@@ -39,11 +39,11 @@ class Survival(eqx.Module):
 
 def _system():
     """A number that grows by itself and is to be pulled back to zero, from starts around 1."""
-    one = jnp.ones((1, 1))
+    unit = jnp.ones((1, 1))
     spec = Spec(1, paracosm.Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(1), 20)
     parts = (
-        Linear(1.02 * one, 0.5 * one, jnp.zeros(1)),
-        Quadratic(one, 0.001 * one, jnp.zeros(1)),
+        Linear(1.02 * unit, 0.5 * unit, jnp.zeros(1)),
+        Quadratic(unit, 0.001 * unit, jnp.zeros(1)),
         paracosm.never,
         Cube(jnp.full(1, 0.5), jnp.full(1, 1.5)),
     )
@@ -105,9 +105,9 @@ def test_options_are_those_of_the_purchase():
 )
 def test_a_world_of_another_task_is_refused(change, sentence):
     system = _system()
-    other = system.replace(spec=dataclasses.replace(system.spec, **change))
+    world = system.replace(spec=dataclasses.replace(system.spec, **change))
     with pytest.raises(BadArgument, match=sentence):
-        paracosm.rank(_policies(), {**dict.fromkeys(GAINS, system), "weak": other}, system)
+        paracosm.rank(_policies(), {**dict.fromkeys(GAINS, system), "weak": world}, system)
 
 
 @pytest.mark.parametrize(

@@ -121,14 +121,14 @@ def test_the_files_of_a_run(finished):
 
 def test_the_summary_sums_and_counts(finished, cart):
     for _, result in (finished, cart):
-        found = result.summary()
-        gap = {name: value["mean"] for name, value in found["gap"].items()}
+        summary = result.summary()
+        gap = {name: value["mean"] for name, value in summary["gap"].items()}
         scale = max(abs(gap["real"]), abs(gap["imagined"]))
         assert gap["total"] == pytest.approx(gap["real"] - gap["imagined"], abs=1e-9 * scale)
         causes = gap["reward"] + gap["termination"] + gap["dynamics"] + gap["horizon"]
         assert causes == pytest.approx(gap["total"], abs=1e-5 * scale)
-        assert found["real_steps_during_imagination"] == 0
-        assert set(found["seconds"]) >= {"collect", "learn", "imagine", "audit"}
+        assert summary["real_steps_during_imagination"] == 0
+        assert set(summary["seconds"]) >= {"collect", "learn", "imagine", "audit"}
     assert cart[1].summary()["data"] == {
         "transitions": 200,
         "reward_labels": 100,
@@ -206,7 +206,7 @@ def test_rounds_collect_with_the_policy_and_go_on_counting_episodes(tmp_path):
 
 @pytest.mark.full
 def test_rounds_resume_too(tmp_path):
-    whole = small_run(tmp_path / "whole", rounds=2)
+    complete = small_run(tmp_path / "whole", rounds=2)
 
     def stop(name, done, total, word=""):
         if name.startswith("learn (round 2"):
@@ -214,18 +214,19 @@ def test_rounds_resume_too(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         small_run(tmp_path / "run", rounds=2, progress=stop)
-    assert numbers(small_run(tmp_path / "run", rounds=2, resume=True)) == numbers(whole)
+    assert numbers(small_run(tmp_path / "run", rounds=2, resume=True)) == numbers(complete)
 
 
 def test_owned_data_take_no_real_steps_but_the_evaluation(finished, tmp_path):
     datasets.save(paracosm.load(finished[0]).data, tmp_path / "owned.npz")
     result = small_run(tmp_path / "run", transitions=None, data=str(tmp_path / "owned.npz"))
-    told = {
+    without_reference = {
         "reference": None,
         "verdict": "",
     }  # of owned data it is the recorded policy's return that is known
     ours, bought = (
-        dataclasses.replace(each.diagnosis, **told) for each in (numbers(result), finished[1])
+        dataclasses.replace(outcome.diagnosis, **without_reference)
+        for outcome in (numbers(result), finished[1])
     )
     assert ours == bought
     assert result.diagnosis.reference.policy == RECORDED
@@ -266,11 +267,11 @@ def interrupted(tmp_path, monkeypatch):
     assert not out.exists()
     plug.touch()
     failure = r"raised OSError: the arm is unplugged \(small\.py:\d+\) at step \d+ of episode \d+"
-    kept = (
+    remedy = (
         r"the 112 steps before it are kept in .*partial\.npz, and the same command with --resume"
         r" goes on"
     )
-    with pytest.raises(checks.BadData, match=f"{failure}; {kept}") as error:
+    with pytest.raises(checks.BadData, match=f"{failure}; {remedy}") as error:
         small_run(out, env, horizon=20)
     assert "\n" not in str(error.value)
     plug.unlink()

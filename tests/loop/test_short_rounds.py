@@ -68,31 +68,31 @@ def stop_at(stage, round):
 @pytest.mark.usefixtures("small")
 def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch):
     monkeypatch.setattr(partial_training, "SECONDS", 0)
-    whole = small_run(tmp_path / "whole")
-    assert whole.purchases.transitions == 300
-    assert len(whole.trainings) == 4, "60 transitions and on to the end of an episode of 40"
+    complete = small_run(tmp_path / "whole")
+    assert complete.purchases.transitions == 300
+    assert len(complete.trainings) == 4, "60 transitions and on to the end of an episode of 40"
     for number, stage in enumerate(["imagine 2", "audit 3", "imagine 4"]):
         with pytest.raises(KeyboardInterrupt):
             small_run(tmp_path / "run", progress=stop_at(*stage.split()), resume=number > 0)
         partial = list(tmp_path.glob("run/models/partial-*.eqx"))
         assert len(partial) == ("imagine" in stage), "the first chunk of that training is kept"
-    told = Listing("imagine")
-    resumed = small_run(tmp_path / "run", resume=True, tracker=told)
-    assert len(told.rows) == len(resumed.trainings[-1].step) - 1
+    tracker = Listing("imagine")
+    resumed = small_run(tmp_path / "run", resume=True, tracker=tracker)
+    assert len(tracker.rows) == len(resumed.trainings[-1].step) - 1
     assert not list(tmp_path.glob("run/models/partial-*"))
-    assert numbers(resumed) == numbers(whole)
+    assert numbers(resumed) == numbers(complete)
     assert [audit.transitions for audit in resumed.rounds] == [80, 160, 240]
     events = map(json.loads, (tmp_path / "run/events.jsonl").read_text().splitlines())
     finished = Counter(event["stage"] for event in events if event["event"] == "finished")
     assert [finished[f"audit-{round}"] for round in range(4)] == [1, 1, 1, 0]
     loaded = paracosm.load(tmp_path / "whole")
     assert loaded.data.real_steps == 300
-    assert audit_run(loaded).gap.total == whole.diagnosis.gap.total
-    assert whole.configuration["discount"] == "0.99"
-    assert whole.configuration["learner.branches"] == "8"
-    assert {"imagine.rates", "imagine.check"} < set(whole.configuration)
-    assert "imagine.entropy" not in whole.configuration
-    assert whole.trainings[-1].horizon == 5
+    assert audit_run(loaded).gap.total == complete.diagnosis.gap.total
+    assert complete.configuration["discount"] == "0.99"
+    assert complete.configuration["learner.branches"] == "8"
+    assert {"imagine.rates", "imagine.check"} < set(complete.configuration)
+    assert "imagine.entropy" not in complete.configuration
+    assert complete.trainings[-1].horizon == 5
     np.testing.assert_array_equal(
         loaded.policy(np.zeros((1, 3), np.float32)),
         paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
@@ -207,8 +207,8 @@ def test_the_return_of_a_purchase_is_of_whole_episodes():
     lengths = np.unique(data.episode, return_counts=True)[1]
     assert not data.terminated[-1]
     assert episode_return(data, 500) == pytest.approx(lengths[:-1].mean())
-    few = data.buy(transitions=200, labels=50, seed=0)
-    assert episode_return(few, 500) == pytest.approx(lengths[:-1].mean())
+    purchase = data.buy(transitions=200, labels=50, seed=0)
+    assert episode_return(purchase, 500) == pytest.approx(lengths[:-1].mean())
     assert episode_return(data.buy(transitions=200, labels=0, seed=0), 500) == np.inf
     cut = connect("Pendulum-v1").collect(60, seed=0, lanes=1)
     assert episode_return(cut, 200) == np.inf
@@ -247,8 +247,8 @@ def test_what_short_rounds_would_ignore_is_refused(tmp_path, options, name):
 def test_a_run_is_of_pathwise_unless_only_reinforce_has_what_is_given(options, learner):
     config = RunConfig("Pendulum-v1", **options)
     assert with_learner(config).learner == learner
-    told = learner == "reinforce" and "learner" not in options
-    assert learner_note(config).startswith("The learner is reinforce, since --") == told
+    has_reason = learner == "reinforce" and "learner" not in options
+    assert learner_note(config).startswith("The learner is reinforce, since --") == has_reason
 
 
 def test_a_known_reward_without_a_derivative_is_refused_before_anything_is_bought(tmp_path):

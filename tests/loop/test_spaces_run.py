@@ -38,8 +38,8 @@ def reached(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(folder)
-        found = small_run("runs/reach", env="my_reach:make_env", learner="reinforce", horizon=12)
-        yield folder / "runs/reach", found
+        result = small_run("runs/reach", env="my_reach:make_env", learner="reinforce", horizon=12)
+        yield folder / "runs/reach", result
 
 
 def test_a_run_on_goals_and_joint_actions_is_whole(reached):
@@ -99,9 +99,9 @@ def test_it_is_audited_again_in_new_episodes(reached, capsys):
     ],
 )
 def test_starts_stated_ranges_and_planners_run_and_resume(tmp_path, env, options):
-    few = {"transitions": 200, "episodes": 2, "learn_settings": LEARN}
+    base = {"transitions": 200, "episodes": 2, "learn_settings": LEARN}
     trained = {} if "planner" in options else {"imagine_settings": IMAGINE}
-    options = {**few, **trained, **options}
+    options = {**base, **trained, **options}
     result = paracosm.run(env, out=tmp_path / "run", **options)
     assert result.diagnosis.valid
     again = paracosm.run(env, out=tmp_path / "run", resume=True, **options)

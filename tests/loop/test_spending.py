@@ -124,12 +124,12 @@ def test_a_curve_that_supports_no_plan_means_equal_money():
         "dynamics": curve("dynamics", [0.3, 0.5, 0.8, 1.3]),
         "reward": curve("reward", [1, 0.8, 0.64, 0.51]),
     }
-    found = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), lambda: (curves, WEIGHTS), 0)
-    assert found.plan is None
-    assert "as much money on each part, since" in found.why
-    assert found.refusal is Refusal.RISES
-    assert Decision.from_json(found.to_json()) == found
-    assert (found.transitions, found.labels) == (2500, 625)
+    decision = Purse(10_000.0, 1.0, 4.0, 2).decide(1, owned(1000), lambda: (curves, WEIGHTS), 0)
+    assert decision.plan is None
+    assert "as much money on each part, since" in decision.why
+    assert decision.refusal is Refusal.RISES
+    assert Decision.from_json(decision.to_json()) == decision
+    assert (decision.transitions, decision.labels) == (2500, 625)
 
 
 def test_what_cannot_be_measured_means_equal_money_and_loses_nothing():
@@ -139,9 +139,9 @@ def test_what_cannot_be_measured_means_equal_money_and_loses_nothing():
         )
 
     purse = Purse(10_000.0, 1.0, 4.0, 2)
-    found = purse.decide(1, owned(1000), known, 0)
-    assert (found.transitions, found.labels) == (2500, 625)
-    assert "diverged" in found.why
+    decision = purse.decide(1, owned(1000), known, 0)
+    assert (decision.transitions, decision.labels) == (2500, 625)
+    assert "diverged" in decision.why
     after = purse.decide(2, owned(1000), known, 0)
     assert (after.transitions, after.labels) == (0, 0)
 

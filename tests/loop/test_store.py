@@ -130,8 +130,8 @@ def test_a_run_of_format_2_is_read(run, labels):
     value = {"policy": policy, "value": sizes(imagined.value.network), **trained}
     save_as_format_2(run / "models/policy-0", (imagined.policy, imagined.value), value)
 
-    given = {"reward": world.reward} if labels == "given" else {}
-    again = store.load_world(run / "models/world-0", **given)
+    arguments = {"reward": world.reward} if labels == "given" else {}
+    again = store.load_world(run / "models/world-0", **arguments)
     assert eqx.tree_equal(again.world, world)
     assert again.fits == store.WorldHeader.from_dict(learned).fits
     assert eqx.tree_equal(store.load_policy(run / "policy"), imagined.policy)

@@ -77,10 +77,10 @@ def test_a_planted_error_that_swaps_two_policies_is_counted():
     in reality the smaller action -0.2 is better.
     """
     real = linear_quadratic(jax.random.key(0), state_size=1, action_size=1, discount=1.0)[0]
-    one = jnp.ones((1, 1))
-    drift = Smooth(0 * one, 0 * one, jnp.array([-20.0]), one, 1.0, "tanh")
+    unit = jnp.ones((1, 1))
+    drift = Smooth(0 * unit, 0 * unit, jnp.array([-20.0]), unit, 1.0, "tanh")
     wrong = e10_worlds.WrongDynamics(
-        Linear(0.5 * one, one, jnp.zeros(1)),
+        Linear(0.5 * unit, unit, jnp.zeros(1)),
         e10_worlds.PlantedError(drift, jnp.array(0.3)),
         real.spec,
     )

@@ -37,7 +37,7 @@ def answers(change=lambda arguments, result: result):
             ]
         }
 
-    def whole(law):
+    def whole_error(law):
         purchases = [
             [e5_cells.BUDGET / k - 1, k, 1]
             for k in (e5_cells.ALMOST_FREE, *e5_cells.CHEAPEST_FIRST)
@@ -60,7 +60,7 @@ def answers(change=lambda arguments, result: result):
             cell.arguments,
             change(
                 cell.arguments,
-                (whole if "whole" in cell.function else alone)(cell.arguments["law"]),
+                (whole_error if "whole" in cell.function else alone)(cell.arguments["law"]),
             ),
         )
         for cell in e5_cells.cells("quick")

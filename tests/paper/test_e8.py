@@ -45,7 +45,7 @@ def result(multiple, random=None, **changes):
     capped, noise = min(multiple, 4.0), 0.0 if random is None else 0.01 * random.normal()
     error = 0.01 * max(1, 1 / multiple) ** 3 * (1 + noise)
     of_parts = {"dynamics": error, "reward": error}
-    made = {
+    values = {
         "error": of_parts,
         "baseline": {"dynamics": 1.0, "reward": 1.0},
         "certified": {"dynamics": capped * 0.95, "reward": capped * 0.95, "policy": 2.0},
@@ -55,17 +55,17 @@ def result(multiple, random=None, **changes):
         "imagined": 1.0,
         "real": -100 * error + noise,
     }
-    return made | changes
+    return values | changes
 
 
 def answers(change=lambda multiple, result: result):
-    random, made = np.random.default_rng(0), []
+    random, answer_list = np.random.default_rng(0), []
     for cell in e8_cells.cells("full"):
         multiple = cell.arguments["multiple"]
-        made.append(
+        answer_list.append(
             Answer(cell.function, cell.arguments, change(multiple, result(multiple, random)))
         )
-    return made
+    return answer_list
 
 
 def claims(change=lambda multiple, result: result):
@@ -91,16 +91,16 @@ def test_the_smallest_limit_at_equal_error_is_found_and_tightens_the_bound():
 
 
 def test_the_return_goes_with_the_error_and_not_with_the_bound_where_it_is_made_so():
-    by_id, found = claims(), e8.read(answers()).found
+    by_id, text = claims(), e8.read(answers()).found
     for system in CONSTANTS:
         assert by_id[f"follows_error_{system}"].high < 0
         assert by_id[f"follows_{system}"].low > 0
         assert by_id[f"choosing_{system}"].low > 1
-    assert "Does the return follow the bound? No:" in found
-    assert "surely loses return in 3 of 3" in found
-    assert "surely tightens Lemma 1's bound" in found
-    assert "in 3 of these" in found
-    assert "So hold the constant down" in found
+    assert "Does the return follow the bound? No:" in text
+    assert "surely loses return in 3 of 3" in text
+    assert "surely tightens Lemma 1's bound" in text
+    assert "in 3 of these" in text
+    assert "So hold the constant down" in text
 
 
 def test_errors_that_are_nearly_equal_are_told_apart_from_equal_ones():
@@ -108,10 +108,10 @@ def test_errors_that_are_nearly_equal_are_told_apart_from_equal_ones():
         error = result["error"]["dynamics"] * (1 if multiple == FREE else 1.3)
         return result | {"error": {"dynamics": error, "reward": error}}
 
-    found = e8.read(answers(dearer)).found
-    assert "in 0 of 3 systems" in found
-    assert found.count("system ℓ = 1 K has errors 1.") == 3
-    assert "So hold the constant down" not in found
+    text = e8.read(answers(dearer)).found
+    assert "in 0 of 3 systems" in text
+    assert text.count("system ℓ = 1 K has errors 1.") == 3
+    assert "So hold the constant down" not in text
 
 
 def test_the_answer_turns_with_the_numbers():

@@ -168,11 +168,11 @@ def fitted(weight, seed, *, gain=0.0, bend=0.0, beyond=0.0):
     seeds.
     """
     moved = weight * (1 + 0.1 * seed)
-    seen = TURNS | {"curvature": 0.4 + bend * moved}
+    turns = TURNS | {"curvature": 0.4 + bend * moved}
     success = {name: share + gain * moved for name, share in RESULT["success"].items()}
     return RESULT | {
         "success": success,
-        "seen": seen,
+        "seen": turns,
         "imagined": TURNS | {"paper": beyond},
         "agreement": 0.8 + gain * moved,
     }

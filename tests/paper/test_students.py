@@ -22,11 +22,11 @@ KEY = jax.random.key(2)
 def problem(key=0):
     keys = jax.random.split(jax.random.key(key), 3)
     inputs = jax.random.uniform(keys[0], (ROWS, INPUTS), minval=-1)
-    several = jnp.sin(3 * inputs @ jax.random.normal(keys[1], (INPUTS, 3)))
+    targets = jnp.sin(3 * inputs @ jax.random.normal(keys[1], (INPUTS, 3)))
     return inputs, (
-        Regression(several),
-        Regression(several[:, :1] ** 2),
-        Regression(several, "tanh"),
+        Regression(targets),
+        Regression(targets[:, :1] ** 2),
+        Regression(targets, "tanh"),
     )
 
 

@@ -33,7 +33,7 @@ class Cell:
     anchor_noise: bool
 
 
-CELLS = tuple(Cell(*each) for each in itertools.product(EXPONENTS, (False, True), (False, True)))
+CELLS = tuple(Cell(*row) for row in itertools.product(EXPONENTS, (False, True), (False, True)))
 
 
 @dataclasses.dataclass(frozen=True)

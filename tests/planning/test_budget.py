@@ -68,9 +68,9 @@ def brute_force(task: BudgetProblem, offers: list[Offer], budget: np.ndarray) ->
             + sum(units * offer.yields[part] for units, offer in zip(money, offers, strict=True))
             for part, owned in enumerate(task.owned)
         ]
-        found = value(task, *counts)
-        best = np.minimum(best, found.min(axis=1))
-        middle = np.take_along_axis(odds, found[:, :-2].argmin(axis=1)[:, None], axis=1)[:, 0]
+        losses = value(task, *counts)
+        best = np.minimum(best, losses.min(axis=1))
+        middle = np.take_along_axis(odds, losses[:, :-2].argmin(axis=1)[:, None], axis=1)[:, 0]
         step = (high - low) / 64
         low, high = middle - step, middle + step
     return best
@@ -130,12 +130,14 @@ def test_many_problems_are_solved_as_one_is():
     together = best_split(task, offers, budget)
     for k in range(20):
         laws = [Law(*(float(field[k, 0]) for field in law)) for law in task.laws]
-        one = BudgetProblem(
+        problem = BudgetProblem(
             (laws[0], laws[1]),
             *(tuple(float(x[k]) for x in pair) for pair in (task.weights, task.owned)),
         )
         alone = best_split(
-            one, [offer._replace(cost=float(offer.cost[k])) for offer in offers], float(budget[k])
+            problem,
+            [offer._replace(cost=float(offer.cost[k])) for offer in offers],
+            float(budget[k]),
         )
         np.testing.assert_allclose(alone.amounts, together.amounts[k], rtol=1e-12)
 
@@ -248,12 +250,12 @@ def test_owned_data_is_bought_around():
     """What is owned at the optimum of a larger budget and paid from it leaves the rest of that
     optimum to buy.
     """
-    whole = best_split(sure(0.3, 0.8), [TRANSITION, LABEL], 2e4)
-    had = whole.counts * np.array([0.9, 0.2])
+    optimum = best_split(sure(0.3, 0.8), [TRANSITION, LABEL], 2e4)
+    owned = optimum.counts * np.array([0.9, 0.2])
     rest = best_split(
-        sure(0.3, 0.8, (had[0], had[1])), [TRANSITION, LABEL], 2e4 - had[0] - 10 * had[1]
+        sure(0.3, 0.8, (owned[0], owned[1])), [TRANSITION, LABEL], 2e4 - owned[0] - 10 * owned[1]
     )
-    np.testing.assert_allclose(rest.counts, whole.counts, rtol=1e-12)
+    np.testing.assert_allclose(rest.counts, optimum.counts, rtol=1e-12)
 
 
 def test_a_part_that_counts_for_nothing_gets_nothing():
@@ -274,13 +276,13 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
     )
     amounts = lots.reshape(-1, 2) * [offer.lot for offer in offers]
     paid = amounts @ [float(offer.cost) for offer in offers] <= budget
-    found = round_to_lots(task, offers, budget)
-    assert found.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
-    assert np.all(found.amounts % [offer.lot for offer in offers] == 0)
+    split = round_to_lots(task, offers, budget)
+    assert split.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
+    assert np.all(split.amounts % [offer.lot for offer in offers] == 0)
     near = at(task, offers, amounts[paid]).loss.min()
     exact = best_split(task, offers, budget).loss
     assert (
-        exact <= found.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)
+        exact <= split.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)
     )
 
 
@@ -292,8 +294,8 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
         Offer("noisy", 4.1, 0, 0.5),
     ]
     for budget in np.random.default_rng(0).uniform(20, 3000, 8):
-        found = round_to_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
-        spend = found.amounts @ [float(offer.cost) for offer in offers]
+        split = round_to_lots(sure(0.3, 0.8, (50.0, 20.0)), offers, float(budget))
+        spend = split.amounts @ [float(offer.cost) for offer in offers]
         assert budget - 4.1 < spend <= budget * (1 + 1e-12), (
             "no more than is there, no less than one unit of anything"
         )
@@ -311,9 +313,9 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
     ],
 )
 def test_what_is_no_problem_is_refused(change, words):
-    asked = {"task": sure(0.3, 0.8), "offers": [TRANSITION, LABEL], "budget": 100.0, **change}
+    arguments = {"task": sure(0.3, 0.8), "offers": [TRANSITION, LABEL], "budget": 100.0, **change}
     with pytest.raises(BadArgument, match=words):
-        best_split(**asked)
+        best_split(**arguments)
 
 
 def test_a_budget_below_one_lot_is_refused():

@@ -44,11 +44,11 @@ def test_pooled_forecasts_cover_as_often_as_they_say():
     """
     hits = np.concatenate([covered(cell, 8) for cell in CELLS])
     assert len(hits) > 0.9 * 8 * len(CELLS), "the gate refuses too many"
-    few, many = (
+    fewest, most = (
         stats.binom.ppf(FALSE_ALARM, len(hits), LEAST),
         stats.binom.isf(FALSE_ALARM, len(hits), MOST),
     )
-    assert few <= hits.sum() <= many
+    assert fewest <= hits.sum() <= most
 
 
 @pytest.mark.parametrize("kind", OFF_PRIOR)
@@ -70,7 +70,7 @@ def test_five_hundred_pilots_off_the_prior(kind):
 @pytest.mark.full
 def test_a_thousand_pilots_a_cell():
     hits = [covered(cell, 1000) for cell in CELLS]
-    shares = np.array([np.mean(each) for each in hits])
-    assert all(len(each) > 900 for each in hits), "the gate refuses too many"
+    shares = np.array([np.mean(cell_hits) for cell_hits in hits])
+    assert all(len(cell_hits) > 900 for cell_hits in hits), "the gate refuses too many"
     assert LEAST <= shares.mean() <= MOST
     assert shares.min() >= LEAST_IN_A_CELL, CELLS[int(shares.argmin())]

@@ -51,12 +51,12 @@ POWER, FLOORED = Law(30.0, 0.5), Law(30.0, 0.5, 0.5)
 # The density
 
 
-def integrated(found: Curve, exponent: float, floor: float, ratio: float) -> float:
+def integrated(data: Curve, exponent: float, floor: float, ratio: float) -> float:
     """The data's density with level and σ summed out on a fine grid, every row of the table in one
     normal vector.
     """
-    sizes = np.array([anchor.samples for anchor in found.anchors])
-    left = np.log([anchor.error for anchor in found.anchors]) - np.log(
+    sizes = np.array([anchor.samples for anchor in data.anchors])
+    left = np.log([anchor.error for anchor in data.anchors]) - np.log(
         (sizes / sizes.max()) ** -exponent + floor
     )
     shape = np.eye(len(sizes)) + ratio**2 * (sizes[:, None] == sizes)
@@ -75,29 +75,29 @@ def integrated(found: Curve, exponent: float, floor: float, ratio: float) -> flo
 
 def test_the_density_is_the_integral_over_level_and_noise():
     """Unequal numbers of seeds, and cells that differ in exponent, floor and shared noise."""
-    found = curve([1.0, 0.7, 0.52], (100, 200, 400))
-    found = dataclasses.replace(
-        found, anchors=(*found.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1))
+    data = curve([1.0, 0.7, 0.52], (100, 200, 400))
+    data = dataclasses.replace(
+        data, anchors=(*data.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1))
     )
     share = np.array([0.0, 0.3])
-    density = grid._log_density(posterior(found).pilot, np.array([0.2, 0.9]), share)[0]
+    density = grid._log_density(posterior(data).pilot, np.array([0.2, 0.9]), share)[0]
     where = [(0, 0, 0), (1, 1, 3), (0, 1, 12)]
     values = [
-        integrated(found, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k])
+        integrated(data, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k])
         for i, j, k in where
     ]
-    closed = np.exp([density[each] for each in where])
+    closed = np.exp([density[cell] for cell in where])
     np.testing.assert_allclose(closed / closed[0], np.array(values) / values[0], rtol=2e-4)
 
 
 @pytest.mark.parametrize("law", [POWER, FLOORED])
 def test_refining_the_grid_changes_nothing_but_its_step(law, monkeypatch):
-    found = noisy(law)
-    refined = posterior(found).forecast(FAR)
+    data = noisy(law)
+    refined = posterior(data).forecast(FAR)
     monkeypatch.setattr(grid, "ROUNDS", 1)
     monkeypatch.setattr(grid, "EXPONENTS", 600)
     monkeypatch.setattr(grid, "SHARES", 300)
-    np.testing.assert_allclose(refined, posterior(found).forecast(FAR), rtol=0.015)
+    np.testing.assert_allclose(refined, posterior(data).forecast(FAR), rtol=0.015)
 
 
 def from_prior(rng) -> tuple[Curve, Law, float]:
@@ -122,14 +122,14 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
         [],
     )
     for index in range(number):
-        each, law, noise = from_prior(rng)
-        pilot = curve_posterior._summary(each.anchors)
-        found = Posterior(each, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
-        draws = found.believed(400, index)
+        data, law, noise = from_prior(rng)
+        pilot = curve_posterior._summary(data.anchors)
+        laws = Posterior(data, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
+        draws = laws.believed(400, index)
         drawn = draws.law.error(near_and_far[:, None])
         stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
         ranks.append([*stands, np.mean(draws.seed_noise < noise)])
-        floors.append([law.floor > 0, found.cells.probability[found.cells.floor > 0].sum()])
+        floors.append([law.floor > 0, laws.cells.probability[laws.cells.floor > 0].sum()])
     return np.array(ranks), np.array(floors)
 
 
@@ -139,22 +139,22 @@ def test_under_its_own_prior_the_posterior_is_calibrated(number):
     often as said.
     """
     ranks, floors = judged(number)
-    floor, said = floors.T
+    floor, probability = floors.T
     jitter = np.random.default_rng(6).uniform(0, 1 / 401, (number, 3))
     for column in (ranks * 400 / 401 + jitter).T:
         assert_distribution(column, stats.uniform.cdf)
-    assert_mean(np.column_stack([floor - said, (floor - said) * said]), 0.0)
+    assert_mean(np.column_stack([floor - probability, (floor - probability) * probability]), 0.0)
 
 
 def test_draws_follow_the_mixture_of_the_grid():
     """The law's log error is a mixture of Student t distributions, one for each cell."""
-    found = posterior(noisy(FLOORED))
-    cells, samples, number = found.cells, 128_000.0, 4000
+    laws = posterior(noisy(FLOORED))
+    cells, samples, number = laws.cells, 128_000.0, 4000
     shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
     width = np.sqrt(cells.squares / cells.rows * cells.variance)
-    errors = found.believed(number, 1).law.error(samples)
+    errors = laws.believed(number, 1).law.error(samples)
     cuts = np.log(
-        np.quantile(found.believed(curve_posterior.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
+        np.quantile(laws.believed(curve_posterior.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
     )
     for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
         expected = np.sum(
@@ -169,39 +169,39 @@ def test_draws_follow_the_mixture_of_the_grid():
 
 @given(st.integers(0, 50), st.floats(1e-6, 1e6))
 def test_a_factor_on_the_errors_is_a_factor_on_the_forecast(pilot, factor):
-    found = noisy(FLOORED, seed=pilot)
-    scaled = [dataclasses.replace(anchor, error=anchor.error * factor) for anchor in found.anchors]
-    forecast = posterior(dataclasses.replace(found, anchors=tuple(scaled))).forecast(FAR)
-    np.testing.assert_allclose(forecast, factor * posterior(found).forecast(FAR), rtol=1e-6)
+    data = noisy(FLOORED, seed=pilot)
+    scaled = [dataclasses.replace(anchor, error=anchor.error * factor) for anchor in data.anchors]
+    forecast = posterior(dataclasses.replace(data, anchors=tuple(scaled))).forecast(FAR)
+    np.testing.assert_allclose(forecast, factor * posterior(data).forecast(FAR), rtol=1e-6)
 
 
 @given(st.permutations(range(20)))
 def test_the_order_of_rows_says_nothing(order):
-    found = noisy(POWER)
-    shuffled = dataclasses.replace(found, anchors=tuple(found.anchors[i] for i in order))
-    np.testing.assert_array_equal(posterior(shuffled).forecast(FAR), posterior(found).forecast(FAR))
+    data = noisy(POWER)
+    shuffled = dataclasses.replace(data, anchors=tuple(data.anchors[i] for i in order))
+    np.testing.assert_array_equal(posterior(shuffled).forecast(FAR), posterior(data).forecast(FAR))
 
 
 def test_mean_squares_are_the_same_curve_as_their_roots():
-    found = noisy(POWER)
-    squares = [dataclasses.replace(anchor, error=anchor.error**2) for anchor in found.anchors]
-    squared = posterior(dataclasses.replace(found, anchors=tuple(squares), unit="mse"))
-    np.testing.assert_allclose(squared.forecast(FAR), posterior(found).forecast(FAR), rtol=1e-9)
+    data = noisy(POWER)
+    squares = [dataclasses.replace(anchor, error=anchor.error**2) for anchor in data.anchors]
+    squared = posterior(dataclasses.replace(data, anchors=tuple(squares), unit="mse"))
+    np.testing.assert_allclose(squared.forecast(FAR), posterior(data).forecast(FAR), rtol=1e-9)
     assert CaveatKind.MEAN_SQUARES in kinds(squared, 8000)
-    assert CaveatKind.MEAN_SQUARES not in kinds(posterior(found), 8000)
-    np.testing.assert_allclose(squared.record(8000).anchors[0].error, found.anchors[0].error)
+    assert CaveatKind.MEAN_SQUARES not in kinds(posterior(data), 8000)
+    np.testing.assert_allclose(squared.record(8000).anchors[0].error, data.anchors[0].error)
 
 
 @pytest.mark.parametrize("exponent", [0.1, 0.3, 0.5, 1.0, 1.5])
 def test_a_power_law_without_noise_is_found(exponent):
     law = Law(3.0, exponent)
-    found = posterior(noisy(law, seeds=5, noise=0.0))
-    fit = found.record(8000)
+    laws = posterior(noisy(law, seeds=5, noise=0.0))
+    fit = laws.record(8000)
     assert fit.low < exponent < fit.high
     assert fit.exponent == pytest.approx(exponent, abs=0.02)
     assert fit.floor == 0
     assert fit.r2 > 0.999
-    np.testing.assert_allclose(found.forecast(FAR[:2])[:, 1], law.error(FAR[:2]), rtol=0.02)
+    np.testing.assert_allclose(laws.forecast(FAR[:2])[:, 1], law.error(FAR[:2]), rtol=0.02)
 
 
 def test_a_floor_is_found_where_there_is_one():
@@ -218,11 +218,11 @@ def test_more_sizes_narrow_the_interval():
     sizes = (250, 500, 1000, 2000, 4000, 8000, 16_000)
     widths = []
     for number in (3, 5, 7):
-        found = [
+        forecasts = [
             posterior(noisy(POWER, sizes[:number], seed=seed)).forecast(FAR[2:])[0]
             for seed in range(10)
         ]
-        widths.append(np.median([high / low for low, _, high in found]))
+        widths.append(np.median([high / low for low, _, high in forecasts]))
     assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
 
 
@@ -242,8 +242,8 @@ def test_more_seeds_do_not_buy_away_what_seeds_share():
 
 
 def test_a_wider_level_gives_a_wider_interval():
-    found = posterior(noisy(POWER))
-    wide, narrow = found.forecast(FAR, 0.9), found.forecast(FAR, 0.5)
+    laws = posterior(noisy(POWER))
+    wide, narrow = laws.forecast(FAR, 0.9), laws.forecast(FAR, 0.5)
     assert (wide[:, 0] < narrow[:, 0]).all()
     assert (narrow[:, 2] < wide[:, 2]).all()
 
@@ -251,15 +251,15 @@ def test_a_wider_level_gives_a_wider_interval():
 # The record and its caveats
 
 
-def kinds(found: Posterior, reach: float) -> list[CaveatKind]:
-    return [caveat.kind for caveat in found.caveats(reach)]
+def kinds(laws: Posterior, reach: float) -> list[CaveatKind]:
+    return [caveat.kind for caveat in laws.caveats(reach)]
 
 
 def test_the_record_says_what_was_fitted_and_how_far_it_goes():
-    found = posterior(noisy(POWER))
-    fit = found.record(40_000)
+    laws = posterior(noisy(POWER))
+    fit = laws.record(40_000)
     assert fit.extrapolation == 5
-    assert fit.anchors == found.curve.anchors
+    assert fit.anchors == laws.curve.anchors
     assert fit.band[0][0] == pytest.approx(500)
     assert fit.band[-1][0] == pytest.approx(40_000)
     assert all(low < median < high for _, low, median, high in fit.band)
@@ -269,26 +269,26 @@ def test_the_record_says_what_was_fitted_and_how_far_it_goes():
 def test_r2_is_the_share_of_the_means_variance_that_the_law_explains():
     assert posterior(curve([1, 1, 1], (100, 1000, 10_000))).record(1e4).r2 == 0
     assert posterior(curve([1, 0.9999999, 0.9999998], (100, 1000, 10_000))).record(1e4).r2 == 0
-    found = posterior(noisy(POWER, noise=0.3, seed=2))
-    mean, forecast = found.pilot.mean, np.log(found.forecast(np.array(SIZES))[:, 1])
-    assert found.record(8000).r2 == pytest.approx(
+    laws = posterior(noisy(POWER, noise=0.3, seed=2))
+    mean, forecast = laws.pilot.mean, np.log(laws.forecast(np.array(SIZES))[:, 1])
+    assert laws.record(8000).r2 == pytest.approx(
         1 - np.sum((mean - forecast) ** 2) / np.sum((mean - mean.mean()) ** 2)
     )
-    assert 0.5 < found.record(8000).r2 < 0.99
+    assert 0.5 < laws.record(8000).r2 < 0.99
 
 
 def test_warnings_come_when_they_are_due():
-    found = posterior(noisy(POWER))
-    assert found.caveats(80_000) == ()
-    (far,) = found.caveats(80_001)
-    assert (far.kind, far.part) == (CaveatKind.FAR_FORECAST, found.curve.part)
+    laws = posterior(noisy(POWER))
+    assert laws.caveats(80_000) == ()
+    (far,) = laws.caveats(80_001)
+    assert (far.kind, far.part) == (CaveatKind.FAR_FORECAST, laws.curve.part)
     assert far.numbers == {"reach": 80_001, "largest": 8000, "far": 10}
     assert kinds(posterior(noisy(POWER, seeds=1)), 8000) == [CaveatKind.ONE_SEED]
     poor = posterior(curve([0.9, 0.5, 0.7, 0.45], (100, 200, 400, 800))).caveats(800)
     assert [caveat.numbers["share"] < 0.7 for caveat in poor if "poor" in caveat.kind] == [True]
     steep = posterior(noisy(Law(1e8, 2.5))).caveats(8000)[0]
-    flat, *others = posterior(noisy(Law(1.0, 0.0), noise=0.005)).caveats(8000)
-    assert CaveatKind.POOR_FIT not in [caveat.kind for caveat in others]
+    flat, *rest = posterior(noisy(Law(1.0, 0.0), noise=0.005)).caveats(8000)
+    assert CaveatKind.POOR_FIT not in [caveat.kind for caveat in rest]
     assert steep.kind == flat.kind == CaveatKind.EDGE_OF_GRID
     assert (steep.numbers["edge"], flat.numbers["edge"]) == (2, 0.03)
 
@@ -433,9 +433,9 @@ def test_steepening_curves_are_refused_or_warned_of_with_intervals_that_hold(noi
     truth = steepening(32_000)
     held = [
         low <= truth <= high
-        for low, _, high in (each.forecast(np.array([32_000.0]))[0] for each in passed)
+        for low, _, high in (laws.forecast(np.array([32_000.0]))[0] for laws in passed)
     ]
-    warned = [CaveatKind.STEEPENING in kinds(law, 8000) for law in passed]
+    warned = [CaveatKind.STEEPENING in kinds(laws, 8000) for laws in passed]
     assert sum(held) >= 0.6 * len(passed)
     assert sum(warned) >= 0.6 * len(passed)
 
@@ -467,12 +467,12 @@ def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
 
 
 def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilot_ends():
-    found = posterior(noisy(POWER, seeds=5, noise=0.02))
+    laws = posterior(noisy(POWER, seeds=5, noise=0.02))
     sizes = 8000.0 * 2.0 ** np.arange(6)
-    low, _, high = np.log(found.forecast(sizes)).T
+    low, _, high = np.log(laws.forecast(sizes)).T
     own = np.log(
         np.quantile(
-            found.believed(curve_posterior.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1
+            laws.believed(curve_posterior.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1
         )
     )
     assert (np.diff(high - low) > 0).all()
@@ -490,17 +490,17 @@ def test_a_doubtful_pilots_forecast_does_not_step_where_the_pilot_ends():
     """
     _, passed = refused(steepening, evenly(5), 3, (0.1, 0.0), number=24)
     doubtful = [
-        each
-        for each in passed
-        if each.steep.evidence - each.cells.evidence > np.log(curve_posterior.DOUBT)
+        laws
+        for laws in passed
+        if laws.steep.evidence - laws.cells.evidence > np.log(curve_posterior.DOUBT)
     ]
     assert doubtful
-    for each in doubtful:
-        at, after = each.forecast(np.array([8000.0, 8001.0]))
+    for laws in doubtful:
+        at, after = laws.forecast(np.array([8000.0, 8001.0]))
         np.testing.assert_allclose(after, at, rtol=1e-3)
     held = [
         low <= steepening(8000) <= high
-        for low, _, high in (each.forecast(np.array([8000.0]))[0] for each in passed)
+        for low, _, high in (laws.forecast(np.array([8000.0]))[0] for laws in passed)
     ]
     assert sum(held) >= 0.75 * len(passed)
 
@@ -511,21 +511,21 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     """
     sizes, truth = np.array(SIZES), steepening(np.array(SIZES))
     pilot = curve_posterior._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
-    found = Posterior(
+    laws = Posterior(
         curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0
     )
-    np.testing.assert_allclose(found.forecast(sizes)[:, 1], truth, rtol=0.02)
+    np.testing.assert_allclose(laws.forecast(sizes)[:, 1], truth, rtol=0.02)
     assert (
         np.abs(
-            np.log(np.median(found.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)
+            np.log(np.median(laws.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)
         ).max()
         > 0.05
     )
 
 
 def test_flattening_is_not_refused():
-    found = posterior(curve([2, 1.354, 1.125, 1.044, 1.016]))
-    assert found.cells.probability[found.cells.floor > 0].sum() > 0.5
+    laws = posterior(curve([2, 1.354, 1.125, 1.044, 1.016]))
+    assert laws.cells.probability[laws.cells.floor > 0].sum() > 0.5
 
 
 def test_the_same_pilot_gives_the_same_forecast():

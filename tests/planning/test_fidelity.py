@@ -122,9 +122,9 @@ def test_table_that_is_not_monotone_is_allowed_and_said():
     ],
 )
 def test_bad_text_is_a_sentence(text, sentence):
-    with pytest.raises(BadArgument) as found:
+    with pytest.raises(BadArgument) as refusal:
         parse(text)
-    assert sentence in str(found.value)
+    assert sentence in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,6 @@ def test_bad_text_is_a_sentence(text, sentence):
 def test_bad_table_is_a_sentence(rows, sentence, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text(rows)
-    with pytest.raises(BadData) as found:
+    with pytest.raises(BadData) as refusal:
         read_table(path)
-    assert sentence in str(found.value)
+    assert sentence in str(refusal.value)

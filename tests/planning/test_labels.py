@@ -58,7 +58,7 @@ def random_problems(number, seed):
 @pytest.mark.parametrize("number", [200, pytest.param(5000, marks=pytest.mark.full)])
 @pytest.mark.parametrize("repeated", [False, True])
 def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(number, repeated):
-    several = 0
+    with_repeats = 0
     for problem in random_problems(number, seed=repeated):
         best = search(problem, repeated=repeated)
         assert problem.variance(*best) == pytest.approx(
@@ -70,8 +70,8 @@ def test_search_equals_brute_force_over_all_whole_numbers_and_stays_in_budget(nu
         assert problem.least <= best.cost <= problem.most * (1 + 1e-12)
         assert best.rollouts == int(best.rollouts) >= 1
         assert best.repeats == int(best.repeats) >= 1
-        several += best.repeats > 1
-    assert (several > number / 10) == repeated
+        with_repeats += best.repeats > 1
+    assert (with_repeats > number / 10) == repeated
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def dearer(law, factor):
 def test_a_unit_of_money_changes_the_unit_of_the_answer_only(number):
     for law, numbers in unlimited(number, 1):
         budget = 1e3 * (numbers["cost_rollout"] + 1)
-        one = plan_labels(law, budget=budget, **numbers)
+        plan = plan_labels(law, budget=budget, **numbers)
         for factor in (1e-9, 1e7):
             scaled = {**numbers, "cost_rollout": numbers["cost_rollout"] * factor}
-            other = plan_labels(dearer(law, factor), budget=budget * factor, **scaled)
-            assert other.cost == pytest.approx(one.cost * factor, rel=1e-6), (law, numbers)
-            assert other.variance == pytest.approx(one.variance, rel=1e-9)
-            assert other.rollouts == pytest.approx(one.rollouts, rel=1e-9)
-            assert other.attained == one.attained
+            rescaled = plan_labels(dearer(law, factor), budget=budget * factor, **scaled)
+            assert rescaled.cost == pytest.approx(plan.cost * factor, rel=1e-6), (law, numbers)
+            assert rescaled.variance == pytest.approx(plan.variance, rel=1e-9)
+            assert rescaled.rollouts == pytest.approx(plan.rollouts, rel=1e-9)
+            assert rescaled.attained == plan.attained
 
 
 @pytest.mark.parametrize("number", [120, pytest.param(1000, marks=pytest.mark.full)])
@@ -161,7 +161,7 @@ def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
     """Where a best price exists in real numbers it is met by every large budget; the whole rest is
     whole numbers.
     """
-    seen = 0
+    interior_count = 0
     for law, numbers in unlimited(number, 2):
         c0, v0, q = numbers.values()
         grid = np.geomspace(1e-14, 1e14, 4001)
@@ -172,15 +172,15 @@ def test_a_larger_budget_buys_more_labels_at_the_same_price(number):
             budget = money * (
                 c0 + (law.dearest if isinstance(law, Bounded) else grid[totals.argmin()])
             )
-            found = plan_labels(law, budget=budget, **numbers)
-            assert found.attained != endless(law, c0, v0, q), (law, numbers)
-            assert ("no best price above zero" in found.verdict) <= (not found.attained)
+            plan = plan_labels(law, budget=budget, **numbers)
+            assert plan.attained != endless(law, c0, v0, q), (law, numbers)
+            assert ("no best price above zero" in plan.verdict) <= (not plan.attained)
             if interior:
-                seen += 1
+                interior_count += 1
                 best = law.best_cost(UnlabelledRollout(c0, v0, q), 1e-14, 1e14)
-                assert c0 + found.cost == pytest.approx(c0 + best, rel=3 / money, abs=0)
-                assert found.variance * budget <= totals.min() * (1 + 3 / money)
-    assert seen > number / 2
+                assert c0 + plan.cost == pytest.approx(c0 + best, rel=3 / money, abs=0)
+                assert plan.variance * budget <= totals.min() * (1 + 3 / money)
+    assert interior_count > number / 2
 
 
 @pytest.mark.parametrize("budget", [1e2, 1e4, 1e6, 1e9, 1e12])
@@ -232,8 +232,8 @@ def test_three_regimes_of_corollary_2(law, cost, regime, attained):
 
 
 def test_a_gradient_that_was_said_not_to_vary_is_warned_of():
-    said = plan_labels(Power(2.0, 2.0), budget=800.0).warnings
-    assert said[0].startswith("The gradient was taken not to vary without label noise")
+    warnings = plan_labels(Power(2.0, 2.0), budget=800.0).warnings
+    assert warnings[0].startswith("The gradient was taken not to vary without label noise")
     assert not any(
         "taken not to vary" in sentence
         for sentence in plan_labels(Power(2.0, 2.0), **ISSUE).warnings
@@ -242,9 +242,11 @@ def test_a_gradient_that_was_said_not_to_vary_is_warned_of():
 
 def test_rollouts_that_cost_nothing_are_warned_of():
     free = {**ISSUE, "cost_rollout": 0.0}
-    assert any("to cost nothing" in said for said in plan_labels(Power(2.0, 0.7), **free).warnings)
+    assert any(
+        "to cost nothing" in sentence for sentence in plan_labels(Power(2.0, 0.7), **free).warnings
+    )
     assert not any(
-        "to cost nothing" in said for said in plan_labels(Power(2.0, 0.7), **ISSUE).warnings
+        "to cost nothing" in sentence for sentence in plan_labels(Power(2.0, 0.7), **ISSUE).warnings
     )
 
 
@@ -316,13 +318,13 @@ def measured(spread):
 
 
 def test_measured_noise_gives_the_same_plan_and_a_warning_only_where_its_interval_matters():
-    given = plan_labels(Power(2.0, 0.7), **ISSUE)
+    exact = plan_labels(Power(2.0, 0.7), **ISSUE)
     budget = {"budget": 5000.0, "cost_rollout": 1.0}
     sure = plan_labels(Power(2.0, 0.7), **budget, noise=measured(0.02))
-    assert (sure.cost, sure.rollouts, sure.variance) == (given.cost, given.rollouts, given.variance)
-    assert sure.warnings == given.warnings
+    assert (sure.cost, sure.rollouts, sure.variance) == (exact.cost, exact.rollouts, exact.variance)
+    assert sure.warnings == exact.warnings
     unsure = plan_labels(Power(2.0, 0.7), **budget, noise=measured(0.9))
-    assert unsure.cost == given.cost
+    assert unsure.cost == exact.cost
     assert any("another plan would have had" in sentence for sentence in unsure.warnings)
     assert LabelPlan.from_json(unsure.to_json()) == unsure
 
@@ -347,10 +349,10 @@ def test_measured_noise_gives_the_same_plan_and_a_warning_only_where_its_interva
     ],
 )
 def test_bad_numbers_are_a_sentence(changes, sentence):
-    with pytest.raises(BadArgument) as found:
+    with pytest.raises(BadArgument) as refusal:
         plan_labels(Power(2.0, 0.7), **{**ISSUE, **changes})
-    assert sentence in str(found.value)
-    assert str(found.value).count(".") >= 1
+    assert sentence in str(refusal.value)
+    assert str(refusal.value).count(".") >= 1
 
 
 def test_table_beyond_the_budget_is_a_sentence():

@@ -41,15 +41,15 @@ def random_prices(rng):
     )
 
 
-def brute_constant(found, points=4001):
+def brute_constant(prices, points=4001):
     """Budget times variance of the mixture at the best N/n in [1, ∞) on a grid, and a step's
     relative error.
     """
     ratio = np.geomspace(1, 1e6, points)
-    square = found.correlation**2
+    square = prices.correlation**2
     variance = (1 - square) + square / ratio
     return float(
-        found.gold_variance * np.min((found.gold_cost + found.cheap_rollout * ratio) * variance)
+        prices.gold_variance * np.min((prices.gold_cost + prices.cheap_rollout * ratio) * variance)
     )
 
 
@@ -57,12 +57,12 @@ def brute_constant(found, points=4001):
 def test_win_condition_is_never_wrong(number):
     rng, wrong, wins = np.random.default_rng(0), 0, 0
     for _ in range(number):
-        found = random_prices(rng)
-        mixture, gold = brute_constant(found), found.gold_variance * found.gold_rollout
-        said = abs(found.correlation) > least_correlation(found)
+        prices = random_prices(rng)
+        mixture, gold = brute_constant(prices), prices.gold_variance * prices.gold_rollout
+        condition = abs(prices.correlation) > least_correlation(prices)
         close = abs(mixture / gold - 1) < 2e-5
-        wrong += (mixture < gold) != said and not close
-        wins += said
+        wrong += (mixture < gold) != condition and not close
+        wins += condition
     assert wrong == 0
     assert wins > number / 20
 
@@ -70,50 +70,50 @@ def test_win_condition_is_never_wrong(number):
 def test_allocation_and_value_are_those_of_theory():
     rng = np.random.default_rng(1)
     for _ in range(300):
-        found = random_prices(rng)
-        q, square = found.cheap_rollout / found.gold_cost, found.correlation**2
-        budget = 1e6 * (found.cheap_rollout + found.gold_cost) / min(1 - square, square)
-        value = errors(found, np.array([budget]))[2, 0] * budget
-        assert value == pytest.approx(brute_constant(found), rel=2e-5)
+        prices = random_prices(rng)
+        q, square = prices.cheap_rollout / prices.gold_cost, prices.correlation**2
+        budget = 1e6 * (prices.cheap_rollout + prices.gold_cost) / min(1 - square, square)
+        value = errors(prices, np.array([budget]))[2, 0] * budget
+        assert value == pytest.approx(brute_constant(prices), rel=2e-5)
         if square >= q / (1 + q):
-            assert found.ratio == pytest.approx(np.sqrt(square / (q * (1 - square))), rel=1e-12)
-            root = np.sqrt(found.gold_cost * (1 - square)) + np.sqrt(found.cheap_rollout * square)
-            assert value == pytest.approx(found.gold_variance * root**2, rel=1e-9)
+            assert prices.ratio == pytest.approx(np.sqrt(square / (q * (1 - square))), rel=1e-12)
+            root = np.sqrt(prices.gold_cost * (1 - square)) + np.sqrt(prices.cheap_rollout * square)
+            assert value == pytest.approx(prices.gold_variance * root**2, rel=1e-9)
 
 
-def brute_allocation(found, budget):
+def brute_allocation(prices, budget):
     """The least variance over every number of gold labels that passes the gate."""
     gold = np.arange(
-        found.fewest_gold, int(budget / (found.gold_cost + found.cheap_rollout) * (1 + 1e-12)) + 1
+        prices.fewest_gold,
+        int(budget / (prices.gold_cost + prices.cheap_rollout) * (1 + 1e-12)) + 1,
     )
     if not len(gold):
         return np.inf
-    rollouts = np.floor((budget - gold * found.gold_cost) / found.cheap_rollout * (1 + 1e-12))
-    return found.mixture_variance(rollouts, gold).min()
+    rollouts = np.floor((budget - gold * prices.gold_cost) / prices.cheap_rollout * (1 + 1e-12))
+    return prices.mixture_variance(rollouts, gold).min()
 
 
 @pytest.mark.parametrize("number", [1000, pytest.param(20_000, marks=pytest.mark.full)])
 def test_whole_numbers_equal_brute_force_and_stay_in_budget(number):
     rng, none = np.random.default_rng(2), 0
     for _ in range(number):
-        found = random_prices(rng)
-        budget = (found.cheap_rollout + found.gold_cost) * 10 ** rng.uniform(0, 4)
-        counts = allocate(found, budget)
+        prices = random_prices(rng)
+        budget = (prices.cheap_rollout + prices.gold_cost) * 10 ** rng.uniform(0, 4)
+        counts = allocate(prices, budget)
         none += counts is None
         if counts is None:
-            assert brute_allocation(found, budget) == np.inf
+            assert brute_allocation(prices, budget) == np.inf
             continue
         rollouts, gold = counts
         assert rollouts >= gold
-        assert rollouts * found.cheap_rollout + gold * found.gold_cost <= budget * (1 + 1e-12)
-        assert found.mixture_variance(rollouts, gold) == brute_allocation(found, budget)
+        assert rollouts * prices.cheap_rollout + gold * prices.gold_cost <= budget * (1 + 1e-12)
+        assert prices.mixture_variance(rollouts, gold) == brute_allocation(prices, budget)
     assert 0 < none < number
 
 
 def test_gate_wants_more_gold_labels_the_weaker_the_correlation():
     for correlation, fewest in ((1.0, 5), (0.8, 5), (0.5, 8), (0.1, 104)):
-        found = prices(correlation=correlation)
-        assert found.fewest_gold == fewest
+        assert prices(correlation=correlation).fewest_gold == fewest
         assert abs(correlation) > 1 / np.sqrt(fewest - 3) - 1e-12
         assert fewest == 5 or abs(correlation) <= 1 / np.sqrt(fewest - 4) + 1e-12
 
@@ -140,16 +140,16 @@ def test_winner_is_the_least_error_and_changes_where_theory_says():
 def test_changes_part_the_budgets_as_a_fine_grid_does(number):
     rng = np.random.default_rng(4)
     for _ in range(number):
-        found = random_prices(rng)
-        start = min(found.cheap_rollout, found.gold_rollout)
-        plan = plan_mixture(budget=10 * start, **found._asdict())
+        prices = random_prices(rng)
+        start = min(prices.cheap_rollout, prices.gold_rollout)
+        plan = plan_mixture(budget=10 * start, **prices._asdict())
         budgets = start * np.geomspace(1.001, 1e5, 500)
-        winners = np.array(["cheap", "gold", "mixture"])[errors(found, budgets).argmin(axis=0)]
+        winners = np.array(["cheap", "gold", "mixture"])[errors(prices, budgets).argmin(axis=0)]
         marks = [start, *plan.changes.values()]
         assert marks == sorted(marks)
         for budget, winner in zip(budgets, winners, strict=True):
             last = [name for name, change in plan.changes.items() if change < budget][-1:]
-            assert last in ([winner], []), (found, budget)
+            assert last in ([winner], []), (prices, budget)
 
 
 @pytest.mark.parametrize("bias", [1e-300, 1e-160, 5e-324, 1e-9, 1e150])
@@ -166,8 +166,8 @@ def test_what_cannot_win_is_said():
     none = plan_mixture(**(ISSUE | {"correlation": 0.0}))
     assert [choice.name for choice in none.choices] == ["cheap", "gold"]
     assert none.warnings[0].startswith("Cheap and gold gradients do not correlate")
-    few = plan_mixture(**(ISSUE | {"budget": 100.0}))
-    assert "with fewer than 5 gold labels, which this budget does not buy" in few.warnings[0]
+    low_budget = plan_mixture(**(ISSUE | {"budget": 100.0}))
+    assert "with fewer than 5 gold labels, which this budget does not buy" in low_budget.warnings[0]
     dear = plan_mixture(**(ISSUE | {"gold_cost": 1.0}))
     assert dear.least_correlation == 1.0
     assert dear.winner == "gold"
@@ -185,11 +185,11 @@ def simulate(plan, number, size=4):
     for _ in range(number):
         g = rng.standard_normal((mixture.rollouts, size))
         c = correlation * g + np.sqrt(1 - correlation**2) * rng.standard_normal(g.shape)
-        found = debiased_mean(
+        debiased = debiased_mean(
             scale_gold * g[: mixture.gold], scale_cheap * c + WINS["bias"] / np.sqrt(size)
         )
         alone = scale_gold * rng.standard_normal((gold.rollouts, size)).mean(axis=0)
-        squares.append((np.sum(found.value**2), np.sum(alone**2)))
+        squares.append((np.sum(debiased.value**2), np.sum(alone**2)))
     return np.mean(squares, axis=0)
 
 
@@ -240,6 +240,6 @@ def test_simulated_mixture_has_its_formulas_variance_and_half_of_golds(number):
     ],
 )
 def test_bad_numbers_are_a_sentence(changes, sentence):
-    with pytest.raises(BadArgument) as found:
+    with pytest.raises(BadArgument) as refusal:
         plan_mixture(**(ISSUE | changes))
-    assert str(found.value) == sentence
+    assert str(refusal.value) == sentence

@@ -52,12 +52,12 @@ def test_reweighting_is_the_update_of_a_normal_law():
     unsure = Belief(law, np.full(draws, noise), np.zeros(draws), 1)
     outcomes = np.arange(200)
     weights = pilots._reweighted(unsure, 1, outcomes, seed=1)
-    seen = np.log(law.scale)[outcomes] + noise * np.random.default_rng([1, 1]).standard_normal(200)
-    expected = seen * sd**2 / (sd**2 + noise**2)
-    inside = np.abs(seen) < 1, "where there are draws enough"
-    np.testing.assert_allclose(
-        (weights @ np.log(law.scale))[inside[0]], expected[inside[0]], atol=0.03
-    )
+    normal = np.random.default_rng([1, 1]).standard_normal(200)
+    log_errors = np.log(law.scale)[outcomes] + noise * normal
+    expected = log_errors * sd**2 / (sd**2 + noise**2)
+    inside = np.abs(log_errors) < 1  # where there are draws enough
+    means = weights @ np.log(law.scale)
+    np.testing.assert_allclose(means[inside], expected[inside], atol=0.03)
     assert np.all(weights[outcomes, outcomes] == 0)
 
 
@@ -68,19 +68,19 @@ def test_the_noise_of_an_anchor_is_shared_by_its_seeds():
 def test_a_pilot_that_tells_everything_leaves_no_regret():
     """Only the dynamics law is unsure, and a pilot that is bought anyway shows it without noise."""
     beliefs = belief(0.5, 1e-3, 0), belief(0.0, 1e-3, 1)
-    found = proposed(place(beliefs), beliefs)
-    assert found is not None
-    assert found.part == "dynamics"
-    assert found.regret_now > 0.003
-    assert found.regret_then < 0.02 * found.regret_now
+    pilot = proposed(place(beliefs), beliefs)
+    assert pilot is not None
+    assert pilot.part == "dynamics"
+    assert pilot.regret_now > 0.003
+    assert pilot.regret_then < 0.02 * pilot.regret_now
 
 
 def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
     beliefs = belief(0.0, 0.05, 0), belief(0.5, 0.05, 1)
-    found = proposed(place(beliefs), beliefs)
-    assert found is not None
-    assert (found.part, found.cost) == ("reward", 10.0 * (found.samples - 1000))
-    assert found.cost <= 50_000
+    pilot = proposed(place(beliefs), beliefs)
+    assert pilot is not None
+    assert (pilot.part, pilot.cost) == ("reward", 10.0 * (pilot.samples - 1000))
+    assert pilot.cost <= 50_000
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_splits_that_another_beats_on_both_parts_are_left_out():
     beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
     assert not beaten.any()
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    others = at(
+    mixtures = at(
         with_joint.task, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])
     ).counts
     assert np.all(
-        with_joint.task.expected(others) >= with_joint.task.expected(counts).min() * (1 - 1e-3)
+        with_joint.task.expected(mixtures) >= with_joint.task.expected(counts).min() * (1 - 1e-3)
     )

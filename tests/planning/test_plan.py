@@ -48,21 +48,21 @@ def test_regret_is_one_number_beside_a_proposed_pilot_and_alone():
         "dynamics": curve("dynamics", 4.0, 0.3, 0.3),
         "reward": curve("reward", 20.0, 0.45, 0.3, seed=1),
     }
-    found = plan(curves, WEIGHTS, budget=60_000, **PRICES)
-    assert found.next_pilot is not None
-    assert found.next_pilot.regret_now == found.best.regret.mean
-    assert 0 <= found.next_pilot.regret_then < found.next_pilot.regret_now
+    decision = plan(curves, WEIGHTS, budget=60_000, **PRICES)
+    assert decision.next_pilot is not None
+    assert decision.next_pilot.regret_now == decision.best.regret.mean
+    assert 0 <= decision.next_pilot.regret_then < decision.next_pilot.regret_now
 
 
-def bought(found: Plan) -> tuple[int, int]:
-    return found.dynamics, found.reward
+def bought(decision: Plan) -> tuple[int, int]:
+    return decision.dynamics, decision.reward
 
 
 def test_nothing_else_on_the_page_is_expected_to_be_better(planned):
-    others = (*planned.alternatives, *planned.across)
-    assert min(other.error.mean for other in others) >= planned.best.error.mean * (1 - 1e-12)
+    rivals = (*planned.alternatives, *planned.across)
+    assert min(rival.error.mean for rival in rivals) >= planned.best.error.mean * (1 - 1e-12)
     assert planned.expected_regret > planned.best.regret.mean >= 0
-    assert all(purchase.spend <= 60_000 * (1 + 1e-12) for purchase in (planned.best, *others))
+    assert all(purchase.spend <= 60_000 * (1 + 1e-12) for purchase in (planned.best, *rivals))
 
 
 def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
@@ -91,17 +91,17 @@ def test_sharp_curves_give_the_split_of_the_true_laws():
         "dynamics": curve("dynamics", 4.0, 0.3, 1e-4),
         "reward": curve("reward", 20.0, 0.45, 1e-4, seed=1),
     }
-    found = plan(sharp, WEIGHTS, budget=60_000, **PRICES)
+    decision = plan(sharp, WEIGHTS, budget=60_000, **PRICES)
     true = BudgetProblem((Law(4.0, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
     exact = best_split(true, [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)], 60_000.0)
-    assert found.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
-    assert 1 < found.best.error.mean / float(exact.loss) < 1.06, (
+    assert decision.ratio == pytest.approx(float(exact.counts[0] / exact.counts[1]), rel=0.02)
+    assert 1 < decision.best.error.mean / float(exact.loss) < 1.06, (
         "a pilot cannot know that curves go on as laws"
     )
-    assert found.expected_regret < 0.03, (
+    assert decision.expected_regret < 0.03, (
         "what is left is that either curve may flatten from here on"
     )
-    assert found.interval[0] < found.ratio < found.interval[1]
+    assert decision.interval[0] < decision.ratio < decision.interval[1]
 
 
 def test_money_has_no_unit_and_weights_only_a_ratio(planned):
@@ -116,8 +116,8 @@ def test_money_has_no_unit_and_weights_only_a_ratio(planned):
 
 @pytest.mark.parametrize("budget", [400, 60_000])
 def test_a_purchase_that_hardly_lowers_the_error_says_so(budget):
-    found = plan(CURVES, WEIGHTS, budget=budget, **PRICES)
-    little = [said for said in found.warnings if "so much money buys little" in said]
+    decision = plan(CURVES, WEIGHTS, budget=budget, **PRICES)
+    little = [warning for warning in decision.warnings if "so much money buys little" in warning]
     assert len(little) == (budget < 1000)
 
 
@@ -147,60 +147,60 @@ def test_it_goes_to_json_and_comes_back(planned):
 def test_where_the_split_hardly_matters_it_says_exactly_that():
     same = {"dynamics": curve("dynamics", 4.0, 0.3), "reward": curve("reward", 4.0, 0.35, seed=1)}
     even = dataclasses.replace(WEIGHTS, dynamics=1.0, reward=1.0)
-    found = plan(same, even, budget=100_000, cost_dynamics=1.0, cost_reward=1.0)
-    assert "The split hardly matters: equal " in found.verdict
-    rule = min(found.alternatives[:2], key=lambda purchase: purchase.error.mean)
-    assert 0 <= rule.error.mean / found.best.error.mean - 1 < 0.01
+    decision = plan(same, even, budget=100_000, cost_dynamics=1.0, cost_reward=1.0)
+    assert "The split hardly matters: equal " in decision.verdict
+    rule = min(decision.alternatives[:2], key=lambda purchase: purchase.error.mean)
+    assert 0 <= rule.error.mean / decision.best.error.mean - 1 < 0.01
 
 
 def test_where_it_matters_it_says_what_a_simple_rule_would_lose(planned):
     uneven = dataclasses.replace(WEIGHTS, dynamics=100.0)
-    found = plan(CURVES, uneven, budget=60_000, **PRICES)
+    decision = plan(CURVES, uneven, budget=60_000, **PRICES)
     assert (
         "The split may matter: equal spending, the best rule that favours neither part, would lose "
-        in found.verdict
+        in decision.verdict
     )
-    assert "%) against this plan" in found.verdict
-    rule = next(each for each in found.alternatives if each.name == "equal spending")
-    assert rule.error.mean > 1.01 * found.best.error.mean
+    assert "%) against this plan" in decision.verdict
+    rule = next(purchase for purchase in decision.alternatives if purchase.name == "equal spending")
+    assert rule.error.mean > 1.01 * decision.best.error.mean
 
 
 def test_routes_to_the_weights_that_agree_lose_nothing_and_others_are_judged_both_ways():
     again = dataclasses.replace(WEIGHTS, origin="the audit's terms")
     far = dataclasses.replace(WEIGHTS, dynamics=3200.0, origin="global constants")
-    found = plan(CURVES, (WEIGHTS, again, far), budget=60_000, **PRICES)
-    agreeing, parting = found.disagreement.split("Weights from global constants")
+    decision = plan(CURVES, (WEIGHTS, again, far), budget=60_000, **PRICES)
+    agreeing, parting = decision.disagreement.split("Weights from global constants")
     assert agreeing.count("loses 0.00%") == 2
     assert "loses 0.00%" not in parting
-    rivals = {purchase.name: purchase for purchase in found.alternatives}
-    assert rivals["weights from the audit's terms"].units == found.best.units
-    assert rivals["weights from global constants"].regret.mean > found.expected_regret
+    rivals = {purchase.name: purchase for purchase in decision.alternatives}
+    assert rivals["weights from the audit's terms"].units == decision.best.units
+    assert rivals["weights from global constants"].regret.mean > decision.expected_regret
     assert "one route" in plan(CURVES, WEIGHTS, budget=60_000, **PRICES).disagreement
 
 
 def test_mean_squares_are_converted_and_that_is_said(planned):
     squared = {
         part: dataclasses.replace(
-            each,
+            curve,
             unit="mse",
-            anchors=tuple(dataclasses.replace(a, error=a.error**2) for a in each.anchors),
+            anchors=tuple(dataclasses.replace(a, error=a.error**2) for a in curve.anchors),
         )
-        for part, each in CURVES.items()
+        for part, curve in CURVES.items()
     }
-    found = plan(squared, WEIGHTS, budget=60_000, **PRICES)
-    assert bought(found) == pytest.approx(bought(planned), rel=1e-6)
-    assert sum("mean squares" in warning for warning in found.warnings) == 2
+    decision = plan(squared, WEIGHTS, budget=60_000, **PRICES)
+    assert bought(decision) == pytest.approx(bought(planned), rel=1e-6)
+    assert sum("mean squares" in warning for warning in decision.warnings) == 2
 
 
 def test_what_is_not_bought_and_what_is_left_over_is_said():
-    found = plan(
+    decision = plan(
         CURVES, dataclasses.replace(WEIGHTS, reward=0.0), budget=1_500, lots=(1000, 1000), **PRICES
     )
-    assert (bought(found), found.spend) == ((1000, 0), 1000)
-    said = " ".join(found.warnings)
-    assert "buys no reward labels" in said
-    assert "leave 500 of the 1,500 unspent" in said
-    assert "One weight is zero" in said
+    assert (bought(decision), decision.spend) == ((1000, 0), 1000)
+    text = " ".join(decision.warnings)
+    assert "buys no reward labels" in text
+    assert "leave 500 of the 1,500 unspent" in text
+    assert "One weight is zero" in text
 
 
 def test_without_weights_or_a_curve_there_is_no_plan():
@@ -215,9 +215,9 @@ def test_weights_that_are_unsure_widen_the_answer_and_are_told(planned):
     wide = plan(CURVES, unsure, budget=60_000, **PRICES)
     assert wide.interval[0] < planned.interval[0] < planned.interval[1] < wide.interval[1]
     assert wide.expected_regret > planned.expected_regret
-    told = "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero"
-    assert any(told in said for said in wide.warnings)
-    assert not any("The weight of the reward" in said for said in wide.warnings)
+    sentence = "The weight of the dynamics error, 3.2 with a standard error of 2, could be zero"
+    assert any(sentence in warning for warning in wide.warnings)
+    assert not any("The weight of the reward" in warning for warning in wide.warnings)
     sure = plan(
         CURVES, dataclasses.replace(WEIGHTS, unsure={"dynamics": 0.0}), budget=60_000, **PRICES
     )
@@ -247,18 +247,18 @@ def test_extreme_plans_agree_with_their_own_sentence(sizes, budget, prices):
         )
         for part in ("dynamics", "reward")
     }
-    found = plan(curves, WEIGHTS, budget=budget, cost_dynamics=prices[0], cost_reward=prices[1])
+    decision = plan(curves, WEIGHTS, budget=budget, cost_dynamics=prices[0], cost_reward=prices[1])
     exact = sum(
-        Fraction(repr(price)) * count for price, count in zip(prices, bought(found), strict=True)
+        Fraction(repr(price)) * count for price, count in zip(prices, bought(decision), strict=True)
     )
     assert exact <= Fraction(repr(budget))
     assert exact > Fraction(repr(budget)) - 2 * Fraction(repr(max(prices)))
-    assert found.best.units == {"dynamics": found.dynamics, "reward": found.reward}
-    assert found.spend == pytest.approx(float(exact), rel=1e-15)
-    for count in filter(None, bought(found)):
-        assert f"{count:,} " in found.verdict
+    assert decision.best.units == {"dynamics": decision.dynamics, "reward": decision.reward}
+    assert decision.spend == pytest.approx(float(exact), rel=1e-15)
+    for count in filter(None, bought(decision)):
+        assert f"{count:,} " in decision.verdict
     if budget >= 1e12:
-        assert f"for {found.spend:,.2f}".removesuffix(".00") in found.verdict
+        assert f"for {decision.spend:,.2f}".removesuffix(".00") in decision.verdict
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,11 @@ def test_no_file_holds_the_draws(planned):
     ],
 )
 def test_a_label_plan_names_its_law(law, form, numbers, variances):
-    made = plan_labels(law, budget=100, cost_rollout=1, gradient_variance=4, most_cost=3)
-    asked = made.question
-    assert (asked.form, asked.numbers, asked.variances) == (form, numbers, variances)
-    assert (asked.least_cost, asked.most_cost, asked.cost_rollout) == (None, 3.0, 1.0)
-    assert LabelPlan.from_json(made.to_json()) == made
+    label_plan = plan_labels(law, budget=100, cost_rollout=1, gradient_variance=4, most_cost=3)
+    question = label_plan.question
+    assert (question.form, question.numbers, question.variances) == (form, numbers, variances)
+    assert (question.least_cost, question.most_cost, question.cost_rollout) == (None, 3.0, 1.0)
+    assert LabelPlan.from_json(label_plan.to_json()) == label_plan
 
 
 def test_a_law_of_ones_own_is_no_question():

@@ -15,11 +15,11 @@ def table(folder, text):
 
 def test_a_table_gives_a_curve_for_each_part(tmp_path):
     text = "part,samples,error,seed\ndynamics,100,0.5,3\nreward,200,0.25,0\ndynamics,100,0.4,4\n"
-    found = read_curves(table(tmp_path, text), "mse")
-    assert found["dynamics"].anchors == (Anchor(100, 0.5, 3), Anchor(100, 0.4, 4))
-    assert found["reward"].anchors == (Anchor(200, 0.25, 0),)
-    assert {each.unit for each in found.values()} == {"mse"}
-    assert {part: each.part for part, each in found.items()} == {
+    curves = read_curves(table(tmp_path, text), "mse")
+    assert curves["dynamics"].anchors == (Anchor(100, 0.5, 3), Anchor(100, 0.4, 4))
+    assert curves["reward"].anchors == (Anchor(200, 0.25, 0),)
+    assert {curve.unit for curve in curves.values()} == {"mse"}
+    assert {part: curve.part for part, curve in curves.items()} == {
         "dynamics": "dynamics",
         "reward": "reward",
     }
@@ -27,8 +27,8 @@ def test_a_table_gives_a_curve_for_each_part(tmp_path):
 
 def test_without_seeds_rows_of_a_size_are_numbered(tmp_path):
     text = "error, samples, part\n0.5, 1e2, dynamics\n0.4, 100, dynamics\n0.3, 200, dynamics\n"
-    found = read_curves(table(tmp_path, text), "rms")["dynamics"]
-    assert found.anchors == (Anchor(100, 0.5, 0), Anchor(100, 0.4, 1), Anchor(200, 0.3, 0))
+    curve = read_curves(table(tmp_path, text), "rms")["dynamics"]
+    assert curve.anchors == (Anchor(100, 0.5, 0), Anchor(100, 0.4, 1), Anchor(200, 0.3, 0))
 
 
 def test_a_byte_order_mark_and_more_columns_are_no_matter(tmp_path):
@@ -37,7 +37,7 @@ def test_a_byte_order_mark_and_more_columns_are_no_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("part,samples\n", "has columns part, samples; part, samples and error are needed"),
         ("", "has columns none"),
@@ -91,8 +91,8 @@ def test_a_byte_order_mark_and_more_columns_are_no_matter(tmp_path):
         ),
     ],
 )
-def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, said):
-    with pytest.raises(BadData, match=said):
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, sentence):
+    with pytest.raises(BadData, match=sentence):
         read_curves(table(tmp_path, text), "rms")
 
 

@@ -143,7 +143,7 @@ class Stand(NamedTuple):
         draws = [
             law.believed(DRAWS, k) if lawful else law.draws(DRAWS, k) for k, law in enumerate(laws)
         ]
-        first, second = (Belief(*each, SEEDS) for each in draws)
+        first, second = (Belief(*law_draws, SEEDS) for law_draws in draws)
         offers = [
             Offer("dynamics", world.prices[0], transitions=1),
             Offer("reward", world.prices[1], labels=1),
@@ -180,9 +180,9 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
         "global constants": round_to_lots(misled, offers, left).counts,
     }
     best, _ = world.best(BUDGET, (0, 0))
-    found = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
+    by_rule = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
     return {
-        **found,
+        **by_rule,
         **_honest(world, place, stand.market(world, lawful=True)[0], counts["planned"]),
     }
 
@@ -199,12 +199,12 @@ def _honest(world: World, place: Market, lawful: Market, counts: np.ndarray) -> 
     """
     low, high = ratio_interval(place)
     best, ratio = world.best(place.budget, place.task.owned)
-    said = place.task.losses(counts) / place.best - 1
+    regret_draws = place.task.losses(counts) / place.best - 1
     return {
         COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3)),
-        SAID: float(np.mean(said)),
+        SAID: float(np.mean(regret_draws)),
         LAWFUL: float(np.mean(lawful.task.losses(counts) / lawful.best - 1)),
-        CAUTIOUS: cautious(said),
+        CAUTIOUS: cautious(regret_draws),
         AFTER_PILOT: float(world.loss(counts)) / best - 1,
     }
 
@@ -227,10 +227,10 @@ def followed(world: World, rng: np.random.Generator, *, lawful: bool) -> tuple[f
         return None
     then, _ = _measured(world, before, proposed, rng).market(world, lawful=lawful)
     best, _ = world.best(place.budget, place.task.owned)
-    found = [
-        float(world.loss(round_to_lots(*each[:3]).counts)) / best - 1 for each in (place, then)
+    true_regrets = [
+        float(world.loss(round_to_lots(*stall[:3]).counts)) / best - 1 for stall in (place, then)
     ]
-    return (*found, proposed.regret_now, proposed.regret_then)
+    return (*true_regrets, proposed.regret_now, proposed.regret_then)
 
 
 def _measured(world: World, before: Stand, proposed: Pilot, rng: np.random.Generator) -> Stand:
@@ -256,16 +256,16 @@ class Row:
 
 def row(cell: tuple[float, float], number: int, law=None) -> Row:
     """Simulate one cell."""
-    found, refused = [], 0
+    results, refused = [], 0
     for world, rng in worlds(cell, number, law=law):
         try:
-            found.append(regrets(world, rng))
+            results.append(regrets(world, rng))
         except BadData:
             refused += 1
     return Row(
         cell,
         {
-            name: np.array([each[name] for each in found])
+            name: np.array([result[name] for result in results])
             for name in (*RULES, COVERED, SAID, LAWFUL, CAUTIOUS, AFTER_PILOT)
         },
         refused,
@@ -278,16 +278,18 @@ def pilots_followed(
     """What `followed` found in one cell `[worlds, 4]`, and in how many worlds no pilot was
     proposed.
     """
-    found = []
+    results = []
     for world, rng in worlds(cell, number):
         with contextlib.suppress(BadData):
-            found.append(followed(world, rng, lawful=lawful))
-    return np.array([each for each in found if each is not None]), found.count(None)
+            results.append(followed(world, rng, lawful=lawful))
+    return np.array([result for result in results if result is not None]), results.count(None)
 
 
 def test_planning_beats_simple_rules_where_there_is_something_to_win():
     rows = [row(cell, 4) for cell in CELLS]
-    mean = {name: np.mean(np.concatenate([each.found[name] for each in rows])) for name in RULES}
+    mean = {
+        name: np.mean(np.concatenate([cell_row.found[name] for cell_row in rows])) for name in RULES
+    }
     assert mean["planned"] < 0.01
     assert all(mean["planned"] < 0.2 * mean[name] for name in RULES[1:])
 
@@ -298,10 +300,11 @@ def test_off_the_prior_a_plan_has_no_more_regret_than_it_states(number):
     above it.
     """
     rows = [row(cell, number, _law_off) for cell in CELLS]
-    said, true = (
-        np.concatenate([each.found[name] for each in rows]) for name in (CAUTIOUS, AFTER_PILOT)
+    stated, true = (
+        np.concatenate([cell_row.found[name] for cell_row in rows])
+        for name in (CAUTIOUS, AFTER_PILOT)
     )
-    assert said.mean() > true.mean() - 2 * true.std(ddof=1) / np.sqrt(len(true))
+    assert stated.mean() > true.mean() - 2 * true.std(ddof=1) / np.sqrt(len(true))
 
 
 @pytest.mark.full
@@ -312,14 +315,14 @@ def test_regret_of_the_planned_split(cell):
     The simulator's curves follow their laws, so the regret that is true of them is that of the
     draws that do. The plan's own draws let three in ten curves flatten, and so state more.
     """
-    found = row(cell, 250)
-    assert found.refused < 25
-    assert found.found["planned"].mean() <= 0.005
-    assert np.quantile(found.found["planned"], 0.95) <= 0.02
-    assert 0.8 <= found.found[COVERED].mean() <= 1.0
-    true, lawful = found.found[AFTER_PILOT].mean(), found.found[LAWFUL].mean()
+    cell_row = row(cell, 250)
+    assert cell_row.refused < 25
+    assert cell_row.found["planned"].mean() <= 0.005
+    assert np.quantile(cell_row.found["planned"], 0.95) <= 0.02
+    assert 0.8 <= cell_row.found[COVERED].mean() <= 1.0
+    true, lawful = cell_row.found[AFTER_PILOT].mean(), cell_row.found[LAWFUL].mean()
     assert 2 / 3 <= lawful / true <= 3 / 2
-    assert lawful <= found.found[SAID].mean() <= 2 * lawful
+    assert lawful <= cell_row.found[SAID].mean() <= 2 * lawful
 
 
 @pytest.mark.full
@@ -329,14 +332,14 @@ def test_a_proposed_pilot_lowers_the_true_regret_as_it_says(lawful):
     worlds that are like the draws: where three in ten draws flatten and no curve does, more is
     promised than there is to save.
     """
-    now, then, said_now, said_then = np.concatenate(
+    now, then, stated_now, stated_then = np.concatenate(
         [pilots_followed(cell, 150, lawful=lawful)[0] for cell in CELLS]
     ).T
     saved = now - then
     assert saved.mean() > 3 * saved.std(ddof=1) / np.sqrt(len(saved))
     if lawful:
-        assert 0.5 < saved.mean() / (said_now - said_then).mean() < 2
-        assert 0.5 < then.mean() / said_then.mean() < 2
+        assert 0.5 < saved.mean() / (stated_now - stated_then).mean() < 2
+        assert 0.5 < then.mean() / stated_then.mean() < 2
     else:
-        assert 0.25 < saved.mean() / (said_now - said_then).mean() < 1
-        assert 1 < said_then.mean() / then.mean() < 4
+        assert 0.25 < saved.mean() / (stated_now - stated_then).mean() < 1
+        assert 1 < stated_then.mean() / then.mean() < 4

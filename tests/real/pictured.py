@@ -48,5 +48,5 @@ class Summary(Encoder):
         return jnp.append(observation[:2] / 255.0, 0.0).astype(jnp.float32)
 
     def update(self, state, action, observation):
-        seen = 0.5 * state[:2] + observation[:2] / 255.0
-        return jnp.append(seen, action[0]).astype(jnp.float32)
+        trace = 0.5 * state[:2] + observation[:2] / 255.0
+        return jnp.append(trace, action[0]).astype(jnp.float32)

@@ -22,15 +22,15 @@ from tests.real.worlds import counter, walk
 ENVIRONMENTS = {"host": counter, "system": walk()}
 
 
-def assert_equal(one, two):
-    for field in dataclasses.fields(one):
+def assert_equal(actual, expected):
+    for field in dataclasses.fields(actual):
         np.testing.assert_array_equal(
-            getattr(one, field.name), getattr(two, field.name), err_msg=field.name
+            getattr(actual, field.name), getattr(expected, field.name), err_msg=field.name
         )
-        if getattr(one, field.name) is None:
-            assert getattr(two, field.name) is None
+        if getattr(actual, field.name) is None:
+            assert getattr(expected, field.name) is None
             continue
-        assert getattr(one, field.name).dtype == getattr(two, field.name).dtype
+        assert getattr(actual, field.name).dtype == getattr(expected, field.name).dtype
 
 
 def lived(data):
@@ -65,12 +65,12 @@ def test_rows_are_whole_episodes_in_order_and_exactly_as_many_as_asked(env, step
 def test_one_lane_with_spare_steps_finishes_its_episode(env):
     source = connect(env)
     horizon = source.horizon
-    whole = source.collect(5, seed=0, lanes=1, spare=10_000)
-    assert whole.real_steps == horizon
-    np.testing.assert_array_equal(whole.time, np.arange(horizon))
+    complete = source.collect(5, seed=0, lanes=1, spare=10_000)
+    assert complete.real_steps == horizon
+    np.testing.assert_array_equal(complete.time, np.arange(horizon))
     cut = source.collect(5, seed=0, lanes=1, spare=1)
     assert cut.real_steps == 6
-    np.testing.assert_array_equal(cut.state, whole.state[:6])
+    np.testing.assert_array_equal(cut.state, complete.state[:6])
     exact = source.collect(horizon, seed=0, lanes=1, spare=7)
     assert exact.real_steps == horizon
 
@@ -78,12 +78,15 @@ def test_one_lane_with_spare_steps_finishes_its_episode(env):
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_an_episode_depends_on_its_seed_and_number_only(env):
     long, short = lived(collect(env, 80, seed=3)), lived(collect(env, 40, seed=3))
-    later, other = lived(collect(env, 40, seed=3, first_episode=8)), lived(collect(env, 40, seed=4))
+    later, reseeded = (
+        lived(collect(env, 40, seed=3, first_episode=8)),
+        lived(collect(env, 40, seed=4)),
+    )
     for rows in (short, later):
         shared = rows.keys() & long.keys()
         assert len(shared) > 10
         assert all(rows[place] == long[place] for place in shared)
-    assert other != short
+    assert reseeded != short
 
 
 def test_counting_environment_is_recorded_as_it_was_lived():
@@ -135,9 +138,9 @@ def test_a_bad_number_stops_the_collection_and_keeps_what_was_paid_for(kind):
         BadStep, match=rf"gave the {kind} .* at step \d+ of episode \d+; every entry"
     ) as caught:
         collect(lambda: counter(poison=(kind, 5)), 100, seed=0)
-    whole, partial = lived(collect(counter, 100, seed=0)), lived(caught.value.partial)
+    complete, partial = lived(collect(counter, 100, seed=0)), lived(caught.value.partial)
     assert len(partial) == 8 * 4
-    assert partial.items() <= whole.items()
+    assert partial.items() <= complete.items()
 
 
 def test_a_bad_number_in_a_system_stops_the_collection_and_keeps_what_was_paid_for():
@@ -151,7 +154,7 @@ def test_a_bad_number_in_a_system_stops_the_collection_and_keeps_what_was_paid_f
 
 def test_ctrl_c_in_a_system_keeps_the_whole_episodes_before_it(monkeypatch):
     """Whether it comes while an episode is played or while progress is told."""
-    whole, play, plays = collect(walk(), 200, seed=3), native._play, []
+    complete, play, plays = collect(walk(), 200, seed=3), native._play, []
 
     def stopping(*arguments):
         plays.append(arguments)
@@ -159,20 +162,20 @@ def test_ctrl_c_in_a_system_keeps_the_whole_episodes_before_it(monkeypatch):
             raise KeyboardInterrupt
         return play(*arguments)
 
-    def told(done, total):
+    def progress(done, total):
         if done > 60:
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted) as told_of:
-        collect(walk(), 200, seed=3, progress=told)
+    with pytest.raises(Interrupted) as from_progress:
+        collect(walk(), 200, seed=3, progress=progress)
     monkeypatch.setattr(native, "_play", stopping)
     with pytest.raises(Interrupted) as caught:
         collect(walk(), 200, seed=3)
-    assert_equal(caught.value.partial, told_of.value.partial)
+    assert_equal(caught.value.partial, from_progress.value.partial)
     partial = lived(caught.value.partial)
     assert 60 < len(partial) <= 16 * 7
-    assert partial.items() < lived(whole).items()
-    assert_equal(collect(walk(), 200, seed=3, before=caught.value.partial), whole)
+    assert partial.items() < lived(complete).items()
+    assert_equal(collect(walk(), 200, seed=3, before=caught.value.partial), complete)
     plays[:] = plays[:2]
     with pytest.raises(Interrupted) as early:
         collect(walk(), 200, seed=3)
@@ -183,24 +186,26 @@ def test_ctrl_c_in_a_system_keeps_the_whole_episodes_before_it(monkeypatch):
 def test_evaluation_pads_after_the_end_as_rollouts_do(env):
     source = connect(env)
     policy = Deterministic(lambda s: jnp.full(source.action.low.shape, 0.9))
-    seen = source.evaluate(policy, episodes=6, first_seed=50)
-    episodes, horizon = seen.alive.shape
+    trajectory = source.evaluate(policy, episodes=6, first_seed=50)
+    episodes, horizon = trajectory.alive.shape
     assert (episodes, horizon) == (6, source.horizon)
-    assert source.steps == seen.alive.sum()
-    lengths = seen.alive.sum(1)
+    assert source.steps == trajectory.alive.sum()
+    lengths = trajectory.alive.sum(1)
     assert 0 < lengths.min() < horizon
     last = np.arange(6), lengths - 1
     assert (
-        (seen.terminated | seen.truncated).sum()
-        == (seen.terminated | seen.truncated)[last].sum()
+        (trajectory.terminated | trajectory.truncated).sum()
+        == (trajectory.terminated | trajectory.truncated)[last].sum()
         == 6
     )
-    assert seen.truncated[last].any() or seen.terminated[last].all()
-    assert (seen.reward[~seen.alive] == 0).all()
-    np.testing.assert_array_equal(seen.state[~seen.alive], seen.next_state[~seen.alive])
-    np.testing.assert_array_equal(seen.state[:, 1:], seen.next_state[:, :-1])
-    assert (seen.state.dtype, seen.reward.dtype) == (np.float32, np.float64)
-    assert isinstance(seen.state, np.ndarray)
+    assert trajectory.truncated[last].any() or trajectory.terminated[last].all()
+    assert (trajectory.reward[~trajectory.alive] == 0).all()
+    np.testing.assert_array_equal(
+        trajectory.state[~trajectory.alive], trajectory.next_state[~trajectory.alive]
+    )
+    np.testing.assert_array_equal(trajectory.state[:, 1:], trajectory.next_state[:, :-1])
+    assert (trajectory.state.dtype, trajectory.reward.dtype) == (np.float32, np.float64)
+    assert isinstance(trajectory.state, np.ndarray)
 
 
 @pytest.mark.parametrize("env", [counter, walk(), "Pendulum-v1"])
@@ -209,29 +214,29 @@ def test_evaluation_starts_from_its_seeds_and_samples_only_when_asked(env):
     policy = initial_policy(source.spec(source.collect(16, seed=0)), jax.random.key(0))
     mode, again = source.evaluate(policy, episodes=3), source.evaluate(policy, episodes=3)
     shifted = source.evaluate(policy, episodes=2, first_seed=10_001)
-    sampled, other = (
+    sampled, resampled = (
         source.evaluate(policy, episodes=3, sampled=True, seed=seed) for seed in (0, 1)
     )
     np.testing.assert_array_equal(mode.next_state, again.next_state)
     np.testing.assert_array_equal(mode.state[1:, 0], shifted.state[:, 0])
     np.testing.assert_array_equal(mode.state[:, 0], sampled.state[:, 0])
     assert not np.array_equal(sampled.action, mode.action)
-    assert not np.array_equal(sampled.action, other.action)
+    assert not np.array_equal(sampled.action, resampled.action)
 
 
 def test_host_evaluation_is_gymnasiums_own_loop():
     import gymnasium
 
     policy = Deterministic(lambda s: jnp.clip(-s[2:3], -2.0, 2.0))
-    seen = evaluate("Pendulum-v1", policy, episodes=2, first_seed=7)
+    episodes = evaluate("Pendulum-v1", policy, episodes=2, first_seed=7)
     env = gymnasium.make("Pendulum-v1")
     observation, _ = env.reset(seed=8)
     rewards = []
     for _ in range(200):
         observation, reward, *_ = env.step(policy(observation))
         rewards.append(reward)
-    np.testing.assert_allclose(seen.reward[1], rewards, rtol=1e-5)
-    assert seen.truncated[:, -1].all()
+    np.testing.assert_allclose(episodes.reward[1], rewards, rtol=1e-5)
+    assert episodes.truncated[:, -1].all()
 
 
 def test_state_scale_is_the_standard_deviation_and_1_where_nothing_varies():

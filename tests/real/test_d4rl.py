@@ -100,10 +100,10 @@ def antmaze(trajectories=8, limit=200, goal=150):
 @pytest.mark.filterwarnings("ignore:.* terminations are not read")
 def test_antmazes_files_go_on_after_a_goal_and_are_read():
     state, timeouts, terminals, infos = antmaze()
-    seen = read(write(state, terminals=terminals, timeouts=timeouts, **infos))
+    read_data = read(write(state, terminals=terminals, timeouts=timeouts, **infos))
     # A row at the goal is an episode of its own, whose next state is not known.
-    np.testing.assert_array_equal(lengths_of(seen.dataset), [150, 199] * 4)
-    assert seen.left_out == 4 * 50 + 4
+    np.testing.assert_array_equal(lengths_of(read_data.dataset), [150, 199] * 4)
+    assert read_data.left_out == 4 * 50 + 4
 
 
 @pytest.mark.filterwarnings("error")

@@ -438,14 +438,14 @@ MENDED = {
 @pytest.mark.filterwarnings("ignore:.* episodes are cut after")
 @pytest.mark.parametrize("write", MENDED.values(), ids=MENDED)
 def test_other_forms_of_the_same_columns_are_the_same_data(folder, sound, write):
-    data, seen = sound[1], load(write(sound[1]))
+    data, loaded = sound[1], load(write(sound[1]))
     renumbered = np.unique(data.episode, return_inverse=True)[1]
-    np.testing.assert_array_equal(np.unique(seen.episode, return_inverse=True)[1], renumbered)
+    np.testing.assert_array_equal(np.unique(loaded.episode, return_inverse=True)[1], renumbered)
     for name in set(COLUMNS) - {"episode"}:
         np.testing.assert_allclose(
-            getattr(seen, name), getattr(data, name), rtol=1e-5, atol=1e-8, err_msg=name
+            getattr(loaded, name), getattr(data, name), rtol=1e-5, atol=1e-8, err_msg=name
         )
-        assert getattr(seen, name).dtype == getattr(data, name).dtype
+        assert getattr(loaded, name).dtype == getattr(data, name).dtype
 
 
 def of_episode(file, number):

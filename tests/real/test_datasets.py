@@ -54,11 +54,11 @@ def test_rows_with_gaps_come_back_equal(dataset, where):
 
 
 def test_saving_again_replaces_a_file_but_not_a_minari_data_set(dataset):
-    other = dataset.join(dataset)
+    doubled = dataset.join(dataset)
     for where in FILES:
         save(dataset, where)
-        save(other, where)
-        assert_equal(load(where), other)
+        save(doubled, where)
+        assert_equal(load(where), doubled)
     save(dataset, "minari:tests/bought-v0")
     with pytest.raises(checks.BadArgument, match="minari:tests/bought-v0 exists already"):
         save(dataset, "minari:tests/bought-v0")
@@ -97,12 +97,12 @@ def d4rl(data, name, *, leave_out=()):
 def test_d4rl_files_are_read_as_they_were_lived(seed):
     data = collect(walk(), 50, seed=seed)
     d4rl(data, "d4rl.hdf5")
-    seen = load("d4rl.hdf5")
+    loaded = load("d4rl.hdf5")
     renumbered = np.unique(data.episode, return_inverse=True)[1]
     expected = dataclasses.replace(
         data, episode=renumbered, reward=data.reward.astype(np.float32).astype(np.float64)
     )
-    assert_equal(seen, expected)
+    assert_equal(loaded, expected)
     d4rl(data, "no_timeouts.hdf5", leave_out=["timeouts"])
     assert_equal(load("no_timeouts.hdf5"), expected)
 
@@ -111,11 +111,11 @@ def test_d4rl_files_are_read_as_they_were_lived(seed):
 def test_d4rl_files_without_next_observations_lose_the_last_step_of_each_episode():
     data = collect(walk(), 50, seed=0)
     d4rl(data, "d4rl.hdf5", leave_out=["next_observations"])
-    seen, kept = load("d4rl.hdf5"), ~(data.terminated | data.truncated)
-    np.testing.assert_array_equal(seen.next_state, data.next_state[kept])
-    np.testing.assert_array_equal(seen.time, data.time[kept])
-    assert not seen.terminated.any()
-    assert seen.truncated.sum() == len(np.unique(data.episode[kept]))
+    loaded, inside = load("d4rl.hdf5"), ~(data.terminated | data.truncated)
+    np.testing.assert_array_equal(loaded.next_state, data.next_state[inside])
+    np.testing.assert_array_equal(loaded.time, data.time[inside])
+    assert not loaded.terminated.any()
+    assert loaded.truncated.sum() == len(np.unique(data.episode[inside]))
 
 
 def test_a_minari_data_set_of_others_is_read_as_bought_whole():
@@ -207,12 +207,12 @@ def test_files_that_cannot_be_used_are_refused_with_a_reason(dataset):
     ],
 )
 def test_a_missing_extra_is_named(dataset, monkeypatch, where, module):
-    found = importlib.import_module
+    import_module = importlib.import_module
 
     def refuse(name):
         if name == module:
             raise ImportError(f"No module named {name!r}")
-        return found(name)
+        return import_module(name)
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(

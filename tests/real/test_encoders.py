@@ -138,8 +138,8 @@ def test_a_belief_that_is_not_finite_is_the_encoders(env, stage):
     size = connect(env).action.size
     with pytest.raises(BadStep, match=rf"{sentence} episode \d; every entry must be") as caught:
         collect(env, STEPS, seed=0, encoder=spoilt(stage))
-    kept = caught.value.partial
-    assert kept is None if stage == "initial" else np.isfinite(kept.next_state).all()
+    partial = caught.value.partial
+    assert partial is None if stage == "initial" else np.isfinite(partial.next_state).all()
     idle = Deterministic(lambda z: jnp.zeros(size))
     with pytest.raises(checks.BadData, match=rf"{sentence} (evaluation )?episode \d"):
         evaluate(env, idle, episodes=20, encoder=spoilt(stage))
@@ -205,7 +205,7 @@ def rows(data):
 @pytest.mark.parametrize("at", [13, 16], ids=["between episodes", "within episodes"])
 def test_a_resumed_collection_is_the_one_that_was_not_interrupted(monkeypatch, policy, at):
     options = {"seed": 4, "policy": policy, "encoder": Filter(0.5)}
-    whole = collect(Stopping, 8 * 24, **options)
+    complete = collect(Stopping, 8 * 24, **options)
     monkeypatch.setattr(Stopping, "at", at)
     with pytest.raises(Interrupted) as caught:
         collect(Stopping, 8 * 24, **options)
@@ -214,11 +214,11 @@ def test_a_resumed_collection_is_the_one_that_was_not_interrupted(monkeypatch, p
     assert partial.real_steps == 8 * (at - 1)
     resumed = collect(Stopping, 8 * 24, before=partial, **options)
     if at == 13:
-        assert_equal(resumed, whole)
-    expected, found = rows(whole), rows(resumed)
-    places = expected.keys() & found.keys()
+        assert_equal(resumed, complete)
+    expected, actual = rows(complete), rows(resumed)
+    places = expected.keys() & actual.keys()
     assert len(places) >= 8 * 20
-    assert all(expected[place] == found[place] for place in places)
+    assert all(expected[place] == actual[place] for place in places)
 
 
 def test_beliefs_may_hold_discrete_actions():

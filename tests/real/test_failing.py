@@ -93,9 +93,9 @@ def test_collecting_goes_on_from_the_steps_before_a_failure_and_takes_none_of_th
 
 
 def test_a_failure_in_a_worker_is_the_same_as_one_here():
-    here, there = failure(1), failure(2)
-    assert str(here) == str(there)
-    assert_equal(here.partial, there.partial)
+    in_process, in_worker = failure(1), failure(2)
+    assert str(in_process) == str(in_worker)
+    assert_equal(in_process.partial, in_worker.partial)
 
 
 def failure(processes):

@@ -52,9 +52,9 @@ def test_rows_are_the_images_in_row_major_order(source, data):
 
 
 def test_a_policy_is_handed_the_bytes(source):
-    seen = []
-    source.evaluate(lambda row: seen.append(row) or np.zeros(1), episodes=2)
-    assert {(row.dtype, row.shape) for row in seen} == {(np.dtype(np.uint8), (40,))}
+    rows = []
+    source.evaluate(lambda row: rows.append(row) or np.zeros(1), episodes=2)
+    assert {(row.dtype, row.shape) for row in rows} == {(np.dtype(np.uint8), (40,))}
     episodes = source.evaluate(LEFT, episodes=2)
     assert episodes.state.dtype == np.uint8
     np.testing.assert_allclose(episodes.action, episodes.state[..., :1] / 255.0 - 0.5, atol=1e-6)
@@ -71,7 +71,7 @@ def test_a_picture_without_an_axis_of_channels_has_one():
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind", "found"),
+    ("shape", "kind", "description"),
     [
         ((65, 8, 3), np.uint8, r"images of shape \(65, 8, 3\) and type uint8"),
         ((8, 65), np.uint8, r"a uint8 Box of shape \(8, 65\)"),
@@ -80,10 +80,10 @@ def test_a_picture_without_an_axis_of_channels_has_one():
         ((8, 8, 3), np.float32, r"images of shape \(8, 8, 3\) and type float32"),
     ],
 )
-def test_other_images_are_refused_with_those_that_are_supported(shape, kind, found):
+def test_other_images_are_refused_with_those_that_are_supported(shape, kind, description):
     space = spaces.Box(0, 1, shape, kind)
     needed = r"images: uint8 Box .* \(height, width\) or .* up to 64 .* up to 12 channels\.$"
-    with pytest.raises(checks.Unsupported, match=rf"observes {found}.*; .*{needed}"):
+    with pytest.raises(checks.Unsupported, match=rf"observes {description}.*; .*{needed}"):
         connected(lambda: Pictured(space=space))
 
 
@@ -97,7 +97,7 @@ def test_an_answer_that_is_no_such_image_stops_a_collection_with_what_came_befor
 
 
 def test_a_resumed_collection_is_the_one_that_was_not_interrupted(source, data):
-    whole = source.collect(8 * 18, seed=3)
+    complete = source.collect(8 * 18, seed=3)
     calls = []
 
     def failing(image, time):
@@ -111,10 +111,10 @@ def test_a_resumed_collection_is_the_one_that_was_not_interrupted(source, data):
     assert 0 < partial.real_steps < 8 * 18
     resumed = source.collect(8 * 18, seed=3, before=partial)
     assert resumed.real_steps == 8 * 18
-    at = {pair: row for row, pair in enumerate(zip(whole.episode, whole.time, strict=True))}
+    at = {pair: row for row, pair in enumerate(zip(complete.episode, complete.time, strict=True))}
     for row, pair in enumerate(zip(resumed.episode, resumed.time, strict=True)):
         if pair in at:
-            np.testing.assert_array_equal(resumed.next_state[row], whole.next_state[at[pair]])
+            np.testing.assert_array_equal(resumed.next_state[row], complete.next_state[at[pair]])
     assert sum(pair in at for pair in zip(resumed.episode, resumed.time, strict=True)) > 8 * 15
 
 
@@ -124,19 +124,19 @@ def test_a_resumed_collection_is_the_one_that_was_not_interrupted(source, data):
 def test_through_an_encoder_it_is_the_same_environment_and_the_same_count():
     source = connected(Pictured)
     built, before = Pictured.built, source.collect(20, seed=0)
-    seen = source.through(Summary())
+    encoded = source.through(Summary())
     assert Pictured.built - built == 8  # the lanes of the collection: none for a second look
-    assert (seen.state_size, seen.image, source.image) == (3, None, SHAPE)
-    beliefs = seen.collect(30, seed=0)
+    assert (encoded.state_size, encoded.image, source.image) == (3, None, SHAPE)
+    beliefs = encoded.collect(30, seed=0)
     assert beliefs.state.dtype == np.float32
-    assert source.steps == seen.steps == before.real_steps + 30
-    other = connected(Pictured, encoder=Summary())
-    assert_equal(other.collect(30, seed=0), beliefs)
-    assert other.steps == 30
+    assert source.steps == encoded.steps == before.real_steps + 30
+    direct = connected(Pictured, encoder=Summary())
+    assert_equal(direct.collect(30, seed=0), beliefs)
+    assert direct.steps == 30
     policy = Deterministic(lambda belief: belief[:1] - 1)
-    assert_equal(seen.evaluate(policy, episodes=3), other.evaluate(policy, episodes=3))
+    assert_equal(encoded.evaluate(policy, episodes=3), direct.evaluate(policy, episodes=3))
     with pytest.raises(checks.BadArgument, match="Pictured is seen through an encoder already"):
-        seen.through(Summary())
+        encoded.through(Summary())
 
 
 def test_a_system_is_seen_through_an_encoder_too():
@@ -148,9 +148,9 @@ def test_a_system_is_seen_through_an_encoder_too():
             return 0.5 * state + observation[:1]
 
     source = connect(walk())
-    seen = source.through(Half())
-    assert_equal(seen.collect(40, seed=1), connect(walk(), encoder=Half()).collect(40, seed=1))
-    assert source.steps == seen.steps == 40
+    encoded = source.through(Half())
+    assert_equal(encoded.collect(40, seed=1), connect(walk(), encoder=Half()).collect(40, seed=1))
+    assert source.steps == encoded.steps == 40
 
 
 class Bytes(Encoder):

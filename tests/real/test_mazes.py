@@ -114,11 +114,15 @@ def grid_distances(task, count=37):
     rows, columns, lengths = [], [], []
     for (x, y), row in numbers.items():
         for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
-            other = numbers.get((x + dx, y + dy))
-            between = None if other is None else (places[row] + places[other]) / 2
-            if other is None or inside(task, between, 1e-5) or not (open_[row] and open_[other]):
+            neighbour = numbers.get((x + dx, y + dy))
+            between = None if neighbour is None else (places[row] + places[neighbour]) / 2
+            if (
+                neighbour is None
+                or inside(task, between, 1e-5)
+                or not (open_[row] and open_[neighbour])
+            ):
                 continue
-            rows, columns = [*rows, row], [*columns, other]
+            rows, columns = [*rows, row], [*columns, neighbour]
             lengths.append(0.05 * np.hypot(dx, dy))
     graph = coo_matrix((lengths, (rows, columns)), shape=(len(places), len(places))).tocsr()
     goal = numbers[tuple(np.rint(task.maze.goal / 0.05).astype(int))]
@@ -129,13 +133,13 @@ def grid_distances(task, count=37):
 def test_distances_are_those_of_another_search(task):
     """Moves to eight neighbours are at most 1/cos(22.5°) times as long as straight ones."""
     places, longer = grid_distances(task)
-    found = np.array([maze.distance(task.maze, place.astype(np.float32)) for place in places])
-    assert np.isfinite(found).all()
-    assert (found <= longer + 1e-3).all()
-    assert (longer <= found / np.cos(np.pi / 8) + 1e-3).all()
+    distances = np.array([maze.distance(task.maze, place.astype(np.float32)) for place in places])
+    assert np.isfinite(distances).all()
+    assert (distances <= longer + 1e-3).all()
+    assert (longer <= distances / np.cos(np.pi / 8) + 1e-3).all()
     straight = np.linalg.norm(places - task.maze.goal, axis=1)
-    assert (found >= straight - 1e-5).all()
-    assert (found > 1.3 * straight).mean() > 0.1  # there is something to go round
+    assert (distances >= straight - 1e-5).all()
+    assert (distances > 1.3 * straight).mean() > 0.1  # there is something to go round
 
 
 @each_task

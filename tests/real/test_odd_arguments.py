@@ -32,10 +32,10 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_a_plain_function_of_an_observation_is_a_policy(function):
-    seen = evaluate(world, function, episodes=3)
+    episodes = evaluate(world, function, episodes=3)
     expected = evaluate(world, Deterministic(lambda s: s[:1] * 0 - 0.5), episodes=3)
-    np.testing.assert_array_equal(seen.next_state, expected.next_state)
-    np.testing.assert_array_equal(seen.action, expected.action)
+    np.testing.assert_array_equal(episodes.next_state, expected.next_state)
+    np.testing.assert_array_equal(episodes.action, expected.action)
     assert (collect(world, 16, seed=0, policy=function).action == -0.5).all()
 
 
@@ -77,8 +77,8 @@ def test_a_horizon_that_cannot_be_played_is_refused(wanted):
 
 
 def test_a_function_of_a_system_is_traced(tmp_path):
-    seen = evaluate(walk(), lambda s: s * 0 + 0.5, episodes=2)
-    assert (np.asarray(seen.action) == 0.5).all()
+    episodes = evaluate(walk(), lambda s: s * 0 + 0.5, episodes=2)
+    assert (np.asarray(episodes.action) == 0.5).all()
     with pytest.raises(
         checks.BadArgument,
         match=r"the policy of the system answers with the shape \(3,\); \(2,\) is",

@@ -106,7 +106,7 @@ def test_a_missing_package_is_named(monkeypatch, message, sentence):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "found"),
+    ("kwargs", "description"),
     [
         (
             {"observation_space": spaces.Box(0, 255, (80, 80, 3), np.uint8)},
@@ -116,10 +116,10 @@ def test_a_missing_package_is_named(monkeypatch, message, sentence):
         ({"action_space": spaces.Tuple([spaces.Discrete(2)])}, "acts on a Tuple space"),
     ],
 )
-def test_unsupported_spaces_are_refused_with_what_is_supported(kwargs, found):
+def test_unsupported_spaces_are_refused_with_what_is_supported(kwargs, description):
     with pytest.raises(
         checks.Unsupported,
-        match=rf"{found}; (observations of numbers and choices|Box actions) .* are supported",
+        match=rf"{description}; (observations of numbers and choices|Box actions) .* are supported",
     ):
         connect(lambda: counter(**kwargs))
 
@@ -161,13 +161,13 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize(
-    ("guard", "said"),
+    ("guard", "message"),
     [
         ("yes", "Interrupted"),
         pytest.param("no", "A collection worker stopped", marks=pytest.mark.full),
     ],
 )
-def test_interrupted_or_broken_workers_leave_no_process_and_say_why(tmp_path, guard, said):
+def test_interrupted_or_broken_workers_leave_no_process_and_say_why(tmp_path, guard, message):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT).replace("{guard}", guard))
     run = subprocess.run(
@@ -178,7 +178,7 @@ def test_interrupted_or_broken_workers_leave_no_process_and_say_why(tmp_path, gu
         timeout=60,
         check=False,
     )
-    assert said in run.stderr.strip().splitlines()[-1]
+    assert message in run.stderr.strip().splitlines()[-1]
 
 
 def test_workers_do_not_pay_for_jax():

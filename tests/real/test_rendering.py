@@ -44,10 +44,10 @@ def test_rule_is_found_for_what_mujoco_observes(name, hidden):
     env = gymnasium.make(name)
     rule, hides, start = rendering._rule(name, env)
     observation, _ = env.reset(seed=5)
-    read, there = rule(observation, start), env.unwrapped.data.qpos
+    read, actual = rule(observation, start), env.unwrapped.data.qpos
     env.close()
     assert hides == hidden
-    assert np.allclose(np.exp(1j * read[hidden:]), np.exp(1j * there[hidden:]), atol=1e-6)
+    assert np.allclose(np.exp(1j * read[hidden:]), np.exp(1j * actual[hidden:]), atol=1e-6)
 
 
 class Scrambled(gymnasium.ObservationWrapper):

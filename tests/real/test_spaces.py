@@ -75,8 +75,8 @@ def test_a_spec_carries_the_names_and_an_encoder_has_none():
     spec = source.spec(source.collect(20, seed=0))
     assert spec.components == source.components
     assert spec.components[2:4] == ("desired_goal[0]", "desired_goal[1]")
-    seen = source.through(Window(2, source.action))
-    assert seen.spec(seen.collect(20, seed=0)).components == ()
+    windowed = source.through(Window(2, source.action))
+    assert windowed.spec(windowed.collect(20, seed=0)).components == ()
     with pytest.raises(checks.BadArgument, match="components names 1 components; a state has 2"):
         Spec(2, Discrete(2), jnp.ones(2), 5, ("a",))
 
@@ -413,18 +413,18 @@ def recorded(name, env, steps):
 )
 def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    made = env()
-    observations, actions = recorded("tests/parts-v0", made, 9)
+    environment = env()
+    observations, actions = recorded("tests/parts-v0", environment, 9)
     source = connect(env, horizon=9)
     data = datasets.load(
         "minari:tests/parts-v0", components=source.components
     )  # Minari sorts the keys
-    flat = [spaces.utils.flatten(made.observation_space, shown) for shown in observations]
+    flat = [spaces.utils.flatten(environment.observation_space, shown) for shown in observations]
     np.testing.assert_array_equal(data.state, np.float32(flat[:-1]))
     called = source.action.values(data.action)
     np.testing.assert_array_equal(called.reshape(9, -1), np.reshape(actions, (9, -1)))
     demand_match(data, source, "minari:tests/parts-v0")
-    if made.unwrapped.observation_space is PARTS:
+    if environment.unwrapped.observation_space is PARTS:
         with pytest.raises(checks.BadData, match=r"one of them alone has achieved_goal"):
             datasets.load("minari:tests/parts-v0", components=connect(reach).components)
 

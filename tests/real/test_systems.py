@@ -52,11 +52,11 @@ def test_linear_quadratic_returns_are_the_closed_form(seed):
         mdp, policy = linear_quadratic(jax.random.key(seed))
         keys = jax.random.split(jax.random.key(seed + 1), 3)
         starts = jax.vmap(mdp.initial)(keys)
-        seen = rollout(mdp, policy, starts, keys, 200)
+        trajectory = rollout(mdp, policy, starts, keys, 200)
         P, infinite = value_matrix(mdp, policy, 200)
         np.testing.assert_allclose(P, infinite, atol=1e-14)
         exact = -np.einsum("ni,ij,nj->n", starts, P, starts)
-        np.testing.assert_allclose(returns(seen.reward, mdp.discount), exact, rtol=1e-12)
+        np.testing.assert_allclose(returns(trajectory.reward, mdp.discount), exact, rtol=1e-12)
         np.testing.assert_allclose(np.linalg.norm(starts, axis=1), 1, rtol=1e-14)
         norms = [np.linalg.norm(x, 2) for x in (mdp.dynamics.A, mdp.dynamics.B, policy.function.K)]
         np.testing.assert_allclose(norms, [0.2, 0.2, 0.38], rtol=1e-12)
@@ -67,8 +67,8 @@ def test_perturbed_moves_what_theory_says_and_nothing_else():
     wrong = eqx.filter_jit(eqx.filter_vmap(lambda key: perturbed(mdp, key)))(
         jax.random.split(jax.random.key(1), 100)
     )
-    for kept, before in ((wrong.dynamics.B, mdp.dynamics.B), (wrong.reward.Q, mdp.reward.Q)):
-        np.testing.assert_array_equal(kept, np.broadcast_to(before, kept.shape))
+    for after, before in ((wrong.dynamics.B, mdp.dynamics.B), (wrong.reward.Q, mdp.reward.Q)):
+        np.testing.assert_array_equal(after, np.broadcast_to(before, after.shape))
     errors = wrong.dynamics.A - mdp.dynamics.A, wrong.dynamics.b, wrong.reward.q
     sizes = [np.sqrt(np.mean(np.square(error).reshape(100, -1), axis=1)) for error in errors]
     exponents = np.log10(sizes)
@@ -88,9 +88,9 @@ def test_pendulum_is_gymnasiums_step_for_step():
         for _ in range(200):
             action = rng.uniform(-2.5, 2.5, 1)
             following, reward, _, truncated, _ = env.step(action)
-            seen = jnp.asarray(observation, jnp.float64)
-            np.testing.assert_allclose(mdp.dynamics(seen, action, key), following, atol=2e-6)
-            np.testing.assert_allclose(mdp.reward(seen, action, key), reward, atol=1e-5)
+            state = jnp.asarray(observation, jnp.float64)
+            np.testing.assert_allclose(mdp.dynamics(state, action, key), following, atol=2e-6)
+            np.testing.assert_allclose(mdp.reward(state, action, key), reward, atol=1e-5)
             free = mdp.dynamics(free, action, key)
             observation = following
         th, speed = env.unwrapped.state
@@ -139,9 +139,9 @@ def test_lipschitz_constants_bound_every_jacobian_and_are_attained(activation, s
 def test_synthetic_episodes_end_beyond_the_threshold_only():
     mdp, policy = lipschitz_synthetic(jax.random.key(3), end=0.2)
     keys = jax.random.split(jax.random.key(0), 50)
-    seen = rollout(mdp, policy, jax.vmap(mdp.initial)(keys), keys, 20)
+    trajectory = rollout(mdp, policy, jax.vmap(mdp.initial)(keys), keys, 20)
     np.testing.assert_array_equal(
-        seen.terminated, seen.alive & (seen.next_state[..., 0] > np.float32(0.2))
+        trajectory.terminated, trajectory.alive & (trajectory.next_state[..., 0] > np.float32(0.2))
     )
     with pytest.raises(checks.BadArgument, match="policy is 0; it must be a positive number"):
         lipschitz_synthetic(jax.random.key(0), policy=0.0)
@@ -163,12 +163,12 @@ def test_every_system_is_a_pytree_that_runs_in_both_precisions(system):
     assert all(eqx.is_array(leaf) or callable(leaf) for leaf in jax.tree.leaves(mdp))
     with jax.enable_x64(True):
         copy = wide(mdp)
-        seen = copy.dynamics(
+        next_state = copy.dynamics(
             state.astype(jnp.float64), action.astype(jnp.float64), jax.random.key(2)
         )
-        reward = copy.reward(state.astype(jnp.float64), action.astype(jnp.float64), seen)
+        reward = copy.reward(state.astype(jnp.float64), action.astype(jnp.float64), next_state)
         start = copy.initial(jax.random.key(0))
-        assert seen.dtype == reward.dtype == start.dtype == jnp.float64
-        assert seen.shape == start.shape == (mdp.spec.state_size,)
+        assert next_state.dtype == reward.dtype == start.dtype == jnp.float64
+        assert next_state.shape == start.shape == (mdp.spec.state_size,)
         assert not copy.termination(start, action, start * 0).item()
-        np.testing.assert_allclose(seen, narrow, atol=1e-4)
+        np.testing.assert_allclose(next_state, narrow, atol=1e-4)

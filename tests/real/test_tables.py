@@ -134,12 +134,12 @@ def test_without_next_states_the_last_step_of_each_episode_is_left_out_and_said(
     inside = ~(data.terminated | data.truncated)
     for table in tables(frame(data)):
         with pytest.warns(UserWarning, match=": 2 terminations are not read, because no next"):
-            seen = read(table, WITHOUT_NEXT)
-        assert seen.left_out == 4
-        np.testing.assert_array_equal(seen.dataset.next_state, data.next_state[inside])
-        np.testing.assert_array_equal(seen.dataset.time, data.time[inside])
-        assert not seen.dataset.terminated.any()
-        assert seen.dataset.truncated.sum() == 3
+            read_data = read(table, WITHOUT_NEXT)
+        assert read_data.left_out == 4
+        np.testing.assert_array_equal(read_data.dataset.next_state, data.next_state[inside])
+        np.testing.assert_array_equal(read_data.dataset.time, data.time[inside])
+        assert not read_data.dataset.terminated.any()
+        assert read_data.dataset.truncated.sum() == 3
 
 
 def test_rows_in_any_order_are_ordered_by_episode_and_time():
@@ -153,9 +153,11 @@ def test_rewards_that_are_not_there_are_labels_that_are_missing():
     table = frame(data)
     table.loc[[1, 7], "pay"] = None
     for form in tables(table):
-        seen = load(form, MAP)
-        np.testing.assert_array_equal(np.flatnonzero(~seen.has_label), [1, 7])
-        np.testing.assert_array_equal(seen.reward[seen.has_label], data.reward[seen.has_label])
+        loaded = load(form, MAP)
+        np.testing.assert_array_equal(np.flatnonzero(~loaded.has_label), [1, 7])
+        np.testing.assert_array_equal(
+            loaded.reward[loaded.has_label], data.reward[loaded.has_label]
+        )
     silent = {role: names for role, names in MAP.items() if role != "reward"}
     assert not load(frame(data), silent).has_label.any()
 
@@ -167,9 +169,9 @@ def test_flags_divide_rows_without_an_episode():
     assert_equal(load(table, {**columns, "done": "stop"}), data)
     unknown = {role: names for role, names in columns.items() if role != "terminated"}
     with pytest.warns(UserWarning, match=r"done does not say whether .* is read as a cut"):
-        seen = load(table, {**unknown, "done": "stop"})
-    assert not seen.terminated.any()
-    np.testing.assert_array_equal(seen.episode, data.episode)
+        loaded = load(table, {**unknown, "done": "stop"})
+    assert not loaded.terminated.any()
+    np.testing.assert_array_equal(loaded.episode, data.episode)
 
 
 def lerobot(data, folder, names="chunk-{chunk:03d}/episode_{number:06d}.parquet"):
@@ -203,15 +205,15 @@ def test_a_folder_of_lerobot_is_read_in_the_order_of_its_numbers(names):
     data = lived([4, 2, 6, 3, 5, 4, 3, 2, 5, 4, 6, 3])
     lerobot(data, "robot", names)
     with pytest.warns(UserWarning, match="no end rule can be learned, since no next state"):
-        seen = read("robot")
+        read_data = read("robot")
     inside = ~(data.terminated | data.truncated)
-    assert seen.left_out == 12
+    assert read_data.left_out == 12
     for name in ("state", "action", "next_state", "episode", "time"):
-        np.testing.assert_array_equal(getattr(seen.dataset, name), getattr(data, name)[inside])
-    np.testing.assert_allclose(seen.dataset.reward, data.reward[inside], rtol=1e-6)
+        np.testing.assert_array_equal(getattr(read_data.dataset, name), getattr(data, name)[inside])
+    np.testing.assert_allclose(read_data.dataset.reward, data.reward[inside], rtol=1e-6)
     single = Path("robot/data") / names.format(chunk=0, number=0)
     with pytest.warns(UserWarning, match="no end rule can be learned"):
-        assert_equal(load(single), seen.dataset.first(3))
+        assert_equal(load(single), read_data.dataset.first(3))
 
 
 WRONG_MAPS = [
@@ -327,8 +329,8 @@ def test_folders_that_cannot_be_read_are_refused():
     with pytest.raises(checks.Unsupported, match="nothing is a folder; a file to write"):
         save(lived([3]), "nothing")
     lerobot(lived([3, 4]), "robot")
-    other = Path("robot/data/chunk-000/episode_000001.parquet")
-    pyarrow.parquet.write_table(pyarrow.parquet.read_table(other).drop(["action"]), other)
+    path = Path("robot/data/chunk-000/episode_000001.parquet")
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop(["action"]), path)
     with pytest.raises(checks.BadData, match=r"has no column 'action', which .*000000.parquet"):
         load("robot")
     with pytest.raises(checks.Unsupported, match="a path, a DataFrame or arrays by name"):

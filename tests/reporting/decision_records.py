@@ -110,7 +110,7 @@ def plan(**changes) -> Plan:
         2.8: 0.29,
         4.0: 0.33,
     }
-    made = Plan(
+    record = Plan(
         dynamics=chosen.units["dynamics"],
         reward=chosen.units["reward"],
         owned=OWNED,
@@ -149,7 +149,7 @@ def plan(**changes) -> Plan:
         warnings=("Errors were measured as mean squares and turned into root mean squares.",),
         verdict=PLAN_VERDICT,
     )
-    return dataclasses.replace(made, **changes)
+    return dataclasses.replace(record, **changes)
 
 
 def noise() -> GradientNoise:
@@ -177,7 +177,7 @@ def label_choice(cost: float, why: str, repeats: int = 1) -> LabelChoice:
 def label_plan(**changes) -> LabelPlan:
     best = label_choice(0.55, "the best")
     costs = np.geomspace(0.05, 20, 60).tolist()
-    made = LabelPlan(
+    record = LabelPlan(
         cost=best.cost,
         rollouts=best.rollouts,
         repeats=best.repeats,
@@ -198,11 +198,11 @@ def label_plan(**changes) -> LabelPlan:
         warnings=("The interval of the noise coefficient does not move the choice.",),
         verdict=LABEL_VERDICT,
     )
-    return dataclasses.replace(made, **changes)
+    return dataclasses.replace(record, **changes)
 
 
 def mixture_plan(**changes) -> MixturePlan:
-    made = MixturePlan(
+    record = MixturePlan(
         winner="mixture",
         choices=(
             MixtureChoice("cheap", 2500, 0, 0.020, 0.09, 0.11),
@@ -216,7 +216,7 @@ def mixture_plan(**changes) -> MixturePlan:
         warnings=(),
         verdict=MIXTURE_VERDICT,
     )
-    return dataclasses.replace(made, **changes)
+    return dataclasses.replace(record, **changes)
 
 
 def plan_with_sources(**changes) -> Plan:

@@ -82,7 +82,7 @@ def experiment(**changes):
         charts=(chart,),
         found="The bound is kept; it is loose.",
     )
-    given = {
+    fields = {
         "name": "E1",
         "title": "Is the bound kept?",
         "question": "How loose is it?",
@@ -93,4 +93,4 @@ def experiment(**changes):
         "versions": {"python": "3.11.7", "paracosm": "0.1"},
         "findings": findings,
     }
-    return Experiment(**{**given, **changes})
+    return Experiment(**{**fields, **changes})

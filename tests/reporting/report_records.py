@@ -94,7 +94,7 @@ def diagnosis(**changes) -> Diagnosis:
         dynamics=estimate(0.51, 1.9),
         horizon=estimate(-0.39, 0.6),
     )
-    found = Diagnosis(
+    record = Diagnosis(
         gap=gap,
         gap_training=training,
         discount=1.0,
@@ -174,7 +174,7 @@ def diagnosis(**changes) -> Diagnosis:
         next_step=NextStep("purchase", "reward"),
         next="buy reward labels where the policy goes.",
     )
-    return dataclasses.replace(found, **changes)
+    return dataclasses.replace(record, **changes)
 
 
 def part(name: str, epochs: tuple[int, ...] = (118, 131, 97, 140, 122), **changes) -> PartFit:
@@ -258,11 +258,15 @@ def comparison() -> Comparison:
     worse = dataclasses.replace(
         diagnosis(), real_return=estimate(-612, 71), verdict="The dynamics are to blame."
     )
-    few = run(
+    small_run = run(
         diagnosis=worse,
         purchases=Purchases(300, 5000, 5300, 1.0, 0.25),
         configuration={"transitions": "300"},
     )
     return Comparison(
-        {"runs/pendulum": run(), "runs/labels": run(diagnosis=better, seed=1), "runs/few": few}
+        {
+            "runs/pendulum": run(),
+            "runs/labels": run(diagnosis=better, seed=1),
+            "runs/few": small_run,
+        }
     )

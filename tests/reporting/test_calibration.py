@@ -130,8 +130,8 @@ def shown(diagnosis: Diagnosis) -> str:
     "changes", [{}, {"spread": "none", "coverage": None, "factor": None, "returns": None}]
 )
 def test_terminal_and_page_show_it(changes):
-    found = records.diagnosis(calibration=calibration(**changes))
-    text, page = shown(found), render(found)
+    diagnosis = records.diagnosis(calibration=calibration(**changes))
+    text, page = shown(diagnosis), render(diagnosis)
     assert max(map(len, text.splitlines())) <= 80
     for heading in ("steps ahead", "no change", "mean state"):
         assert heading in text
@@ -142,10 +142,10 @@ def test_terminal_and_page_show_it(changes):
 
 
 def test_an_audit_without_it_shows_nothing_of_it():
-    found = records.diagnosis()
-    assert "spread worth" not in shown(found)
-    assert "spread worth" not in render(found)
-    older = json.loads(found.to_json())
+    diagnosis = records.diagnosis()
+    assert "spread worth" not in shown(diagnosis)
+    assert "spread worth" not in render(diagnosis)
+    older = json.loads(diagnosis.to_json())
     del older["calibration"]
     assert Diagnosis.from_dict(older).calibration is None
     judged = records.diagnosis(calibration=calibration())

@@ -108,7 +108,7 @@ def test_mixture_bars_stack_variance_and_bias_to_the_error():
     plan = records.mixture_plan()
     axes = figures.plot_mixture(plan).axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in axes.patches[len(plan.choices) :]]
-    assert ends == pytest.approx([each.error for each in plan.choices])
+    assert ends == pytest.approx([choice.error for choice in plan.choices])
     [winner] = [text.get_text() for text in axes.texts if "✓" in text.get_text()]
     assert winner == "0.0640 ✓"
 

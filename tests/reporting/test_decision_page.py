@@ -25,7 +25,7 @@ def text_of(record) -> str:
 
 def test_plan_page_says_every_number():
     plan = records.plan()
-    said = text_of(plan)
+    text = text_of(plan)
     rows = [
         *decision_tables.purchase_rows(plan),
         *decision_tables.owned_rows(plan),
@@ -43,8 +43,8 @@ def test_plan_page_says_every_number():
         decision_words.pilot(plan.next_pilot),
     ]
     expected += [decision_words.marginal(plan), plan.disagreement, plan.verdict, *plan.warnings]
-    for each in expected:
-        assert each in said
+    for phrase in expected:
+        assert phrase in text
 
 
 def test_label_pages_say_every_number():
@@ -53,19 +53,19 @@ def test_label_pages_say_every_number():
         *(row.cells for row in decision_tables.label_rows(labels)),
         *decision_tables.noise_rows(labels),
     ]
-    for each in [
+    for phrase in [
         *(cell for row in rows for cell in row),
         decision_words.attained(labels),
         labels.verdict,
     ]:
-        assert each in text_of(labels)
+        assert phrase in text_of(labels)
     rows = [*decision_tables.mixture_rows(mixture), *decision_words.changes(mixture)]
-    for each in [
+    for phrase in [
         *(cell for row in rows for cell in row),
         decision_words.correlation(mixture),
         mixture.verdict,
     ]:
-        assert each in text_of(mixture)
+        assert phrase in text_of(mixture)
 
 
 @pytest.mark.parametrize("make", [records.plan, records.label_plan, records.mixture_plan])
@@ -169,11 +169,11 @@ def test_plans_without_some_parts_render(name):
 
 
 def test_only_what_is_bought_of_several_offers_is_a_headline():
-    said = text_of(records.plan_with_sources())
-    assert "Buy labelled transitions 1,000" in said
-    assert "Buy labels from crowd 3,166" in said
-    assert "Buy transitions" not in said
-    assert "as the plain labels that they are worth" in said
+    text = text_of(records.plan_with_sources())
+    assert "Buy labelled transitions 1,000" in text
+    assert "Buy labels from crowd 3,166" in text
+    assert "Buy transitions" not in text
+    assert "as the plain labels that they are worth" in text
 
 
 def folded_plans(shown: str) -> list[str]:
@@ -184,15 +184,15 @@ def folded_plans(shown: str) -> list[str]:
 
 def test_run_page_says_what_each_round_bought_and_why():
     run = records.run_with_a_budget()
-    shown, said = render(run), text_of(run)
+    shown, text = render(run), text_of(run)
     for row in decision_tables.round_rows(run):
-        assert all(cell in said for cell in row)
-    assert "a plan for 20,000: predicted error in return 0.458 → 0.340" in said
-    assert "next 3,500 1,650 what another budget of this size would buy: predicted error" in said
-    assert records.PLAN_VERDICT in said
+        assert all(cell in text for cell in row)
+    assert "a plan for 20,000: predicted error in return 0.458 → 0.340" in text
+    assert "next 3,500 1,650 what another budget of this size would buy: predicted error" in text
+    assert records.PLAN_VERDICT in text
     assert len(folded_plans(shown)) == 2
-    assert "Round 2: Buy" in said
-    assert "Next: Buy" in said
+    assert "Round 2: Buy" in text
+    assert "Next: Buy" in text
 
 
 def test_several_plans_in_one_page_share_no_id_and_no_heading_of_the_page():

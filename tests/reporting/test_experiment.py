@@ -26,14 +26,14 @@ SAID = [
 
 
 def test_an_experiment_survives_json():
-    made = experiment()
-    assert Experiment.from_json(made.to_json()) == made
+    record = experiment()
+    assert Experiment.from_json(record.to_json()) == record
 
 
 def test_the_page_says_every_claim_table_and_choice_and_escapes_what_it_says():
     shown = render(experiment())
-    said = html.unescape(" ".join(" ".join(Balanced(shown).text).split()))
-    for each in [
+    text = html.unescape(" ".join(" ".join(Balanced(shown).text).split()))
+    for phrase in [
         *SAID,
         "All rungs",
         "3.4",
@@ -42,23 +42,23 @@ def test_the_page_says_every_claim_table_and_choice_and_escapes_what_it_says():
         "paracosm paper E1 --scale quick",
         "12 cells",
     ]:
-        assert each in said
+        assert phrase in text
     assert "law <b>" not in shown
 
 
 def test_markdown_says_the_same_with_whole_tables_and_pictures_that_are_there(tmp_path):
-    made = experiment()
-    files = publish(made, tmp_path)
+    record = experiment()
+    files = publish(record, tmp_path)
     text = (tmp_path / "e1.md").read_text()
-    for each in [*SAID, "nothing moves", "Two systems."]:
-        assert each in text
+    for phrase in [*SAID, "nothing moves", "Two systems."]:
+        assert phrase in text
     for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(widths) == 1, block
     for picture in re.findall(r"!\[.*\]\((.*)\)", text):
         assert ET.parse(tmp_path / picture).getroot().tag.endswith("svg")
     assert {path.name for path in files} == {"e1.json", "e1.md", "e1.html", "e1-curves.svg"}
-    assert Experiment.from_json((tmp_path / "e1.json").read_text()) == made
+    assert Experiment.from_json((tmp_path / "e1.json").read_text()) == record
 
 
 def test_what_is_written_is_the_same_every_time(tmp_path):
@@ -94,31 +94,31 @@ def test_the_document_has_the_claims_and_files():
 def test_no_claims_that_agree_are_said_so():
     alone = experiment()
     findings = alone.findings
-    other = Experiment(
+    disagreeing = Experiment(
         **{
             **vars(alone),
             "findings": type(findings)(**{**vars(findings), "claims": findings.claims[1:]}),
         }
     )
     assert (
-        experiment_words.verdicts(other)
+        experiment_words.verdicts(disagreeing)
         == "0 of 2 claims agree with the paper, 1 differs, 1 cannot be compared."
     )
 
 
 def test_what_must_hold_is_counted_apart_and_says_what_was_checked():
     alone = experiment()
-    claims = [dataclasses.replace(each, verdict="must hold") for each in alone.findings.claims]
-    made = dataclasses.replace(
+    claims = [dataclasses.replace(claim, verdict="must hold") for claim in alone.findings.claims]
+    record = dataclasses.replace(
         alone, findings=dataclasses.replace(alone.findings, claims=tuple(claims))
     )
-    assert experiment_words.verdicts(made) == (
+    assert experiment_words.verdicts(record) == (
         "0 of 3 claims agree with the paper, 3 must hold by proof or construction and were only"
         " checked."
     )
     console = rich.console.Console(width=80, file=io.StringIO())
-    console.print(summary(made))
-    said = " ".join(console.file.getvalue().split())
-    assert "why: no one breaks it." in said
-    assert "paper 0 of 525" in said
-    assert "paper no number" not in said
+    console.print(summary(record))
+    text = " ".join(console.file.getvalue().split())
+    assert "why: no one breaks it." in text
+    assert "paper 0 of 525" in text
+    assert "paper no number" not in text

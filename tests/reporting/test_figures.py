@@ -22,11 +22,11 @@ from tests.reporting import report_records as records
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=2000))
 def test_thinning_keeps_ends_extremes_and_order(values):
-    times, kept = thin(values, buckets=50)
-    assert len(kept) <= max(102, min(len(values), 100))
+    times, thinned = thin(values, buckets=50)
+    assert len(thinned) <= max(102, min(len(values), 100))
     assert (np.diff(times) > 0).all()
-    assert (kept == np.asarray(values)[times]).all()
-    assert (kept[0], kept[-1], kept.min(), kept.max()) == (
+    assert (thinned == np.asarray(values)[times]).all()
+    assert (thinned[0], thinned[-1], thinned.min(), thinned.max()) == (
         values[0],
         values[-1],
         min(values),
@@ -35,9 +35,9 @@ def test_thinning_keeps_ends_extremes_and_order(values):
 
 
 def test_running_sum_ends_at_the_cause():
-    found = records.diagnosis()
-    for name, series in found.causes.items():
-        assert running_sum(series.signed)[1][-1] == pytest.approx(getattr(found.gap, name).mean)
+    diagnosis = records.diagnosis()
+    for name, series in diagnosis.causes.items():
+        assert running_sum(series.signed)[1][-1] == pytest.approx(getattr(diagnosis.gap, name).mean)
 
 
 @given(st.lists(st.floats(), max_size=20))
@@ -56,13 +56,15 @@ def test_dimensions_that_part_the_most_are_chosen_in_order():
 
 
 def test_causes_keep_their_colour_in_every_figure():
-    found = records.diagnosis()
-    lines = {line.get_label(): line.get_color() for line in figures.plot_steps(found).axes[0].lines}
+    diagnosis = records.diagnosis()
+    lines = {
+        line.get_label(): line.get_color() for line in figures.plot_steps(diagnosis).axes[0].lines
+    }
     learned = {cause: color for cause, color in CAUSES.items() if cause != "horizon"}
     assert learned.items() <= lines.items()
     for gap, prediction, colors in (
-        (found.gap, "imagined", learned),
-        (found.gap_training, "predicted", CAUSES),
+        (diagnosis.gap, "imagined", learned),
+        (diagnosis.gap_training, "predicted", CAUSES),
     ):
         drawn = figures.plot_gap(gap, prediction, horizon="horizon" in colors).axes[0].patches
         assert [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in drawn][1:] == list(
@@ -81,11 +83,13 @@ def test_figures_ignore_the_users_settings_and_leave_them_alone():
 
 
 def test_same_figure_under_two_names_shares_no_id():
-    found = records.diagnosis()
-    one, two = (inline(figures.plot_returns(found), name, "") for name in ("one", "two"))
-    assert one.replace("one-", "") != one
-    assert 'id="one-' in one
-    assert 'id="one-' not in two
+    diagnosis = records.diagnosis()
+    first, second = (
+        inline(figures.plot_returns(diagnosis), name, "") for name in ("first", "second")
+    )
+    assert first.replace("first-", "") != first
+    assert 'id="first-' in first
+    assert 'id="first-' not in second
 
 
 def test_reporting_needs_neither_jax_nor_matplotlib_before_it_draws():

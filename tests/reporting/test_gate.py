@@ -17,8 +17,8 @@ ABSENT = GateCheck("errors", "termination", "not compared", None, 0.1)
 
 def gate(*checks, baselines=5, **changes):
     names = tuple(f"runs/seed{i}" for i in range(baselines))
-    found = Gate(0.95, names, "runs/new", baselines >= 3, len(checks), checks, (), True)
-    return dataclasses.replace(found, **changes)
+    record = Gate(0.95, names, "runs/new", baselines >= 3, len(checks), checks, (), True)
+    return dataclasses.replace(record, **changes)
 
 
 def test_a_failed_gate_says_what_most_by_how_much_and_beyond_what():
@@ -40,9 +40,9 @@ def test_a_passed_gate_says_in_how_many_quantities():
 
 
 def test_an_audit_that_explains_nothing_is_no_pass():
-    found = gate(FINE, valid=False)
-    assert not found.passed
-    assert "not passed" in gate_words.verdict(found)
+    record = gate(FINE, valid=False)
+    assert not record.passed
+    assert "not passed" in gate_words.verdict(record)
 
 
 @pytest.mark.parametrize("baselines", [1, 2])
@@ -59,10 +59,10 @@ def test_notes_name_what_differs_and_what_is_absent():
 
 
 def test_terminal_fits_and_ends_with_the_verdict():
-    found = gate(LOWER, WORSE, FINE, ABSENT)
-    text = shown(found)
+    record = gate(LOWER, WORSE, FINE, ABSENT)
+    text = shown(record)
     assert max(map(len, text.splitlines())) <= 80
-    assert " ".join(text.split()).endswith(gate_words.verdict(found))
+    assert " ".join(text.split()).endswith(gate_words.verdict(record))
     assert text.index("real return") < text.index("dynamics term") < text.index("reward error")
 
 

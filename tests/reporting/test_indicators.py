@@ -18,7 +18,7 @@ FLAT = Indicator("termination", None, None, None, LeadVerdict.CONSTANT)
 FEW = Indicator("dynamics", None, None, None, LeadVerdict.TOO_FEW)
 
 
-def record(*several, **changes):
+def record(*indicators, **changes):
     plain = Indicators(
         target="gap",
         lag=1,
@@ -27,7 +27,7 @@ def record(*several, **changes):
         needed=10,
         method="residuals",
         level=0.05,
-        indicators=several,
+        indicators=indicators,
         left_out=("spread",),
     )
     return dataclasses.replace(plain, **changes)
@@ -87,9 +87,9 @@ def test_what_the_test_rests_on_is_said():
     basis = indicator_words.basis(record(LEADS))
     assert basis.startswith("15 checkpoints of one training")
     assert "Left out, not known at every checkpoint: spread of returns." in basis
-    several = record(LEADS, checkpoints=(9, 9), trainings=("a", "b"), method="trainings")
+    two_trainings = record(LEADS, checkpoints=(9, 9), trainings=("a", "b"), method="trainings")
     assert "9 checkpoints of each of 2 trainings; permuted: which training" in (
-        indicator_words.basis(several)
+        indicator_words.basis(two_trainings)
     )
 
 

@@ -105,8 +105,12 @@ def test_page_size_does_not_grow_with_the_episode():
 def test_run_page_says_every_number(pages):
     result = records.run()
     text = html.unescape(" ".join(Balanced(pages["run"]).text))
-    found = result.diagnosis
-    rows = tables.gap_rows(found) + tables.training_rows_of_gap(found) + tables.beside_rows(found)
+    diagnosis = result.diagnosis
+    rows = (
+        tables.gap_rows(diagnosis)
+        + tables.training_rows_of_gap(diagnosis)
+        + tables.beside_rows(diagnosis)
+    )
     expected = [value for row in rows for value in (row.name, row.value, row.interval)]
     expected += [
         text for fit in result.fits.values() for pair in tables.fit_rows(fit) for text in pair
@@ -116,12 +120,16 @@ def test_run_page_says_every_number(pages):
         *result.configuration.values(),
         *result.machine.values(),
         *result.warnings,
-        found.verdict,
-        found.verdict_training,
+        diagnosis.verdict,
+        diagnosis.verdict_training,
     ]
-    expected += [words.closure(found), words.steps_audited(found), words.data_edge(found)]
     expected += [
-        words.informative_horizon(found),
+        words.closure(diagnosis),
+        words.steps_audited(diagnosis),
+        words.data_edge(diagnosis),
+    ]
+    expected += [
+        words.informative_horizon(diagnosis),
         words.seconds(14.2),
         "5,250",
         "no real steps",
@@ -134,8 +142,8 @@ def test_run_page_says_every_number(pages):
         "1.92 for always zero",
         "0.98",
     ]
-    for each in expected:
-        assert each in text
+    for phrase in expected:
+        assert phrase in text
 
 
 def test_verdict_comes_before_every_number(pages):
@@ -163,11 +171,11 @@ def test_strings_are_escaped():
         trainings=(records.training(stop=HOSTILE, weighting=HOSTILE, baseline=HOSTILE),),
         seconds={HOSTILE: 1.0},
     )
-    other = dataclasses.replace(result, configuration={HOSTILE: "else"})
+    reconfigured = dataclasses.replace(result, configuration={HOSTILE: "else"})
     for record in (
         result,
         diagnosis,
-        Comparison({HOSTILE: result, '"><b onclick="x()">': other, "$\\bad$": result}),
+        Comparison({HOSTILE: result, '"><b onclick="x()">': reconfigured, "$\\bad$": result}),
     ):
         page = render(record)
         assert HOSTILE not in page
@@ -269,7 +277,7 @@ def test_write_is_whole_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(BadArgument, match="No space left on device"):
         write(records.diagnosis(verdict="other", overlays=()), path)
     assert path.read_text(encoding="utf-8") == first
-    assert [each.name for each in path.parent.iterdir()] == ["report.html"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
 
 
 def test_write_names_an_unusable_path(tmp_path):

@@ -104,8 +104,8 @@ def test_a_table_of_few_labels_moves_row_by_row_and_a_long_one_does_not():
     def fields(rows):
         costs = tuple(float(k + 1) for k in range(rows))
         table = FidelityTable(costs, tuple(10 / cost for cost in costs))
-        made = plan_labels(table, budget=5000, cost_rollout=1)
-        return {field.name for field in planner(made).fields}
+        plan = plan_labels(table, budget=5000, cost_rollout=1)
+        return {field.name for field in planner(plan).fields}
 
     assert {"numbers.2", "variances.2"} <= fields(3)
     assert not {name for name in fields(40) if "numbers" in name}

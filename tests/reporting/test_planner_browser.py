@@ -57,9 +57,9 @@ MOVE = """<script>(async () => {
 
 def moved(record, settings, folder):
     """What the page shows at each of the settings, tables of numbers by name."""
-    asked = f'<script type="application/json" id="asked">{json.dumps(settings)}</script>'
+    script = f'<script type="application/json" id="asked">{json.dumps(settings)}</script>'
     page = folder / "page.html"
-    page.write_text(render(record).replace("</body>", f"{asked}{MOVE}</body>"), encoding="utf-8")
+    page.write_text(render(record).replace("</body>", f"{script}{MOVE}</body>"), encoding="utf-8")
     dom, console = opened(page, milliseconds=600_000)
     assert console == []
     answers = re.search(r'<pre id="answers">(.*?)</pre>', dom, flags=re.S)
@@ -108,9 +108,9 @@ RICH = {
 }
 
 
-def replanned(given, setting):
+def replanned(arguments, setting):
     """The library's plan at a page's setting."""
-    options = dict(given)
+    options = dict(arguments)
     value = setting.get
     sources = options.pop("sources", ())
     first, *rest = options.pop("weights")
@@ -216,13 +216,13 @@ def assert_shown(record, again, settings, folder, *, texts):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("name", "given"), [("plain", PLAIN), ("rich", RICH)])
-def test_the_page_of_a_plan_shows_what_the_library_plans(name, given, tmp_path):
-    record = replanned(given, {})
+@pytest.mark.parametrize(("name", "arguments"), [("plain", PLAIN), ("rich", RICH)])
+def test_the_page_of_a_plan_shows_what_the_library_plans(name, arguments, tmp_path):
+    record = replanned(arguments, {})
     settings = [{}, *drawn(record, SETTINGS[name])]
     if name == "plain":
         settings += [{"owned.1": 0}, {"weights.0": 0}, {"offers.0.cost": 0.1, "budget": 0.3}]
-    again = lambda setting: tables_of(replanned(given, setting))  # noqa: E731
+    again = lambda setting: tables_of(replanned(arguments, setting))  # noqa: E731
     assert_shown(record, again, settings, tmp_path, texts=texts_of(record))
 
 
@@ -241,7 +241,7 @@ GRADIENT = {
 }
 
 
-def relabelled(law, given, setting):
+def relabelled(law, arguments, setting):
     """The library's label plan at a page's setting."""
     numbers = [setting.get(f"numbers.{k}") for k in range(3)]
     variances = [setting.get(f"variances.{k}") for k in range(3)]
@@ -252,7 +252,7 @@ def relabelled(law, given, setting):
             tuple(costs),
             tuple(v or old for v, old in zip(variances, law.variances, strict=True)),
         ]
-    options = {name: setting.get(name, value) for name, value in {**GRADIENT, **given}.items()}
+    options = {name: setting.get(name, value) for name, value in {**GRADIENT, **arguments}.items()}
     return plan_labels(type(law)(*now), **options)
 
 
@@ -265,13 +265,13 @@ def choices_of(record):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_the_page_of_labels_shows_what_the_library_plans(name, tmp_path):
-    law, given = LAWS[name]
-    record = relabelled(law, given, {})
+    law, arguments = LAWS[name]
+    record = relabelled(law, arguments, {})
     settings = [{}, *drawn(record, SETTINGS["labels"])]
     if name == "table":  # costs stay in order
         settings = [{k: v for k, v in s.items() if "numbers" not in k} for s in settings]
         settings.append({"numbers.1": 2.0})
-    again = lambda setting: choices_of(relabelled(law, given, setting))  # noqa: E731
+    again = lambda setting: choices_of(relabelled(law, arguments, setting))  # noqa: E731
     assert_shown(record, again, settings, tmp_path, texts={})
 
 

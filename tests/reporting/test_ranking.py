@@ -84,12 +84,12 @@ def test_the_terminal_says_every_number_in_80_columns_and_the_verdict_last():
 
 def test_the_page_says_every_number():
     ranking = record()
-    said = html.unescape(_flat(" ".join(Balanced(render(ranking)).text)))
+    text = html.unescape(_flat(" ".join(Balanced(render(ranking)).text)))
     rows = [*ranking_words.horizon_rows(ranking), *ranking_words.episode_rows(ranking.bought)]
     for cell in [*_numbers(ranking), *(cell for row in rows for cell in row)]:
-        assert cell in said
-    assert ranking_words.verdict(ranking) in said
-    assert ranking_words.purchase(ranking) in said
+        assert cell in text
+    assert ranking_words.verdict(ranking) in text
+    assert ranking_words.purchase(ranking) in text
 
 
 def test_names_are_text():
@@ -126,10 +126,10 @@ def test_the_verdict_says_what_was_to_be_sure(changes, sentence):
 
 
 def test_the_purchase_is_put_beside_a_design_of_equal_numbers():
-    said = ranking_words.purchase(record())
-    assert "90 real episodes were played, all that were allowed (90)" in said
-    assert "18,300 real steps" in said
-    assert "about 70 of each, 210 in all" in said
+    text = ranking_words.purchase(record())
+    assert "90 real episodes were played, all that were allowed (90)" in text
+    assert "18,300 real steps" in text
+    assert "about 70 of each, 210 in all" in text
     unknown = dataclasses.replace(record().bought, equal=None)
     assert "cannot be told" in ranking_words.purchase(record(bought=unknown))
     assert ranking_words.purchase(record(bought=None)) == ""

@@ -90,8 +90,8 @@ RUNS = {
 def test_run_cites_its_own_learner_and_no_other(learner):
     cited = keys(PLAIN, records.run(configuration={"learner": learner}))
     assert cited >= RUNS[learner]
-    others = set().union(*RUNS.values()) - RUNS[learner]
-    assert not cited & others
+    other_keys = set().union(*RUNS.values()) - RUNS[learner]
+    assert not cited & other_keys
     assert ("sutton1988learning" in cited) == bool(RUNS[learner])
 
 
@@ -121,9 +121,9 @@ def test_plans_and_indicators_are_cited_where_they_decide():
     paper, *_ = references.references(PLAIN, decisions.run_with_a_budget())
     assert "how the budget was split" in paper.what
     tested = test_indicators.record(test_indicators.LEADS)
-    few = test_indicators.record(test_indicators.FEW)
+    untested = test_indicators.record(test_indicators.FEW)
     assert "granger1969causal" in keys(PLAIN, records.run(indicators=tested))
-    assert "granger1969causal" not in keys(PLAIN, records.run(indicators=few))
+    assert "granger1969causal" not in keys(PLAIN, records.run(indicators=untested))
 
 
 def test_page_has_the_bibtex_of_what_it_cites_and_no_more():

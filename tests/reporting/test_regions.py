@@ -39,8 +39,8 @@ def placement(excesses=(-3.0, 0.5, 2.5), **changes) -> Placement:
     rows = tuple(region(i + 1, excess) for i, excess in enumerate(excesses))
     shares = tuple(2 * (i + 1) / len(rows) / (len(rows) + 1) for i in range(len(rows)))
     predicted = {"now": 69.0, "regions": 41.5, "visits": 52.25}
-    made = Placement(StateRegions(rows, 37, 20, 0.95), 3_500, 0.21, shares, predicted)
-    return dataclasses.replace(made, **changes)
+    record = Placement(StateRegions(rows, 37, 20, 0.95), 3_500, 0.21, shares, predicted)
+    return dataclasses.replace(record, **changes)
 
 
 def with_places(where: Placement | None) -> Plan:
@@ -76,8 +76,8 @@ def test_the_page_says_every_number_and_interval():
 
 
 def test_nothing_is_said_where_no_region_is_known():
-    for said in (shown(with_places(None)), render(with_places(None))):
-        assert "Where to buy" not in said
+    for text in (shown(with_places(None)), render(with_places(None))):
+        assert "Where to buy" not in text
 
 
 def test_only_regions_whose_excess_excludes_zero_stand_out():

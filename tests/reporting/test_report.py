@@ -213,8 +213,8 @@ def linear(color):
 
 def distance(first, second, blindness):
     """In OKLab, where 0.02 is a difference that can just be seen."""
-    seen = (np.clip(np.array(BLIND[blindness]) @ color, 0, 1) for color in (first, second))
-    places = [np.array(OKLAB) @ np.cbrt(np.array(LAB) @ color) for color in seen]
+    colors = (np.clip(np.array(BLIND[blindness]) @ color, 0, 1) for color in (first, second))
+    places = [np.array(OKLAB) @ np.cbrt(np.array(LAB) @ color) for color in colors]
     return float(np.linalg.norm(places[0] - places[1]))
 
 

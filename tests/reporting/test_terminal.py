@@ -19,13 +19,17 @@ def shown(record, width=80):
 def test_summary_fits_says_every_number_and_ends_with_the_verdict_and_the_next_step(make):
     text = shown(make())
     assert max(map(len, text.splitlines())) <= 80
-    found = records.diagnosis()
-    rows = tables.gap_rows(found) + tables.training_rows_of_gap(found) + tables.beside_rows(found)
-    assert found.verdict_training in " ".join(text.split())
+    diagnosis = records.diagnosis()
+    rows = (
+        tables.gap_rows(diagnosis)
+        + tables.training_rows_of_gap(diagnosis)
+        + tables.beside_rows(diagnosis)
+    )
+    assert diagnosis.verdict_training in " ".join(text.split())
     for row in rows:
         assert all(value in text for value in (row.name, row.value, row.interval))
     assert " ".join(text.split()).endswith(
-        f"{records.VERDICT} {found.explanation} Next: {found.next}"
+        f"{records.VERDICT} {diagnosis.explanation} Next: {diagnosis.next}"
     )
 
 

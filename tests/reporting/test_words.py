@@ -79,8 +79,8 @@ def test_comparison_never_claims_more_than_the_intervals():
         words.comparison(Comparison({"only": records.run()}))
         == "only has the real return −134 [−166, −107]."
     )
-    other = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
-    assert "different environments" in words.comparison(other)
+    comparison = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
+    assert "different environments" in words.comparison(comparison)
 
 
 def test_a_closure_of_rounding_is_no_number():

@@ -100,13 +100,13 @@ def killed(path, log, total, kills, random):
     """Kill a sweep so many times, at moments from before its store is made to the middle of its
     cells.
     """
-    seen = []
+    records = []
     for _ in range(kills):
         more = int(random.integers(0, 5))
-        seen.append(
+        records.append(
             kill(path, log, total, more=more, pause=float(random.uniform(0, 0.04 if more else 0.6)))
         )
-    return seen
+    return records
 
 
 def gone(pid):
@@ -122,5 +122,5 @@ def interrupt(path, log, total, after):
     process = begin(path, total)
     wait_for(log, after, process)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said.decode()
+    _, stderr = process.communicate(timeout=PATIENCE)
+    return process.returncode, stderr.decode()

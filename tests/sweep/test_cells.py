@@ -35,11 +35,11 @@ def test_the_name_is_the_hash_of_the_canonical_content():
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.dictionaries(st.text(), JSON, max_size=4))
-def test_names_agree_where_the_content_does_and_nowhere_else(one, other):
-    first, second = Cell(SQUARE, one), Cell(SQUARE, other)
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def test_names_agree_where_the_content_does_and_nowhere_else(left, right):
+    first, second = Cell(SQUARE, left), Cell(SQUARE, right)
+    same = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
     assert (first.name == second.name) == same
-    assert Cell(SQUARE, dict(reversed(one.items()))).name == first.name
+    assert Cell(SQUARE, dict(reversed(left.items()))).name == first.name
     assert Cell(SQUARE, json.loads(first.text)).name == first.name
 
 

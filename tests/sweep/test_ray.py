@@ -29,9 +29,9 @@ CELLS = [Cell("tests.sweep.examples:square", {"index": index}) for index in rang
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environmen
 def try_it(path, address):
     """Sweep these cells and others that fail; print the results, or why there is no sweep."""
     try:
-        said = list(sweep([*FAILING, *CELLS], path, backend=address).values())
+        outcome = list(sweep([*FAILING, *CELLS], path, backend=address).values())
     except Missing as error:
-        said = str(error)
-    sys.stdout.write(json.dumps(said))
+        outcome = str(error)
+    sys.stdout.write(json.dumps(outcome))
 
 
 def tried(path, address):
@@ -87,9 +87,9 @@ def tried(path, address):
 def test_an_address_without_a_cluster_is_refused_at_once(path):
     pytest.importorskip("ray")
     nobody = f"127.0.0.1:{free_port()}"
-    said = tried(path, nobody)
-    assert said.startswith(f"no Ray cluster answers at '{nobody}' (")
-    assert "ray start --head" in said
+    reason = tried(path, nobody)
+    assert reason.startswith(f"no Ray cluster answers at '{nobody}' (")
+    assert "ray start --head" in reason
     assert "host:port or ray://host:port is needed" in tried(path, "nonsense")
     assert not path.exists()
 
@@ -145,16 +145,16 @@ def test_a_sweep_on_a_cluster_that_loses_a_worker_ends_like_one_here(path, log, 
     process = killing.begin(path, total, backend=cluster)
     killing.wait_for(log, total // 2, process)
     os.kill(killing.processes(log)[-1], signal.SIGKILL)
-    output, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    output, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
     assert not output
     runs = Counter(killing.executed(log))
     assert set(runs) == set(range(total))
     assert sum(runs.values()) <= total + 1
     assert len(set(killing.processes(log))) >= 3
-    found = sweep(killing.cells(total), path)
-    assert len(found) == total
-    assert found == sweep(killing.cells(total), tmp_path / "here.sqlite", workers=2)
+    results = sweep(killing.cells(total), path)
+    assert len(results) == total
+    assert results == sweep(killing.cells(total), tmp_path / "here.sqlite", workers=2)
 
 
 @pytest.mark.full

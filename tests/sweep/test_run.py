@@ -40,26 +40,26 @@ def squares(count):
 def test_results_come_by_name_in_the_order_of_the_cells_and_are_run_once(path, log):
     cells = squares(6)
     expected = {c.name: {"square": i**2, "third": [i / 3]} for i, c in enumerate(cells)}
-    found = sweep([*cells, cells[0]], path, workers=2)
-    assert found == expected
-    assert list(found) == list(expected)
+    results = sweep([*cells, cells[0]], path, workers=2)
+    assert results == expected
+    assert list(results) == list(expected)
     assert sweep(cells, path) == stores.results(path) == expected
     assert sorted(killing.executed(log)) == list(range(6))
 
 
 def test_progress_counts_cells_and_tells_rate_and_time_left(path):
-    told = []
+    updates = []
     sweep(
         [*squares(3), cell("broken", index=9)],
         path,
         workers=1,
-        progress=lambda *word: told.append(word),
+        progress=lambda *word: updates.append(word),
     )
-    assert [(stage, done, total) for stage, done, total, *_ in told] == [
+    assert [(stage, done, total) for stage, done, total, *_ in updates] == [
         ("sweep", done, 4) for done in range(5)
     ]
-    assert all("cells/" in word and "left" in word for *_, word in told[1:])
-    assert told[-1][3].endswith("0 s left, 1 failed")
+    assert all("cells/" in word and "left" in word for *_, word in updates[1:])
+    assert updates[-1][3].endswith("0 s left, 1 failed")
 
 
 def test_a_failed_cell_is_recorded_and_run_again_only_when_asked(path, log, tmp_path):
@@ -97,25 +97,25 @@ def test_workers_have_one_thread_and_one_core_each(path, monkeypatch):
     monkeypatch.setenv(
         "XLA_FLAGS", "--xla_force_host_platform_device_count=16 --xla_cpu_enable_fast_math=false"
     )
-    (found,) = sweep([cell("surroundings", index=0)], path, workers=1).values()
-    assert found["NPROC"] == found["OMP_NUM_THREADS"] == "1"
+    (surroundings,) = sweep([cell("surroundings", index=0)], path, workers=1).values()
+    assert surroundings["NPROC"] == surroundings["OMP_NUM_THREADS"] == "1"
     flags = "--xla_cpu_enable_fast_math=false --xla_force_host_platform_device_count=1"
-    assert found["XLA_FLAGS"] == f"{flags} --xla_cpu_multi_thread_eigen=false"
+    assert surroundings["XLA_FLAGS"] == f"{flags} --xla_cpu_multi_thread_eigen=false"
 
 
 def test_with_a_worker_for_every_core_each_has_its_own(path):
     cores = sorted(os.sched_getaffinity(0))
     cells = [cell("surroundings", index=index) for index in range(40 * len(cores))]
-    found = {tuple(result["cores"]) for result in sweep(cells, path).values()}
-    assert found == {(core,) for core in cores}
+    affinities = {tuple(result["cores"]) for result in sweep(cells, path).values()}
+    assert affinities == {(core,) for core in cores}
 
 
 def test_jax_gives_the_same_numbers_in_every_worker(path):
     cells = [cell("with_jax", seed=7, copy=copy) for copy in range(2)]
-    one, two = sweep(cells, path, workers=2).values()
-    assert one.pop("worker") != two.pop("worker")
-    assert one == two
-    assert one["devices"] == 1
+    first, second = sweep(cells, path, workers=2).values()
+    assert first.pop("worker") != second.pop("worker")
+    assert first == second
+    assert first["devices"] == 1
 
 
 def test_what_cells_print_goes_to_stderr(path, capfd):
@@ -137,9 +137,9 @@ def test_without_resume_a_store_that_is_there_is_refused(path):
 
 
 def test_ctrl_c_leaves_a_store_that_is_gone_on_with_and_no_workers(path, log):
-    code, said = killing.interrupt(path, log, total=9, after=3)
+    code, stderr = killing.interrupt(path, log, total=9, after=3)
     assert code == -signal.SIGINT
-    assert said.count("Traceback") == 1
+    assert stderr.count("Traceback") == 1
     assert all(killing.gone(pid) for pid in killing.processes(log))
     recorded = killing.finished(path)
     assert recorded
@@ -166,14 +166,14 @@ def test_workers_end_when_nobody_wants_to_hear_of_them_any_more(log):
 )
 def test_a_sweep_killed_at_random_ends_like_one_that_was_not(path, log, tmp_path, total, kills):
     """No cell is lost, and none is run again once it is recorded."""
-    seen = killing.killed(path, log, total, kills, np.random.default_rng(20))
-    assert any(seen)
-    found, runs = sweep(killing.cells(total), path, workers=2), Counter(killing.executed(log))
+    records = killing.killed(path, log, total, kills, np.random.default_rng(20))
+    assert any(records)
+    results, runs = sweep(killing.cells(total), path, workers=2), Counter(killing.executed(log))
     assert set(runs) == set(range(total))
-    for recorded in seen:
+    for recorded in records:
         assert {index: runs[index] for index in recorded} == recorded
-    assert found == sweep(killing.cells(total), tmp_path / "whole.sqlite", workers=2)
-    assert len(found) == total
+    assert results == sweep(killing.cells(total), tmp_path / "whole.sqlite", workers=2)
+    assert len(results) == total
 
 
 @pytest.mark.parametrize(

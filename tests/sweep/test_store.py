@@ -79,8 +79,8 @@ def test_commits_are_on_the_disk_before_record_returns(path):
 
 def test_a_second_writer_is_refused_by_name_until_the_first_is_gone(path):
     with writer(path, named(), resume=False):
-        found = rf"sweep.sqlite is being written by another sweep \(process {os.getpid()}\)"
-        with pytest.raises(BadArgument, match=found), writer(path, named(), resume=True):
+        message = rf"sweep.sqlite is being written by another sweep \(process {os.getpid()}\)"
+        with pytest.raises(BadArgument, match=message), writer(path, named(), resume=True):
             pass
         assert results(path) == {}
     with writer(path, named(), resume=True):
@@ -181,19 +181,19 @@ def test_a_store_of_another_format_is_refused_and_named(path):
 
 
 def test_files_that_are_no_store_are_refused_and_left_alone(tmp_path):
-    text, other = tmp_path / "text", tmp_path / "other.sqlite"
+    text, database = tmp_path / "text", tmp_path / "other.sqlite"
     text.write_text("not a database, but long enough for the header of one " * 9)
-    change(other, "CREATE TABLE someone (x)")
-    before = text.read_bytes(), other.read_bytes()
+    change(database, "CREATE TABLE someone (x)")
+    before = text.read_bytes(), database.read_bytes()
 
     def opened(force):
         return lambda path: writer(path, named(), resume=True, force=force).__enter__()
 
-    for path in (text, other):
+    for path in (text, database):
         for use in (opened(False), opened(True), results):
             with pytest.raises(BadData, match="not the store of a sweep"):
                 use(path)
-    assert (text.read_bytes(), other.read_bytes()) == before
+    assert (text.read_bytes(), database.read_bytes()) == before
 
 
 def test_a_damaged_store_is_one_sentence(path):
@@ -278,10 +278,10 @@ def test_a_finished_store_is_readable_where_nothing_can_be_written(path):
 
 
 def test_on_a_full_disk_what_is_recorded_stays_readable(path):
-    count, said = elsewhere("fill", path)
+    count, message = elsewhere("fill", path)
     assert 1 <= count < 5
-    assert "sweep.sqlite cannot be written (" in said
-    assert "what is recorded stays" in said
+    assert "sweep.sqlite cannot be written (" in message
+    assert "what is recorded stays" in message
     assert list(results(path)) == [cell.name for cell in CELLS[:count]]
     with writer(path, named(), resume=True) as store:
         assert store.names("waiting") == [cell.name for cell in CELLS[count:]]

@@ -59,9 +59,9 @@ def test_linear_maps_are_never_below_their_norm(cases):
     for _ in range(cases):
         rows, columns = rng.integers(1, 5, size=2)
         matrix = 10 ** rng.uniform(-6, 6) * rng.normal(size=(rows, columns))
-        found = eclipse.upper(affine(matrix))
+        upper = eclipse.upper(affine(matrix))
         exact = np.linalg.svd(matrix, compute_uv=False)[0]
-        assert exact <= found <= exact * (1 + 1e-12)
+        assert exact <= upper <= exact * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("cases", [20, pytest.param(1000, marks=pytest.mark.full)])
@@ -77,10 +77,10 @@ def test_random_networks_keep_inside_their_bracket(name):
     for seed in range(20):
         network = random_network(seed, activation=ACTIVATIONS[name])
         points = 2 * np.random.default_rng(seed).normal(size=(200, 3))
-        found, seen = eclipse.upper(network), jacobian_norms(network, points).max()
+        upper, sampled = eclipse.upper(network), jacobian_norms(network, points).max()
         product = np.prod([np.linalg.norm(w, 2) for w in network.weights])
         steepest = max(map(abs, _everywhere(ACTIVATIONS[name])))
-        assert 0 < seen <= found <= product * steepest**2 * (1 + 1e-9)
+        assert 0 < sampled <= upper <= product * steepest**2 * (1 + 1e-9)
 
 
 def _everywhere(activation):
@@ -102,9 +102,9 @@ def test_general_recursion_is_the_zero_one_recursion_where_slopes_lie_there():
         slopes = tuple((np.zeros(8), np.ones(8)) for _ in steps)
         logs = tuple(np.full(8, np.log(step)) for step in steps)
         with jax.enable_x64(True):
-            found = eclipse._certified(weights, slopes, logs)
+            certified = eclipse._certified(weights, slopes, logs)
             start = eclipse._start(weights, slopes)
-        np.testing.assert_allclose(found, zero_one_recursion(weights, steps), rtol=1e-9)
+        np.testing.assert_allclose(certified, zero_one_recursion(weights, steps), rtol=1e-9)
         first = 2 / np.linalg.norm(weights[0], 2) ** 2  # theory's start
         np.testing.assert_allclose(np.exp(start[0]), first, rtol=0.02)
 
@@ -118,9 +118,9 @@ def test_zero_one_recursion_is_violated_by_silu():
         bias = 2.3993572805 - first @ direction
         network = compose(affine(first.T), activated(activations.SILU, 16), affine(first, bias))
         wrong = zero_one_recursion(network.weights, (2 / np.linalg.norm(first, 2) ** 2,))
-        seen = jacobian_norms(network, direction[None])[0]
-        violated += bool(seen > wrong)
-        assert seen <= eclipse.upper(network)
+        norm = jacobian_norms(network, direction[None])[0]
+        violated += bool(norm > wrong)
+        assert norm <= eclipse.upper(network)
     assert violated == 20
 
 
@@ -143,11 +143,11 @@ def test_constants_over_balls_and_boxes_hold_there(name):
             apart = np.linalg.norm(pairs[1:] - pairs[:-1], axis=1) / np.linalg.norm(
                 np.diff(inside, axis=0), axis=1
             )
-            seen = max(jacobian_norms(network, inside).max(), apart.max())
+            sampled = max(jacobian_norms(network, inside).max(), apart.max())
             half = np.array([radius, radius / 10, 0.0])
             boxed = centre + half * rng.uniform(-1, 1, size=(300, 3))
             improved = eclipse.upper(network, eclipse.ball(centre, radius))
-            assert seen <= improved <= float(over(network, centre, radius)) * (1 + 1e-9)
+            assert sampled <= improved <= float(over(network, centre, radius)) * (1 + 1e-9)
             in_box = eclipse.upper(network, eclipse.Region(centre, np.linalg.norm(half), half))
             assert jacobian_norms(network, boxed).max() <= in_box
 
@@ -166,15 +166,15 @@ def test_constants_over_balls_shrink_to_the_jacobian():
         )
         exact = jacobian_norms(network, centre[None])[0]
         with jax.enable_x64(True):
-            found = np.asarray(at(network, jnp.asarray(centre)))
-        assert exact <= found[0] <= 1.01 * exact
-        assert exact <= found[1] <= 1.02 * exact
-        assert eclipse.upper(network) <= found[-1] * (1 + 1e-9)
+            bounds = np.asarray(at(network, jnp.asarray(centre)))
+        assert exact <= bounds[0] <= 1.01 * exact
+        assert exact <= bounds[1] <= 1.02 * exact
+        assert eclipse.upper(network) <= bounds[-1] * (1 + 1e-9)
 
 
 def test_arguments_apart():
     network = random_network(0, sizes=(5, 8, 8, 2))
-    whole = eclipse.upper(network)
+    joint = eclipse.upper(network)
     parts = [eclipse.upper(network, columns=columns) for columns in ((0, 3), (3, 5))]
     points = np.random.default_rng(0).normal(size=(200, 5))
     jacobians = np.asarray(jax.vmap(jax.jacfwd(network))(points))
@@ -182,7 +182,7 @@ def test_arguments_apart():
         assert (
             np.linalg.norm(jacobians[:, :, columns], 2, axis=(1, 2)).max()
             <= part
-            <= whole * (1 + 1e-3)
+            <= joint * (1 + 1e-3)
         )
 
 
@@ -216,16 +216,16 @@ def test_the_search_from_below_survives_a_host_callback():
 
 
 def test_a_slope_that_the_layers_do_not_account_for_disproves_them():
-    found = bracket(lambda x: 3 * x, affine(np.eye(2)), np.ones((3, 2)))
-    assert (found.kind, found.lower, found.upper) == ("estimate", 3, 3)
-    assert "do not account for the slope" in found.why
+    constant = bracket(lambda x: 3 * x, affine(np.eye(2)), np.ones((3, 2)))
+    assert (constant.kind, constant.lower, constant.upper) == ("estimate", 3, 3)
+    assert "do not account for the slope" in constant.why
 
 
 def test_a_bracket_of_an_unknown_function_is_what_was_seen():
-    found = bracket(jnp.sin, "sine is of a type whose slopes are not known", np.zeros((3, 1)))
-    assert found.kind == "estimate"
-    assert found.lower == found.upper == 1
-    assert "sine" in found.why
+    constant = bracket(jnp.sin, "sine is of a type whose slopes are not known", np.zeros((3, 1)))
+    assert constant.kind == "estimate"
+    assert constant.lower == constant.upper == 1
+    assert "sine" in constant.why
 
 
 NAMES = {
@@ -243,19 +243,19 @@ STATES = np.random.default_rng(0).normal(size=(12, 4))
 
 def test_brackets_of_a_linear_quadratic_system_are_exact_but_for_its_reward():
     world, policy = linear_quadratic(jax.random.key(0), norms=(0.9, 0.5, 0.4))
-    found = brackets(world, policy, STATES, jax.random.key(0))
-    assert set(found) == NAMES
+    bounds = brackets(world, policy, STATES, jax.random.key(0))
+    assert set(bounds) == NAMES
     A, B, K = (
         np.asarray(x, np.float64) for x in (world.dynamics.A, world.dynamics.B, policy.function.K)
     )
     exact = {"dynamics_state": A, "dynamics_action": B, "policy": K, "closed_loop": A - B @ K}
     for name, matrix in exact.items():
-        assert found[name].kind == "certificate"
+        assert bounds[name].kind == "certificate"
         norm = np.linalg.norm(matrix, 2)
-        assert norm * (1 - 1e-12) <= found[name].lower <= found[name].upper <= norm * (1 + 1e-9)
-    assert found["dynamics"].upper == found["dynamics_state"].upper
-    assert found["reward"].kind == found["closed_loop_reward"].kind == "estimate"
-    assert "Quadratic" in found["reward_state"].why
+        assert norm * (1 - 1e-12) <= bounds[name].lower <= bounds[name].upper <= norm * (1 + 1e-9)
+    assert bounds["dynamics"].upper == bounds["dynamics_state"].upper
+    assert bounds["reward"].kind == bounds["closed_loop_reward"].kind == "estimate"
+    assert "Quadratic" in bounds["reward_state"].why
 
 
 @pytest.mark.parametrize("activation", ["tanh", pytest.param("sin", marks=pytest.mark.full)])
@@ -263,15 +263,15 @@ def test_brackets_of_globally_lipschitz_systems_find_their_constants(activation)
     world, policy = lipschitz_synthetic(
         jax.random.key(1), dynamics=0.7, reward=2.0, policy=0.3, activation=activation
     )
-    found = brackets(world, policy, STATES, jax.random.key(0))
+    bounds = brackets(world, policy, STATES, jax.random.key(0))
     for name, constant in (("dynamics", 0.7), ("reward", 2.0), ("policy", 0.3)):
-        assert found[name].kind == "certificate"
-        assert found[name].upper == pytest.approx(constant, rel=1e-5)
-        assert found[name].lower == pytest.approx(constant, rel=0.15)
-    assert found["reward_next"].upper == 0
-    assert found["closed_loop"].upper <= 0.7 * 1.3
+        assert bounds[name].kind == "certificate"
+        assert bounds[name].upper == pytest.approx(constant, rel=1e-5)
+        assert bounds[name].lower == pytest.approx(constant, rel=0.15)
+    assert bounds["reward_next"].upper == 0
+    assert bounds["closed_loop"].upper <= 0.7 * 1.3
     # A certified closed-loop constant may exceed the certified split ones: sin gives 3.06 here.
-    assert found["closed_loop_reward"].lower <= 2.0 * 1.3
+    assert bounds["closed_loop_reward"].lower <= 2.0 * 1.3
 
 
 def learned_world(space=None):
@@ -287,8 +287,10 @@ def test_brackets_of_learned_parts_hold_in_scaled_units():
     world = learned_world()
     policy = initial_policy(world.spec, jax.random.key(2), width=6)
     policy = eqx.tree_at(lambda p: p.network.weights[-1], policy, policy.network.weights[-1] * 50)
-    found = brackets(world, policy, STATES[:, :3], jax.random.key(0))
-    assert all(each.kind == "certificate" and each.lower <= each.upper for each in found.values())
+    bounds = brackets(world, policy, STATES[:, :3], jax.random.key(0))
+    assert all(
+        bound.kind == "certificate" and bound.lower <= bound.upper for bound in bounds.values()
+    )
     with jax.enable_x64(True):
         mode, scale = in_double(policy).mode, np.asarray(world.spec.state_scale, np.float64)
         state = np.random.default_rng(1).normal(size=(400, 3)) * 2
@@ -297,16 +299,16 @@ def test_brackets_of_learned_parts_hold_in_scaled_units():
         reward = jax.vmap(in_double(world.reward))
         moved = np.asarray(move(state, action))
 
-        def steepest(one, other, apart):
+        def steepest(values, previous, apart):
             return np.max(
-                np.linalg.norm(np.reshape(one - other, (399, -1)), axis=1)
+                np.linalg.norm(np.reshape(values - previous, (399, -1)), axis=1)
                 / np.linalg.norm(apart, axis=1)
             )
 
         def apart(rows):
             return rows[1:] - rows[:-1]
 
-        seen = {
+        sampled = {
             "policy": steepest(action[1:], action[:-1], apart(state / scale)),
             "closed_loop": steepest(moved[1:] / scale, moved[:-1] / scale, apart(state / scale)),
             "dynamics_state": steepest(
@@ -325,8 +327,8 @@ def test_brackets_of_learned_parts_hold_in_scaled_units():
                 apart(after / scale),
             ),
         }
-    for name, value in seen.items():
-        assert 0 < value <= found[name].upper, name
+    for name, value in sampled.items():
+        assert 0 < value <= bounds[name].upper, name
 
 
 def test_loops_are_the_closed_loop_and_hold_over_balls_inside_a_scan():
@@ -351,25 +353,25 @@ def test_loops_are_the_closed_loop_and_hold_over_balls_inside_a_scan():
         ells, ms = eqx.filter_jit(lambda s: jax.lax.scan(step, jnp.zeros(()), s))(
             jnp.asarray(state)
         )[1]
-        seen = (
+        norms = (
             jacobian_norms(closed.dynamics, state / scale),
             jacobian_norms(closed.reward, state / scale),
         )
-    assert (seen[0] <= np.asarray(ells)).all()
-    assert (seen[1] <= np.asarray(ms)).all()
+    assert (norms[0] <= np.asarray(ells)).all()
+    assert (norms[1] <= np.asarray(ms)).all()
 
 
 def test_discrete_actions_have_estimates_only():
     world = learned_world(Discrete(2))
     policy = Categorical(MLP(3, 2, 4, 1, jax.random.key(0)))
-    found = brackets(world, policy, STATES[:, :3], jax.random.key(0))
-    assert set(found) == NAMES
-    assert found["policy"].upper == float("inf")
+    bounds = brackets(world, policy, STATES[:, :3], jax.random.key(0))
+    assert set(bounds) == NAMES
+    assert bounds["policy"].upper == float("inf")
     for name in ("policy", "closed_loop", "closed_loop_reward"):
-        assert found[name].kind == "estimate"
-        assert "argmax" in found[name].why
-    assert found["dynamics_action"].kind == found["dynamics"].kind == "estimate"
-    assert found["dynamics_state"].kind == "certificate"
+        assert bounds[name].kind == "estimate"
+        assert "argmax" in bounds[name].why
+    assert bounds["dynamics_action"].kind == bounds["dynamics"].kind == "estimate"
+    assert bounds["dynamics_state"].kind == "certificate"
     with pytest.raises(Unreadable, match="argmax"):
         loops(world, policy)
 
@@ -378,26 +380,26 @@ def test_a_torch_policy_is_read_layer_by_layer_and_its_function_is_not():
     torch.manual_seed(0)
     world, _ = lipschitz_synthetic(jax.random.key(0))
     network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
-    read, asked = (
-        brackets(world, foreign.policy(each, world.spec), STATES, jax.random.key(0))
-        for each in (network, network.forward)
+    by_layers, by_answers = (
+        brackets(world, foreign.policy(function, world.spec), STATES, jax.random.key(0))
+        for function in (network, network.forward)
     )
     product = np.prod(
         [np.linalg.norm(layer.weight.detach().numpy(), 2) for layer in (network[0], network[2])]
     )
-    assert {read[name].kind for name in ("policy", "closed_loop")} == {"certificate"}
-    assert asked["policy"].lower <= read["policy"].upper <= product * (1 + 1e-6)
-    assert {asked[name].kind for name in ("policy", "closed_loop")} == {"estimate"}
-    assert "a function, of which only answers are known" in asked["policy"].why
+    assert {by_layers[name].kind for name in ("policy", "closed_loop")} == {"certificate"}
+    assert by_answers["policy"].lower <= by_layers["policy"].upper <= product * (1 + 1e-6)
+    assert {by_answers[name].kind for name in ("policy", "closed_loop")} == {"estimate"}
+    assert "a function, of which only answers are known" in by_answers["policy"].why
 
 
 def test_an_unknown_layer_is_named_in_the_bracket():
     world, _ = lipschitz_synthetic(jax.random.key(0))
     network = eqx.nn.Sequential([eqx.nn.Linear(4, 2, key=jax.random.key(0)), eqx.nn.LayerNorm(2)])
-    found = brackets(world, Deterministic(network), STATES, jax.random.key(0))
-    assert found["policy"].kind == found["closed_loop"].kind == "estimate"
-    assert "LayerNorm" in found["policy"].why
-    assert found["dynamics"].kind == "certificate"
+    bounds = brackets(world, Deterministic(network), STATES, jax.random.key(0))
+    assert bounds["policy"].kind == bounds["closed_loop"].kind == "estimate"
+    assert "LayerNorm" in bounds["policy"].why
+    assert bounds["dynamics"].kind == "certificate"
 
 
 def semidefinite_optimum(network):
@@ -418,9 +420,11 @@ def semidefinite_optimum(network):
     for i, (weight, neurons) in enumerate(zip(network.weights[:-1], network.hidden, strict=True)):
         least, most = _everywhere(neurons[0].activation)
         before, after = weight @ pick[i], pick[i + 1]
-        each = cp.diag(cp.Variable(len(weight), nonneg=True))
-        cross = before.T @ each @ after
-        total = total + least * most * before.T @ each @ before + after.T @ each @ after
+        multipliers = cp.diag(cp.Variable(len(weight), nonneg=True))
+        cross = before.T @ multipliers @ after
+        total = (
+            total + least * most * before.T @ multipliers @ before + after.T @ multipliers @ after
+        )
         total = total - (least + most) / 2 * (cross + cross.T)
     problem = cp.Problem(cp.Minimize(squared), [(total + total.T) / 2 >> 0])
     problem.solve(solver=cp.CLARABEL)
@@ -433,21 +437,21 @@ def semidefinite_optimum(network):
 def test_upper_is_within_5_percent_of_the_semidefinite_optimum(name, width):
     for seed in range(3):
         network = random_network(seed, sizes=(4, width, width, 3), activation=ACTIVATIONS[name])
-        best, found = semidefinite_optimum(network), eclipse.upper(network)
-        assert best * (1 - 1e-5) <= found <= 1.05 * best
+        optimum, upper = semidefinite_optimum(network), eclipse.upper(network)
+        assert optimum * (1 - 1e-5) <= upper <= 1.05 * optimum
 
 
 @pytest.mark.parametrize(("slope", "steps"), [(0.5, 100), (4.0, 10)])
 def test_a_loop_that_expands_is_bounded_in_a_tenth_of_the_steps(slope, steps, monkeypatch):
-    taken, upper = set(), eclipse.upper
+    steps_taken, upper = set(), eclipse.upper
 
     def counted(*network, **options):
-        taken.add(options["steps"])
+        steps_taken.add(options["steps"])
         return upper(*network, **options | {"steps": 2})
 
     monkeypatch.setattr(eclipse, "upper", counted)
     world, policy = lipschitz_synthetic(jax.random.key(1), dynamics=slope, policy=0.3)
-    found = brackets(world, policy, STATES, jax.random.key(0))
-    assert (found["closed_loop"].lower > 1) == (steps == 10)
-    assert found["closed_loop"].lower <= found["closed_loop"].upper
-    assert taken == {steps}
+    bounds = brackets(world, policy, STATES, jax.random.key(0))
+    assert (bounds["closed_loop"].lower > 1) == (steps == 10)
+    assert bounds["closed_loop"].lower <= bounds["closed_loop"].upper
+    assert steps_taken == {steps}

@@ -44,10 +44,10 @@ def test_rewards_and_features_are_predicted_from_pictures_and_nothing_collapses(
 
 
 def test_without_variance_and_covariance_there_is_less_to_tell_observations_apart(monkeypatch):
-    _, kept = fitted(pixels=False)
+    _, full = fitted(pixels=False)
     monkeypatch.setattr(JointObjective, "total", lambda _, losses: losses["prediction"])
-    _, lost = fitted(pixels=False, batch=31)  # another size, for which the loss is traced anew
-    assert lost.losses["variance"] > kept.losses["variance"] + 0.05
+    _, reduced = fitted(pixels=False, batch=31)  # another size, for which the loss is traced anew
+    assert reduced.losses["variance"] > full.losses["variance"] + 0.05
 
 
 def test_beliefs_hold_the_speed_that_no_picture_shows(of_pictures):

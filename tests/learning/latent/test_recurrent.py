@@ -61,8 +61,8 @@ def test_divergences_are_those_of_gaussians():
 
 def test_the_balance_moves_the_prior_four_times_as_much_as_the_posterior():
     posterior, prior = jnp.array([0.3]), jnp.array([-0.2])
-    one = jnp.ones(1)
-    slopes = jax.grad(lambda q, p: recurrent._balanced((q, one), (p, one)), (0, 1))(
+    spread = jnp.ones(1)
+    slopes = jax.grad(lambda q, p: recurrent._balanced((q, spread), (p, spread)), (0, 1))(
         posterior, prior
     )
     assert float(slopes[1][0]) == pytest.approx(-4 * float(slopes[0][0]))
@@ -71,10 +71,10 @@ def test_the_balance_moves_the_prior_four_times_as_much_as_the_posterior():
 @pytest.mark.full
 def test_pictures_are_filtered_too_and_a_fit_goes_on():
     data = episodes(4, pixels=True)
-    few = dataclasses.replace(SMALL, most_steps=2)
-    first = fit_recurrent(data, SPACE, jax.random.key(0), image=IMAGE, settings=few)
+    settings = dataclasses.replace(SMALL, most_steps=2)
+    first = fit_recurrent(data, SPACE, jax.random.key(0), image=IMAGE, settings=settings)
     again = fit_recurrent(
-        data, SPACE, jax.random.key(0), image=IMAGE, settings=few, before=first.networks
+        data, SPACE, jax.random.key(0), image=IMAGE, settings=settings, before=first.networks
     )
     assert describe(again.networks)
     assert again.losses["observation"] != first.losses["observation"]
