@@ -4,14 +4,14 @@ disk.
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 import pytest
 
-from paracosm.cli import main as command_line
 from paracosm.cli.main import COMMANDS, main
+
+pytestmark = pytest.mark.usefixtures("_environment_as_it_was")
 
 LONG = "n" * 300
 DIGITS = "9" * 20
@@ -243,17 +243,6 @@ CALLS = {
     "run Pendulum-v1 --budget 1 --rounds 2": "needs",
     "run Pendulum-v1 --budget 1000 --transitions 100": "both --budget and --transitions",
 }
-
-
-@pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch):
-    for name in (
-        "XLA_FLAGS",
-        "JAX_COMPILATION_CACHE_DIR",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
-    ):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,14 @@ from collections.abc import Iterator
 import pytest
 
 import paracosm
-from paracosm.cli import main as command_line
 from paracosm.cli.main import COMMANDS, main
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.results import RunResult
+from tests.cli.refusals import refusal
 from tests.loop.small import numbers, small_run
+
+pytestmark = pytest.mark.usefixtures("_environment_as_it_was")
 
 SMALL = [
     "--transitions=200",
@@ -38,30 +40,10 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch):
-    for name in (
-        "XLA_FLAGS",
-        "JAX_COMPILATION_CACHE_DIR",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
-    ):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setattr(command_line, "_prepare_jax", lambda: None)
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return folder / "a", small_run(folder / "a"), folder / "b", small_run(folder / "b", seed=1)
-
-
-def spoken(capsys) -> str:
-    """The one sentence on stderr."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("paracosm: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
 
 
 def test_help_teaches(capsys):
@@ -94,7 +76,7 @@ def test_run_prints_json_alone(runs, tmp_path, capsys):
 
 def test_the_environment_can_be_named_by_a_flag(tmp_path, capsys):
     assert main(["run", *SMALL, "--env", "NoSuch-v1", "--out", str(tmp_path / "run")]) == 2
-    assert "NoSuch-v1" in spoken(capsys)
+    assert "NoSuch-v1" in refusal(capsys)
 
 
 @pytest.mark.parametrize(
@@ -117,18 +99,18 @@ def test_the_environment_can_be_named_by_a_flag(tmp_path, capsys):
 def test_bad_input_is_one_sentence_and_status_2(arguments, what, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert what in spoken(capsys)
+    assert what in refusal(capsys)
 
 
 def test_an_unwritable_out_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["run", "Pendulum-v1", "--out", str(tmp_path / "file" / "run")]) == 2
-    assert "cannot be written: Not a directory" in spoken(capsys)
+    assert "cannot be written: Not a directory" in refusal(capsys)
 
 
 def test_an_existing_run_is_refused(runs, capsys):
     assert main(["run", "Pendulum-v1", "--out", str(runs[0])]) == 2
-    assert "--resume" in spoken(capsys)
+    assert "--resume" in refusal(capsys)
 
 
 def test_a_result_that_cannot_be_written_is_shown(runs, monkeypatch, capsys, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from paracosm.cli import main as command_line
 from paracosm.core.records import Estimate
 from paracosm.core.records.decisions import GradientNoise, LabelPlan, MixturePlan
+from tests.cli.refusals import refusal
 
 LAW = (
     "--budget 5000 --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity"
@@ -42,14 +43,10 @@ def document(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
-def spoken(capsys, *arguments):
-    """The one sentence on stderr."""
+def refused(capsys, *arguments):
+    """The sentence with which these arguments are refused."""
     assert run(*arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (sentence,) = captured.err.splitlines()
-    assert sentence.startswith("paracosm: ")
-    return sentence
+    return refusal(capsys)
 
 
 def test_one_price_from_a_law(capsys):
@@ -157,7 +154,7 @@ def test_a_measured_run_with_a_table(capsys, tmp_path, monkeypatch):
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, sentence, capsys):
-    assert sentence in spoken(capsys, arguments)
+    assert sentence in refused(capsys, arguments)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +172,7 @@ def test_what_does_not_fit_is_one_sentence(arguments, sentence, capsys):
 )
 def test_bad_tables_are_one_sentence(rows, sentence, capsys, tmp_path):
     (tmp_path / "bad.csv").write_text(rows)
-    assert sentence in spoken(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "bad.csv")))
+    assert sentence in refused(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "bad.csv")))
 
 
 def test_needs_no_jax():

@@ -15,6 +15,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Measurements
 from paracosm.loop import measuring
 from paracosm.planning.reading import read_curves
+from tests.cli.refusals import refusal
 
 SIZES = (250, 500, 1000, 2000, 4000)
 
@@ -172,12 +173,12 @@ def test_joint_samples_sources_and_lots(table, capsys):
 )
 def test_bad_flags_get_one_sentence(table, capsys, flags, words):
     assert main(command(table, **flags)) == 2
-    assert words in sentence(capsys)
+    assert words in refusal(capsys)
 
 
 def test_a_budget_below_what_is_owned_is_refused(table, capsys):
     assert main([*command(table, budget=20000), "--include-owned"]) == 2
-    assert "the budget is 20000; what is owned already cost 44000" in sentence(capsys)
+    assert "the budget is 20000; what is owned already cost 44000" in refusal(capsys)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +200,12 @@ def test_curves_that_support_no_plan_get_one_sentence(tmp_path, capsys, how, wor
     else:
         path = write(tmp_path / "curves.csv", **how)
     assert main(command(path)) == 2
-    assert words in sentence(capsys)
+    assert words in refusal(capsys)
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):
     assert main(command(tmp_path / "nothing.csv")) == 2
-    assert "does not exist" in sentence(capsys)
+    assert "does not exist" in refusal(capsys)
 
 
 def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
@@ -236,12 +237,12 @@ def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
 
 def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):
     assert main(command(tmp_path)) == 2
-    assert "--error is for a CSV file" in sentence(capsys)
+    assert "--error is for a CSV file" in refusal(capsys)
 
 
 def test_flags_of_a_run_are_refused_for_a_table(table, capsys):
     assert main(command(table, weights="global")) == 2
-    assert "--weights is for a run directory" in sentence(capsys)
+    assert "--weights is for a run directory" in refusal(capsys)
 
 
 def test_a_table_needs_no_jax_nor_all_of_scipy(table):
@@ -254,12 +255,3 @@ def test_a_table_needs_no_jax_nor_all_of_scipy(table):
         check=True,
         stdout=subprocess.DEVNULL,
     )
-
-
-def sentence(capsys) -> str:
-    """The one sentence on stderr."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("paracosm: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
