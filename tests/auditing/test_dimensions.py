@@ -36,7 +36,7 @@ def test_gradients_are_those_of_the_values(kind):
     case, step = Case(kind, 3, episodes=6), 1e-5
     start, steps = np.asarray(case.start), np.array([0, 1, 2, 5, 11, 12])
     keys = jax.random.split(case.key, len(start))
-    value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON)
+    value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON, block=64)
     np.testing.assert_allclose(
         value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14
     )
@@ -65,9 +65,12 @@ def test_gradients_stop_at_an_end():
         lived.alive.sum(axis=1),
         keys,
         most=HORIZON,
+        block=64,
     )
     for actual, expected in zip(
-        gradients(case.world, case.policy, start, all_steps, keys, most=HORIZON), cut, strict=True
+        gradients(case.world, case.policy, start, all_steps, keys, most=HORIZON, block=64),
+        cut,
+        strict=True,
     ):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 

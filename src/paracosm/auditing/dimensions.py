@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from paracosm.auditing.attribution import Terms, choose
 from paracosm.auditing.one_step import OneStep
-from paracosm.auditing.values import gradients
+from paracosm.auditing.values import block_size, gradients
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
@@ -35,8 +35,8 @@ _WIDE = 128
 # Gauss-Lobatto on [0, 1] with four nodes, exact to degree 5; its ends check completeness.
 _NODES = np.array([0, (1 - 1 / np.sqrt(5)) / 2, (1 + 1 / np.sqrt(5)) / 2, 1])
 _WEIGHTS = np.array([1, 5, 5, 1]) / 12
+_LEAST_ROWS = 512  # of one step: fewer cost as much, and few sizes are few programs
 _HALVINGS = 10  # to a thousandth of the way: what does not close there is a jump
-_LEAST_ROWS = 512  # of a call: a smaller one costs as much
 _TOLERANCE = 1e-7  # of the sum of absolute terms: far below what intervals resolve
 _FIRST_ROUND = 0.25  # of the cost: the rest is for halving
 
@@ -148,11 +148,13 @@ def _integrate(
     """
     total, left, allowed = np.zeros(paths.start.shape), most, np.inf
     rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
-    first, width = np.zeros(len(rows)), 1.0
+    first, width, block = np.zeros(len(rows)), 1.0, block_size(len(_NODES) * len(rows))
     for halving in range(_HALVINGS + 1):
         if not len(rows):
             break
-        inside, residual, change = _interval(world, policy, paths, rows, first, width=width)
+        inside, residual, change = _interval(
+            world, policy, paths, rows, first, width=width, block=block
+        )
         left -= float(len(_NODES) * paths.steps[rows].sum())
         allowed = _TOLERANCE * np.abs(change).sum() if halving == 0 else allowed
         again = _worst(np.abs(residual), 2 * len(_NODES) * paths.steps[rows], allowed, left)
@@ -188,6 +190,7 @@ def _interval(
     first: np.ndarray,
     *,
     width: float,
+    block: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An interval of each path: the integral, `h(b) - h(a)` less its sum, and `h(b) - h(a)`.
 
@@ -197,16 +200,16 @@ def _interval(
         rows: Which of them, one an interval, `[rows]`.
         first: Where on its way each interval starts, in [0, 1], `[rows]`.
         width: How much of the way it is.
+        block: How many points are imagined from together.
     """
     at = first[:, None] + width * _NODES
     points = paths.start[rows, None] + at[..., None] * paths.difference[rows, None]
     path = np.repeat(rows, len(_NODES))
-    # Sizes are powers of two: few sizes are few programs.
     padding = (0, max(_LEAST_ROWS, 1 << (len(path) - 1).bit_length()) - len(path))
     path = np.pad(path, padding)
     flat = np.pad(points.reshape(-1, points.shape[-1]), (padding, (0, 0)))
     steps = np.where(np.arange(len(path)) < at.size, paths.steps[path], 0)
-    after = gradients(world, policy, flat, steps, paths.keys[path], most=paths.most)
+    after = gradients(world, policy, flat, steps, paths.keys[path], most=paths.most, block=block)
     columns = _worth(world, paths.state[path], paths.action[path], flat, after)
     worth, gradient = (np.asarray(column)[: at.size] for column in columns)
     worth, gradient = worth.reshape(at.shape), gradient.reshape(points.shape)

@@ -18,7 +18,19 @@ from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.rollout import advance
 from paracosm.core.types import Array, PRNGKey
 
-_ROWS = 512
+_FEWEST, _MOST = 32, 512  # rows of a block
+_BLOCKS = 8  # at least, of the size that is chosen: of like length, and none of them mostly empty
+
+
+def block_size(rows: int) -> int:
+    """How many of so many rollouts run together, a power of two.
+
+    A block runs as long as its longest row and computes rows that it lacks too. On a processor that
+    is what it costs; on other devices a step costs the same for all sizes.
+    """
+    if jax.default_backend() != "cpu":
+        return _MOST
+    return min(1 << max(rows // _BLOCKS, _FEWEST).bit_length() - 1, _MOST)
 
 
 def values(
@@ -57,10 +69,10 @@ def values_at(
         discounts: γ of each return, in [0, 1]; that of `world` is not used.
         since: The time at which each rollout starts, `[rows]`: rows of equal keys have the same
             noise at the same time.
-        block: How many rows run together; as many as there are, to a limit, if None.
+        block: How many rows run together, `block_size` of them if None.
     """
     keys = jax.random.split(keys, len(states)) if keys.ndim == 0 else keys
-    size = block or min(_ROWS, 1 << max(int(np.sum(steps > 0)) - 1, 1).bit_length())
+    size = block or block_size(int(np.sum(steps > 0)))
     run = partial(_values, np.asarray(discounts, states.dtype), (world, policy))
     rows = states, keys, np.broadcast_to(since, len(states))
     return _in_blocks(run, rows, steps, size, (len(discounts),))[0].T
@@ -74,6 +86,7 @@ def gradients(
     keys: Key[jax.Array, " rows"],
     *,
     most: int,
+    block: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`values` and their gradients by the state `[rows, state]`, blind to ends that move.
 
@@ -84,9 +97,10 @@ def gradients(
         world, policy, states, steps: As for `values`.
         keys: Of the noise, one by row.
         most: Bound of `steps`; so many states are stored for each row.
+        block: How many rows run together.
     """
     run = partial(_gradients, world, policy, most=most)
-    value, gradient = _in_blocks(run, (states, keys), steps, _ROWS, (), states.shape[1:])
+    value, gradient = _in_blocks(run, (states, keys), steps, block, (), states.shape[1:])
     return value, gradient
 
 
