@@ -35,9 +35,7 @@ from paracosm.real.verbs import evaluate
 from tests.auditing.worlds import Case, Shifted, SwingUp, cut
 from tests.statistical import FALSE_ALARM
 
-# Of random systems; a whole audit is compiled for most of them, so that 250 of a kind, as other
-# properties have in `make test-full`, take half an hour.
-EXAMPLES = 8 if settings().max_examples < 250 else 50
+FULL = 250  # examples of the profile of `make test-full`; fewer here, since each is a whole audit
 
 
 def audited(case, **options):
@@ -60,7 +58,7 @@ def returned(case, mdp, discount):
 
 
 @pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=8 if settings().max_examples < FULL else FULL)
 @given(seed=st.integers(0, 2**31 - 1), discount=st.sampled_from([1.0, 0.97, 0.0]))
 def test_the_terms_sum_to_both_gaps(kind, seed, discount):
     case = case_of(kind, seed)
