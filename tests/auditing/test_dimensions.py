@@ -36,7 +36,7 @@ def test_gradients_are_those_of_the_values(kind):
     case, step = Case(kind, 3, episodes=6), 1e-5
     start, steps = np.asarray(case.start), np.array([0, 1, 2, 5, 11, 12])
     keys = jax.random.split(case.key, len(start))
-    value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON, block=64)
+    value, gradient = gradients(case.world, case.policy, start, steps, keys, most=HORIZON, block=4)
     np.testing.assert_allclose(
         value, values(case.world, case.policy, start, steps, case.key), rtol=1e-12, atol=1e-14
     )
