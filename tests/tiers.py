@@ -20,7 +20,7 @@ QUICK = frozenset(
     paper/test_pages paper/test_power_laws
     planning/test_budget planning/test_fidelity
     planning/test_labels planning/test_mixture planning/test_pilots planning/test_plan
-    planning/test_placement planning/test_reading
+    planning/test_placement planning/test_reading planning/test_roots
     reporting/test_decision_figures reporting/test_decision_terminal
     reporting/test_decision_words reporting/test_experiment reporting/test_figures
     reporting/test_terminal reporting/test_words

@@ -112,8 +112,7 @@ def test_splits_that_another_beats_on_both_parts_are_left_out():
     with_joint = place(beliefs)._replace(
         offers=(*OFFERS, Offer("joint", 10.5, transitions=1, labels=1))
     )
-    amounts = pilots._actions(with_joint)
-    counts = at(with_joint.task, with_joint.offers, amounts).counts
+    counts = pilots._splits(with_joint).counts
     beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
     assert not beaten.any()
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)

@@ -19,16 +19,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
-from scipy.optimize import elementwise
 
 from paracosm.core import checks
 from paracosm.planning.law import Law
+from paracosm.planning.roots import find_roots
 
 Quantity = np.ndarray | float | int
 
 _WIDEST = 300.0  # log-odds of a share; one beyond is 0 or 1 to any precision
-_ROOT = {"xatol": 4e-16, "xrtol": 4e-16}  # two units of the last place of a double
 
 
 class Offer(NamedTuple):
@@ -126,12 +124,15 @@ def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -
 
 def at(task: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
     """The split that buys these amounts `[…, offers]`."""
-    yields = np.array([offer.yields for offer in offers], float)
-    owned = np.stack(
-        np.broadcast_arrays(*(np.asarray(count, float) for count in task.owned)), axis=-1
-    )
-    counts = owned + amounts @ yields
+    counts = counts_after(task, offers, amounts)
     return BudgetSplit(amounts, counts, task.expected(counts))
+
+
+def counts_after(task: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> np.ndarray:
+    """Samples `[…, 2]` that are owned once these amounts `[…, offers]` are bought."""
+    owned = [np.asarray(count, float) for count in task.owned]
+    yields = np.array([offer.yields for offer in offers], float)
+    return np.stack(np.broadcast_arrays(*owned), axis=-1) + amounts @ yields
 
 
 def log_values(
@@ -207,18 +208,6 @@ def _flattened(
     )
 
 
-def _chosen(
-    task: BudgetProblem, offers: Sequence[Offer], which: np.ndarray
-) -> tuple[BudgetProblem, list[Offer]]:
-    """Some of many flattened problems."""
-    dynamics, reward = (Law(*(np.asarray(field)[which] for field in law)) for law in task.laws)
-    numbers = [np.asarray(number)[which] for number in (*task.weights, *task.owned)]
-    offers = [offer._replace(cost=np.asarray(offer.cost)[which]) for offer in offers]
-    return BudgetProblem(
-        (dynamics, reward), (numbers[0], numbers[1]), (numbers[2], numbers[3])
-    ), offers
-
-
 def _along_edge(
     task: BudgetProblem, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
@@ -233,20 +222,18 @@ def _along_edge(
     """
     first, second = pair
 
-    def gain(odds: np.ndarray, which: np.ndarray) -> np.ndarray:
-        chosen, for_sale = _chosen(task, offers, which)
-        counts = at(chosen, for_sale, _spent(odds, for_sale, money[which], pair)).counts
-        values = log_values(chosen, [for_sale[first], for_sale[second]], counts)
+    def gain(odds: np.ndarray) -> np.ndarray:
+        counts = counts_after(task, offers, _spent(odds, offers, money, pair))
+        values = log_values(task, [offers[first], offers[second]], counts)
         return values[0] - values[1]
 
-    which = np.arange(len(money))
+    widest = np.full(len(money), _WIDEST)
     if first == second:
-        return _spent(np.full(len(money), np.inf), offers, money, pair)
+        return _spent(widest * np.inf, offers, money, pair)
+    odds = find_roots(gain, -widest, widest)
     with np.errstate(invalid="ignore"):
-        root = elementwise.find_root(gain, (-_WIDEST, _WIDEST), args=(which,), tolerances=_ROOT)
-        last = gain(np.full(len(money), _WIDEST), which)
-    odds = np.where(root.success, root.x, np.where(last > 0, np.inf, -np.inf))
-    return _spent(odds, offers, money, pair)
+        end = np.where(gain(widest) > 0, np.inf, -np.inf)
+    return _spent(np.where(np.isnan(odds), end, odds), offers, money, pair)
 
 
 def _spent(
@@ -259,8 +246,8 @@ def _spent(
         offers, money, pair: As `_along_edge` has them.
     """
     amounts = np.zeros((*odds.shape, len(offers)))
-    for offer, share in zip(pair, (special.expit(odds), special.expit(-odds)), strict=True):
-        amounts[..., offer] += money * share / offers[offer].cost
+    for offer, against in zip(pair, (-odds, odds), strict=True):
+        amounts[..., offer] += money / (1 + np.exp(against)) / offers[offer].cost
     return amounts
 
 

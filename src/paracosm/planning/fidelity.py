@@ -13,6 +13,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.records.reasons import Caveat, CaveatKind
 from paracosm.planning.reading import read_number, read_rows
+from paracosm.planning.roots import find_roots
 
 Numbers = np.ndarray | float
 """An array, or one number."""
@@ -130,19 +131,16 @@ class Power(FidelityLaw):
     def best_cost(self, rollout: UnlabelledRollout, least: float, most: float) -> Numbers:
         """The root of `V₀ c^{p+1} + (1−p) Q A c − p c₀ Q A`, which is negative before it and
         positive after."""
-        from scipy.optimize import elementwise
-
         p = self.exponent
 
-        def slope(log_cost: np.ndarray, c0: np.ndarray, v0: np.ndarray) -> Numbers:
+        def slope(log_cost: np.ndarray) -> np.ndarray:
             cost = np.exp(log_cost)
             return v0 * cost + rollout.coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
 
         c0, v0 = np.broadcast_arrays(*(np.asarray(column, float) for column in rollout[:2]))
         ends = np.full(c0.shape, np.log(least)), np.full(c0.shape, np.log(most))
-        root = elementwise.find_root(slope, ends, args=(c0, v0)).x
-        falls = slope(ends[1], c0, v0) <= 0
-        return np.where(slope(ends[0], c0, v0) >= 0, least, np.where(falls, most, np.exp(root)))
+        inside = np.exp(find_roots(slope, *ends))
+        return np.where(slope(ends[0]) >= 0, least, np.where(slope(ends[1]) <= 0, most, inside))
 
 
 @dataclasses.dataclass(frozen=True)

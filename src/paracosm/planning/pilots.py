@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core.records.decisions import Bought, Pilot
-from paracosm.planning.budget import at
+from paracosm.planning.budget import counts_after
 from paracosm.planning.law import Law
 from paracosm.planning.rules import Market, cheapest, unit_price
 
@@ -40,6 +40,15 @@ class Belief(NamedTuple):
         return np.sqrt(self.anchor_noise**2 + self.seed_noise**2 / self.seeds)
 
 
+class Splits(NamedTuple):
+    """Counts `[splits, 2]` owned after each way to split a budget, and its losses `[draws, splits]`
+    under each draw.
+    """
+
+    counts: np.ndarray
+    losses: np.ndarray
+
+
 def next_pilot(
     market: Market, beliefs: tuple[Belief, Belief], regret: float, seed: int
 ) -> Pilot | None:
@@ -55,15 +64,18 @@ def next_pilot(
         regret: The planned purchase's mean relative regret over the market's draws.
         seed: Of the simulated outcomes.
     """
+    splits = _splits(market)
     saved = {
-        pilot: _saved(market, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
+        pilot: _saved(market, splits, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
         for pilot in _candidates(market)
     }
     worth = {pilot: values.mean() for pilot, values in saved.items() if _certain(values)}
     if not worth:
         return None
     part, samples = max(worth, key=lambda pilot: worth[pilot])
-    values = _saved(market, beliefs[part], part, samples, number=len(market.best), seed=seed)
+    values = _saved(
+        market, splits, beliefs[part], part, samples, number=len(market.best), seed=seed
+    )
     if not _certain(values):
         return None
     name: Bought = "reward" if part else "dynamics"
@@ -98,21 +110,28 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
 
 
 def _saved(
-    market: Market, belief: Belief, part: int, samples: int, *, number: int, seed: int
+    market: Market,
+    splits: Splits,
+    belief: Belief,
+    part: int,
+    samples: int,
+    *,
+    number: int,
+    seed: int,
 ) -> np.ndarray:
     """How much less regret the split decided after the pilot has, `[number]`.
 
     Args:
         market: What is for sale, and the best split under each draw.
+        splits: Those among which is decided.
         belief: What is known of the part's curve.
         part, samples: The pilot: 0 for dynamics or 1 for reward, and the count measured.
         number: How many of the draws are taken for true, the first ones first.
         seed: Of the simulated outcomes.
     """
-    amounts = _actions(market)
-    least = _least(market, part, _price(market, part, samples))
-    counts = at(market.task, market.offers, np.concatenate([amounts, least])).counts
-    losses = market.task.losses(counts).T  # [draws, actions]
+    least = _with_losses(market, _least(market, part, _price(market, part, samples)))
+    counts = np.concatenate([splits.counts, least.counts])
+    losses = np.concatenate([splits.losses, least.losses], axis=1)
     allowed = counts[:, part] >= samples * (1 - 1e-9)
     outcomes = np.arange(min(number, len(losses)))
     weights = _reweighted(belief, samples, outcomes, seed)
@@ -150,23 +169,26 @@ def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -
     return weights
 
 
-def _actions(market: Market) -> np.ndarray:
-    """Splits of the whole budget between each two offers, `[actions, offers]`, close in
-    log-odds.
-    """
+def _splits(market: Market) -> Splits:
+    """Splits of the whole budget between each two offers, close in log-odds."""
     shares = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-7, 7, _SHARES))), [1.0]])
-    splits = []
+    amounts_of_pairs = []
     for first, second in itertools.combinations(range(len(market.offers)), 2):
         amounts = np.zeros((len(shares), len(market.offers)))
         amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
         amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
-        splits.append(amounts)
-    return _unbeaten(market, np.concatenate(splits))
+        amounts_of_pairs.append(amounts)
+    return _with_losses(market, _unbeaten(market, np.concatenate(amounts_of_pairs)))
+
+
+def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
+    counts = counts_after(market.task, market.offers, amounts)
+    return Splits(counts, market.task.losses(counts).T)
 
 
 def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
     """Those than which no other yields more of one part and as much of the other."""
-    dynamics, reward = at(market.task, market.offers, amounts).counts.T
+    dynamics, reward = counts_after(market.task, market.offers, amounts).T
     order = np.lexsort((-reward, -dynamics))
     most = np.maximum.accumulate(reward[order])
     return amounts[order[np.concatenate([[True], reward[order][1:] > most[:-1]])]]

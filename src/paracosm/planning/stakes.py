@@ -19,7 +19,7 @@ from paracosm.core.records.reasons import (
     RuleLoss,
     Stakes,
 )
-from paracosm.planning.budget import at
+from paracosm.planning.budget import counts_after
 from paracosm.planning.rules import Market, by_weights, market, over_draws
 
 HARDLY = 0.01
@@ -101,7 +101,7 @@ def _losses(place: Market, bought: Purchase) -> np.ndarray:
 
 
 def _of_amounts(place: Market, amounts: Sequence[float]) -> np.ndarray:
-    return place.task.losses(at(place.task, place.offers, np.array(amounts)).counts)
+    return place.task.losses(counts_after(place.task, place.offers, np.array(amounts)))
 
 
 def _route_loss(facts: Facts, rival: Purchase, route: Weights) -> RouteLoss:
