@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import dataclasses
 
 import pytest
 
-from paracosm.core.records.deployment import DeploymentVerdict
+from paracosm.core.records import Estimate
+from paracosm.core.records.assisted import AssistedMean, Help
+from paracosm.core.records.deployment import Deployment, DeploymentVerdict, NextEpisode
 from paracosm.reporting import deployment_words
 
 
-def open_deployment(further: int | None, half: float = 1.0) -> Any:
+def open_deployment(further: int | None, half: float = 1.0) -> Deployment:
     """One whose difference, 0.5 give or take `half`, settles nothing."""
-    plain = SimpleNamespace(low=0.5 - half, high=0.5 + half)
-    return SimpleNamespace(
+    pairs = 20
+    old, new, difference = (
+        Estimate(mean, mean - half, mean + half, pairs, "mean") for mean in (1.0, 1.5, 0.5)
+    )
+    return Deployment(
+        env="Pendulum-v1",
+        old="old",
+        new="new",
+        level=0.95,
+        pairs=pairs,
+        paired=True,
+        old_return=old,
+        new_return=new,
+        certified=None,
+        bounds=(),
+        episodes=AssistedMean(difference, difference, Help.NO_STARTS, 0.0, 0.0, 1.0, 0, 0.0),
+        next_episode=NextEpisode(0.0, 0.95, 1, pairs, 19),
         verdict=DeploymentVerdict.NOT_YET,
-        episodes=SimpleNamespace(plain=plain),
-        pairs=20,
+        basis="",
         further=further,
     )
 
@@ -43,11 +58,10 @@ def open_deployment(further: int | None, half: float = 1.0) -> Any:
         ),
     ],
 )
-def test_what_would_settle_it(record: Any, expected: str):
+def test_what_would_settle_it(record: Deployment, expected: str):
     assert deployment_words.further(record) == expected
 
 
 def test_what_is_settled_needs_nothing():
-    record = open_deployment(0)
-    record.verdict = DeploymentVerdict.ESTIMATED
+    record = dataclasses.replace(open_deployment(0), verdict=DeploymentVerdict.ESTIMATED)
     assert deployment_words.further(record) == ""
