@@ -40,22 +40,19 @@ def _program(size: int) -> Callable[..., Any]:
     import jax.numpy as jnp
 
     from paracosm.learning import straightness
-    from paracosm.real.systems import lipschitz_synthetic
 
-    def path(key: Any, smoothness: Any, by_action: Any, memory: Any, drift: Any) -> tuple[Any, Any]:
+    def path(smooth: Any, key: Any, smoothness: Any, law: Any) -> tuple[Any, Any]:
         """Curvature and η of a path, `[STEPS - 1]`.
 
         Args:
-            key: of velocity, start and actions.
+            smooth: the system, `z ↦ U tanh(Wz + b)`.
+            key: of the rest of the velocity, of start and actions.
             smoothness: ε.
-            by_action: L_a.
-            memory: by what an action is multiplied for the next, before noise is added.
-            drift: by what the constant part of the velocity is multiplied.
+            law: L_a; by what an action is multiplied for the next, before noise is added; by what
+                the constant part of the velocity is multiplied.
         """
+        by_action, memory, drift = law
         keys = jax.random.split(key, 4)
-        smooth = lipschitz_synthetic(keys[0], dynamics=1.0, state_size=size, action_size=size)[
-            0
-        ].dynamics
         constant = smoothness * drift * jax.random.normal(keys[1], (size,))
         noise = jax.random.normal(keys[2], (STEPS, size))
 
@@ -80,12 +77,30 @@ def _program(size: int) -> Callable[..., Any]:
         )
         return jnp.where(rounding_of_turn < BLURRED, curvature, jnp.nan), eta
 
-    paths = jax.vmap(path, (0, None, None, None, None))
+    paths = jax.vmap(path, (0, 0, None, None))
     return jax.jit(
-        lambda keys, smoothness, *law: jax.lax.map(
-            lambda block: paths(*block, *law), (keys, smoothness)
+        lambda systems, keys, smoothness, law: jax.lax.map(
+            lambda block: paths(*block, law), (systems, keys, smoothness)
         )
     )
+
+
+def _drawn(keys: Any, size: int) -> Any:
+    """The systems of these keys, `[smoothness, systems]`.
+
+    Their matrices are drawn one operation at a time: in one program XLA factorizes batches of them
+    side by side, and there some never come to an end (jaxlib 0.10.2, two cores).
+    """
+    import jax
+
+    from paracosm.real.systems import lipschitz_synthetic
+
+    def system(key: Any) -> Any:
+        for_system = jax.random.split(key, 4)[0]
+        sizes = {"state_size": size, "action_size": size}
+        return lipschitz_synthetic(for_system, dynamics=1.0, **sizes)[0].dynamics
+
+    return jax.vmap(jax.vmap(system))(keys)
 
 
 def curved(
@@ -123,7 +138,10 @@ def curved(
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), (len(smoothness), systems))
         law = (by_action * (actions != "none"), MEMORY[actions], drift)
-        curvature, eta = _program(size)(keys, np.array(smoothness), *map(np.float64, law))
+        drawn = _drawn(keys, size)
+        curvature, eta = _program(size)(
+            drawn, keys, np.array(smoothness), tuple(map(np.float64, law))
+        )
         bounds = {"paper": straightness.paper_bound(eta), "sharp": straightness.sharp_bound(eta)}
         alone = np.asarray(straightness.paper_bound(np.array(smoothness)))[:, None, None]
         revealed = np.asarray(straightness.least_smoothness(np.nanmax(curvature, axis=2)))
