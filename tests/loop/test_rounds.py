@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from paracosm.core.data import Dataset
+from paracosm.core.learned import Learned
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop.rounds import CarriedOn, Round, carried_on
 from paracosm.loop.short_rounds import BestPolicy, ShortRounds
+from paracosm.real.systems import pendulum
 from tests.reporting.report_records import training
 
 SHORT = ShortRounds(transitions=1000, labels=1000, horizon=200)
@@ -27,10 +30,12 @@ class State(NamedTuple):
     going: np.ndarray = np.ones(3)
 
 
-class Rows(NamedTuple):
-    """So many rows were bought."""
-
-    real_steps: int
+def rows(number: int) -> Dataset:
+    """So many rows that were bought."""
+    state, action = np.zeros((number, 1), np.float32), np.zeros((number, 1), np.float32)
+    no, yes = np.zeros(number, bool), np.ones(number, bool)
+    reward, episode, time = np.zeros(number), np.zeros(number, int), np.arange(number)
+    return Dataset(state, action, state, reward, no, no, episode, time, yes, yes.copy())
 
 
 def before(
@@ -60,9 +65,8 @@ def go_on(monkeypatch):
         anew: bool = False,
     ) -> CarriedOn:
         monkeypatch.setattr(ShortRounds, "explores", lambda *_: explores)
-        rows: Any = Rows(owned)
-        learned: Any = None
-        return carried_on(SHORT, round, rows, learned, brought=brought, anew=anew)
+        learned = Learned(pendulum(), {})
+        return carried_on(SHORT, round, rows(owned), learned, brought=brought, anew=anew)
 
     return carried
 

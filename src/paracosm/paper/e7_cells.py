@@ -80,7 +80,7 @@ def _program(size: int) -> Callable[..., Any]:
     paths = jax.vmap(path, (0, 0, None, None))
     return jax.jit(
         lambda systems, keys, smoothness, law: jax.lax.map(
-            lambda block: paths(*block, law), (systems, keys, smoothness)
+            lambda block: paths(block[0], block[1], block[2], law), (systems, keys, smoothness)
         )
     )
 
@@ -97,8 +97,9 @@ def _drawn(keys: Any, size: int) -> Any:
 
     def system(key: Any) -> Any:
         for_system = jax.random.split(key, 4)[0]
-        sizes = {"state_size": size, "action_size": size}
-        return lipschitz_synthetic(for_system, dynamics=1.0, **sizes)[0].dynamics
+        return lipschitz_synthetic(for_system, dynamics=1.0, state_size=size, action_size=size)[
+            0
+        ].dynamics
 
     return jax.vmap(jax.vmap(system))(keys)
 

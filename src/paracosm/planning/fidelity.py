@@ -135,7 +135,8 @@ class Power(FidelityLaw):
 
         def slope(log_cost: np.ndarray) -> np.ndarray:
             cost = np.exp(log_cost)
-            return v0 * cost + rollout.coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
+            noisy = rollout.coefficient * self.variance(cost) * ((1 - p) * cost - p * c0)
+            return np.asarray(v0 * cost + noisy)
 
         c0, v0 = np.broadcast_arrays(*(np.asarray(column, float) for column in rollout[:2]))
         ends = np.full(c0.shape, np.log(least)), np.full(c0.shape, np.log(most))

@@ -26,7 +26,7 @@ def find_roots(
         low: Lower ends, `[functions]`.
         high: Upper ends, `[functions]`.
     """
-    near, far = np.array(low, float), np.array(high, float)
+    near, far = (np.atleast_1d(end).astype(float) for end in (low, high))
     best = near
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         near_value, far_value = function(near), function(far)
@@ -46,7 +46,7 @@ def find_roots(
                 break
             share = _interpolated((near, far, last), (near_value, far_value, last_value))
             share = np.where(done, 0.0, np.clip(share, least, 1 - least))
-    return np.where(crosses, best, np.nan)
+    return np.where(crosses, best, np.nan).reshape(np.shape(low))
 
 
 def _interpolated(points: tuple[np.ndarray, ...], values: tuple[np.ndarray, ...]) -> np.ndarray:
