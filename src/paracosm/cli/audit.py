@@ -74,10 +74,11 @@ class AuditFlags:
             subset where it would be more than --most-imagined-steps.
         most_imagined_steps: What the terms may cost, in imagined steps; if not given 2.5 million,
             of a planner, each of whose steps is a search, 5,000.
-        bounds: Bound the gap too, which takes the longest; of policies of the state alone, and of
-            models whose layers are known.
-        dimensions: Ask world and policy for derivatives: which state components make the dynamics
-            term, and what a unit of error costs; never of a planner.
+        bounds: Do not bound the gap, which takes the longest. Without this flag it is bounded of
+            policies of the state alone, and of models whose layers are known.
+        dimensions: Ask world and policy for no derivatives: the audit then does not say which state
+            components make the dynamics term, nor what a unit of error costs. Of a planner it never
+            does.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
         out: Write the diagnosis as a page here.
@@ -103,8 +104,8 @@ class AuditFlags:
     discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
     all_steps: bool = False
     most_imagined_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    bounds: bool = True
-    dimensions: bool = True
+    bounds: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
+    dimensions: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False

@@ -29,8 +29,8 @@ class LabelsFlags:
     How dear, if labels are the cleaner the more they cost: paracosm labels --budget 5000
     --cost-rollout 1 --gradient-variance 40 --noise-coefficient 6 --fidelity power:2.0,0.7
 
-    The same with both numbers of the gradient measured on a finished run's policy: paracosm labels
-    runs/pendulum --budget 5000 --fidelity measured.csv
+    The same with both numbers of the gradient measured on the policy of a finished run with
+    --learner reinforce: paracosm labels runs/pendulum --budget 5000 --fidelity measured.csv
 
     Cheap biased labels, gold ones, or cheap ones that a few gold ones put right: paracosm labels
     --budget 5000 --cost-rollout 1 --cheap-cost 1 --gold-cost 20 --cheap-variance 50 --gold-variance
@@ -39,7 +39,8 @@ class LabelsFlags:
     Prices are per rollout: a label is whatever labels all rewards of one rollout once.
 
     Attributes:
-        run: The run directory whose policy's gradient is measured.
+        run: The run directory whose policy's gradient is measured: of a run with --learner
+            reinforce, whose gradient this is. Runs of other learners are refused.
         budget: What may be spent, in the unit of the prices.
         cost_rollout: The price of one rollout before it is labelled.
         fidelity: How the variance of a label's noise falls with its price c. power:A,p is A/c^p;

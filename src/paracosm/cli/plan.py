@@ -41,8 +41,10 @@ class PlanFlags:
     Attributes:
         source: The CSV file or the run directory.
         budget: The money to spend now, in the unit of the prices.
-        cost_dynamics: Price of one transition.
-        cost_reward: Price of one reward label.
+        cost_dynamics: Price of one transition. A run's own if not given (1 unless the run was given
+            another); needed with a CSV file.
+        cost_reward: Price of one reward label. A run's own if not given (1 unless the run was given
+            another); needed with a CSV file.
         error: Of a CSV file: whether its errors are root mean squares or mean squares.
         weight_dynamics: Of a CSV file: what a unit of dynamics error costs in return.
         weight_reward: Of a CSV file: what a unit of reward error costs in return.

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         page = reporting.write(
             result,
             flags.run / "report.html" if flags.out is None else flags.out,
-            film=filming.film(run),
+            film=filming.film(run, run.result.diagnosis),
         )
     output.show(
         Text(f"The report is {page}"), {**result.summary(), "report": str(page)}, as_json=flags.json
