@@ -119,6 +119,15 @@ def test_the_factor_of_a_spread_is_what_it_is_off_by(too_small, seeds):
     assert inside >= seeds - max(1, seeds // 10)
 
 
+def test_the_widening_of_errors_that_are_mostly_zero_has_no_upper_end():
+    """As of a component that lies at the end of its range: no finite width is known to do."""
+    needed = np.zeros((20, 30, 1))
+    for episode in range(20):
+        needed[episode, : episode % 6] = 1.0
+    factor = widening(needed, np.ones((20, 30), bool), np.ones(1, bool))
+    assert (factor.mean, factor.low, factor.high) == (0, 0, np.inf)
+
+
 @pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.full)])
 def test_intervals_over_episodes_cover_where_steps_hang_together(count):
     """Nominal 95%; of steps taken for independent it would be far less."""

@@ -215,6 +215,7 @@ def test_the_return_of_random_actions_is_the_mean_over_their_whole_episodes():
     assert known.returns is not None
     assert known.returns.mean == pytest.approx(rewards.sum(axis=1).mean())
     assert known.reward == (rewards.min(), rewards.max())
+    assert reference(data.buy(300, 0, 0), 50).reward == (), "no label, no known reward"
     means = [reference(data.buy(300, 150, seed), 50).returns.mean for seed in range(200)]
     # Labels bought at random estimate it without bias: 5 standard errors, 1e-6.
     error = np.std(means) / np.sqrt(200)

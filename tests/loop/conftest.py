@@ -31,4 +31,4 @@ def _undrawn(monkeypatch):
         file.write('<svg viewBox="0 0 1 1"></svg>')
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", write_empty)
-    monkeypatch.setattr(filming, "film", lambda _: "Without pictures: nobody looks.")
+    monkeypatch.setattr(filming, "film", lambda *_: "Without pictures: nobody looks.")

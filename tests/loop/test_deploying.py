@@ -11,6 +11,7 @@ import pytest
 import paracosm
 from paracosm.cli.main import main
 from paracosm.core import checks
+from paracosm.core.data import Trajectory
 from paracosm.core.records import Diagnosis, Help
 from paracosm.core.records.deployment import Deployment, DeploymentVerdict
 from paracosm.loop import deploying
@@ -168,3 +169,22 @@ def test_episodes_cut_at_different_steps_get_no_help_from_fresh_starts(finished)
     helped = paracosm.assisted_return(run.world, run.policy, run.source(), shorter, starts=20)
     assert helped.help is Help.NO_STARTS
     assert helped.value == helped.plain
+
+
+def test_a_policy_that_is_never_paid_beside_one_that_is(finished):
+    """Only the sparse one of the two says where its returns lie; the other's lie elsewhere."""
+    run = paracosm.load(finished[0])
+
+    def side(rewards) -> deploying._RunSide:
+        state, action = (np.zeros((*rewards.shape, size)) for size in (3, 1))
+        ended = np.zeros(rewards.shape, bool)
+        episodes = Trajectory(state, action, state, rewards, ended, ended, ~ended)
+        return deploying._RunSide(run, episodes, run.result.diagnosis)
+
+    never = side(np.zeros((20, 200)))
+    often = side(np.cumsum(np.ones((20, 200)), axis=0) / 10)
+    nothing = deploying.ImaginedPair(*(np.empty(0),) * 4)
+    deployed = deploying._deployment(never, often, nothing, 0.95)
+    assert deployed.old_return.mean == 0
+    assert deployed.new_return.mean == deployed.episodes.plain.mean == pytest.approx(210)
+    assert deployed.old_return.low < 0, "what was never seen is not excluded"

@@ -205,6 +205,18 @@ def test_a_refused_run_leaves_nothing_and_one_with_real_steps_stays(tmp_path):
     assert is_run(tmp_path / "new/run")
 
 
+def test_a_world_that_was_learned_from_given_data_stays(tmp_path):
+    """Such a run takes no real step before it evaluates."""
+    with begun(tmp_path / "run") as directory:
+        fill(tmp_path / "run", ["data/round-0.npz"])
+        directory.discard_if_empty_handed(real_steps=0)
+    assert not (tmp_path / "run").exists(), "reading data again takes no time"
+    with begun(tmp_path / "run") as directory:
+        fill(tmp_path / "run", ["data/round-0.npz", "models/world-0.eqx"])
+        directory.discard_if_empty_handed(real_steps=0)
+    assert is_run(tmp_path / "run")
+
+
 def test_what_cannot_be_begun_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(RunDirectory, "write", full)
     with pytest.raises(Unwritable, match="No space left"):

@@ -76,7 +76,8 @@ def test_its_environment_is_seen_through_the_encoder_again(finished):
 
 def test_the_film_is_what_a_decoder_reads(finished):
     out, _, kind = finished
-    drawn = film(paracosm.load(out, trust=True))
+    run = paracosm.load(out, trust=True)
+    drawn = film(run, run.result.diagnosis)
     if kind == "latent":
         assert "beliefs of the encoder latent, which are no pictures" in drawn.why
         assert drawn.components

@@ -20,9 +20,10 @@ from paracosm.core import checks
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.results import RunResult
-from paracosm.loop import store, versions
+from paracosm.loop import filming, store, versions
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory, files_of_run
+from paracosm.loop.filming import film
 from paracosm.loop.load import audit_run
 from paracosm.real import datasets
 from tests.loop import small
@@ -522,6 +523,7 @@ def test_a_full_disk_costs_no_result(finished, tmp_path, monkeypatch, fails):
         return replaced(path, target)
 
     monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(filming, "film", film)
     with pytest.raises(
         Unwritten, match=rf"{fails} cannot be written: No space left on device\."
     ) as refusal:

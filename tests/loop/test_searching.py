@@ -1,11 +1,17 @@
 """Other searches in the world of a finished run."""
 
+import dataclasses
+
 import pytest
 
 import paracosm
 from paracosm.core import checks
 from paracosm.imagination.planners import MPPI
+from paracosm.imagination.settings import ImagineSettings
+from paracosm.loop import auditing
+from paracosm.loop import load as load_module
 from paracosm.loop.load import audit_run, load
+from paracosm.loop.short_rounds import training_settings
 
 PLANNER = "tests.loop.test_planner_run:planner"
 
@@ -47,3 +53,36 @@ def test_an_unknown_search_is_refused(finished):
         match="--search is 'simplex'; it must be one of 'longer', 'again', 'mppi'",
     ):
         load(finished[0]).search("simplex")
+
+
+def test_other_training_of_pathwise_is_as_long_and_as_its_own(finished, monkeypatch):
+    run = load(finished[0])
+    run.__dict__["config"] = dataclasses.replace(run.config, learner="pathwise")
+    training = dataclasses.replace(run.result.trainings[0], step=(2000, 4000))
+    run.__dict__["result"] = dataclasses.replace(run.result, trainings=(training, training))
+    monkeypatch.setattr(load_module, "trained_again", lambda *_, settings, **__: settings)
+    settings = run.search("again")
+    wanted = training_settings(8000, run.learner, run.spec.action)
+    assert settings == wanted
+    assert settings.rates != ImagineSettings().rates
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"most_search_steps": 10.0}, "the searches mine cost more imagined steps than the 10"),
+        ({"sampled": True}, "searches are given beside episodes of samples"),
+        ({"most_search_steps": float("nan")}, "most_search_steps is nan"),
+        ({"most_imagined_steps": 0.0}, "most_imagined_steps is 0"),
+        ({"most_imagined_steps": float("nan")}, "most_imagined_steps is nan"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_the_audit(
+    finished, monkeypatch, options, sentence
+):
+    run = load(finished[0])
+    monkeypatch.setattr(auditing, "diagnose", None)
+    with pytest.raises(checks.BadArgument, match=sentence):
+        paracosm.audit(
+            run.world, run.policy, run.episodes, searches={"mine": run.policy}, **options
+        )

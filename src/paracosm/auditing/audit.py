@@ -19,7 +19,7 @@ from paracosm.auditing.imagined_returns import SAMPLES, imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.pairing import OfState, paired
+from paracosm.auditing.pairing import OfState, Paired, paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.auditing.shapley import shapley_values
@@ -102,7 +102,7 @@ def diagnose(
             discount=discount,
             key=key,
             mode=mode,
-            samples=0 if searches and mode else SAMPLES if pairs is None else 1,
+            samples=_samples(pairs, sampled=not (searches and mode)),
         )
         rollouts = roll(
             world,
@@ -179,6 +179,19 @@ def diagnose(
             ),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.horizon)
+
+
+def _samples(pairs: Paired | None, *, sampled: bool) -> int:
+    """How many rollouts of the policy's samples there are from each start.
+
+    Args:
+        pairs: Of a policy that is not Markov; none is played of one that carries something: what it
+            carries after a sampled action is not known.
+        sampled: Whether any are wanted.
+    """
+    if not sampled or (pairs is not None and pairs.world.spec.state_size > pairs.size):
+        return 0
+    return SAMPLES if pairs is None else 1
 
 
 def _by_differences(**parts: Any) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ _ROUNDING = 1e-9  # of what the rewards allow: the arithmetic of an exact part
 # within 2
 _APART = 4.0
 
+ReturnRange = tuple[float, float] | None  # of returns as far as rare episodes make them, if known
+
 
 class Span(NamedTuple):
     """Returns from `low` to `high`, as far as rare events make them, within `outer`: all that the
@@ -96,7 +98,8 @@ class Averages(NamedTuple):
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
         exact part of the world has the term 0. An end rule has it only where no episode can end, or
-        where it was right about ends. A part that was given and right in all of these episodes is
+        where it was right about ends; where returns are reweighted, which gives them no range, it
+        has it wherever it was right. A part that was given and right in all of these episodes is
         taken for the real one.
         """
         differences = np.asarray(differences, np.float64)
@@ -238,6 +241,23 @@ def rare_bounds(
     if not sparse:
         return None
     return min(low for low, _ in sparse), max(high for _, high in sparse)
+
+
+def around(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
+    """The bounds, as far as these samples and no nearer: only those of sparse policies make them,
+    and others, or imagined episodes, may reach beyond.
+    """
+    if bounds is None:
+        return None
+    return min(bounds[0], float(np.min(samples))), max(bounds[1], float(np.max(samples)))
+
+
+def of_differences(bounds: ReturnRange, differences: np.ndarray) -> ReturnRange:
+    """What differences of two returns within the bounds can be, and as far as these reach."""
+    if bounds is None:
+        return None
+    span = max(bounds[1] - bounds[0], float(np.max(np.abs(differences))))
+    return -span, span
 
 
 def rare_range(

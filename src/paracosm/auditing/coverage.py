@@ -114,7 +114,8 @@ def widening(
         return share(own_means((held <= width).mean(axis=-1), rows))
 
     low = factor / _reached(lambda ratio: at(factor / ratio).high < level)
-    high = factor * _reached(lambda ratio: at(factor * ratio).low > level)
+    ratio = _reached(lambda ratio: at(factor * ratio).low > level)
+    high = factor * ratio if np.isfinite(ratio) else np.inf
     method = f"width at which {level:.0%} are held, by inverting the coverage's interval"
     return Estimate(factor, low, high, len(rows), method)
 

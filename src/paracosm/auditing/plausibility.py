@@ -32,7 +32,7 @@ def reference(
         given: The parts of the world that are said to be the real ones.
     """
     rewards, states = data.labels.reward, np.concatenate([data.state, data.next_state])
-    span = (float(rewards.min()), float(rewards.max())) if len(rewards) else (0.0, 0.0)
+    span = (float(rewards.min()), float(rewards.max())) if len(rewards) else ()
     low, high = (tuple(map(float, end(states, axis=0))) for end in (np.min, np.max))
     return Reference(policy, _returns(data, horizon), span, low, high, given)
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from paracosm.auditing.averages import ReturnRange, around, of_differences
 from paracosm.auditing.sequential import added_up
 from paracosm.core import checks
 from paracosm.core.anytime import anytime_mean
@@ -39,8 +40,6 @@ from paracosm.core.records.ranking import (
 # Of the risk: imagined starts cost next to nothing, real episodes everything.
 IMAGINED_SHARE = 0.1
 _GRID = (1, 2, 5)  # times powers of ten: horizons of a grid
-
-ReturnRange = tuple[float, float] | None
 
 
 def ranking(
@@ -204,7 +203,7 @@ class _Sides(NamedTuple):
         for i, j in pairs:
             n = min(len(returns[i]), len(returns[j]))
             rows = returns[i][:n] - returns[j][:n]
-            paired[i, j] = averaged(rows, 1 - risk / len(pairs), _of_differences(self.bounds, rows))
+            paired[i, j] = averaged(rows, 1 - risk / len(pairs), of_differences(self.bounds, rows))
         low = np.zeros((self.policies, self.policies))
         for (i, j), difference in paired.items():
             low[i, j], low[j, i] = difference.low, -difference.high
@@ -231,13 +230,6 @@ def _both_ways(
         ((i, j), Estimate(pair.mean, low, high, pair.n, pair.method)),
         ((j, i), Estimate(-pair.mean, -high, -low, pair.n, pair.method)),
     ]
-
-
-def _of_differences(bounds: ReturnRange, rows: np.ndarray) -> ReturnRange:
-    if bounds is None:
-        return None
-    span = max(bounds[1] - bounds[0], float(np.max(np.abs(rows))))
-    return -span, span
 
 
 def _arrays(
@@ -267,16 +259,9 @@ def _policy(
     averaged = anytime_mean if sides.anytime else mean
     return RankedPolicy(
         name,
-        averaged(real, level, _around(sides.bounds, real)),
-        mean(imagined, level, _around(sides.bounds, imagined)),
+        averaged(real, level, around(sides.bounds, real)),
+        mean(imagined, level, around(sides.bounds, imagined)),
     )
-
-
-def _around(bounds: ReturnRange, returns: np.ndarray) -> ReturnRange:
-    """Imagination may leave what is possible."""
-    if bounds is None:
-        return None
-    return min(bounds[0], float(returns.min())), max(bounds[1], float(returns.max()))
 
 
 def _consistent(order: list[int], real: dict[tuple[int, int], Estimate]) -> list[int]:

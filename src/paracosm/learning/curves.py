@@ -73,11 +73,12 @@ def learning_curve(
     settings: LearnSettings = _DEFAULT,
     progress: RefitProgress | None = None,
 ) -> MeasuredCurve:
-    """Refit a part on nested subsets of its rows, as `learn` would on so many, and measure it on
-    rows never fitted.
+    """Refit a part on nested subsets of its rows, and measure it on rows never fitted.
 
-    A fifth of the rows is held out for good, by whole episodes; of the rest each seed draws an
-    order, whose beginnings are the subsets. The refits of one seed are one compiled program.
+    The networks are those of `settings.fit`, start anew and predict means: what else `learn` can
+    have them learn (`probabilistic`, `restoring`, `reward_at_ends`) is left out. A fifth of the
+    rows is held out for good, by whole episodes; of the rest each seed draws an order, whose
+    beginnings are the subsets. The refits of one seed are one compiled program.
 
     Args:
         part: Which.
@@ -89,7 +90,7 @@ def learning_curve(
             logarithmic scale.
         seeds: Refits at each count.
         seed: Randomness.
-        settings: As `learn` gets them.
+        settings: Of the fits, and what is set aside for validation.
         progress: Told of seeds done, of how many.
 
     Raises:
@@ -112,7 +113,11 @@ def learning_curve(
     )
     pool = np.setdiff1d(np.arange(rows), held)
     sizes = tuple(
-        sizes or (int(n) for n in np.geomspace(len(pool) / _SPAN, len(pool), _ANCHORS).round())
+        sizes
+        or np.geomspace(max(len(pool) / _SPAN, LEAST_ROWS), len(pool), _ANCHORS)
+        .round()
+        .astype(int)
+        .tolist()
     )
     for size in sizes:
         checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))

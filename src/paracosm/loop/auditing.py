@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
@@ -25,7 +26,7 @@ from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Calibration, Diagnosis, PartFit, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
-from paracosm.loop.searching import MOST_STEPS, share_of
+from paracosm.loop.searching import MOST_STEPS, share_of, starts_within
 from paracosm.reporting import calibration_words, diagnosis_words, next_words
 
 
@@ -119,13 +120,22 @@ def audit(
 
     Raises:
         BadArgument: a world that is no `MDP`, a policy that is no `Policy`; off-policy episodes for
-            a policy without a density.
+            a policy without a density; searches that cannot be played within their budget.
         BadData: episodes of no steps, of another state size than the world's, of rewards that are
             not finite or of other actions than the policy's mode; a world that gives states or
             rewards that are not finite; off-policy episodes that are worth too few of the policy's
             own.
     """
     _check_kinds(world, policy, episodes, imagined)
+    for name, steps in (
+        ("most_imagined_steps", most_imagined_steps),
+        ("most_search_steps", most_search_steps),
+    ):
+        if steps != math.inf:
+            checks.positive(name, steps)
+    if searches:
+        _check_searches(searches, sampled=sampled or recorded_by is not None)
+        starts_within(policy, searches, episodes.alive.shape[1], most_search_steps)
     unknown = () if certify is not None else _of_unknown_layers(world, policy)
     prediction = imagined.prediction if isinstance(imagined, Imagined) else imagined
     diagnosis = diagnose(
@@ -144,7 +154,6 @@ def audit(
         dimensions=dimensions,
     )
     if searches:
-        _check_searches(searches, sampled=sampled or recorded_by is not None)
         share = share_of(
             world if prediction is None else prediction.trained_in,
             policy,

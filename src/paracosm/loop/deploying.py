@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from paracosm.auditing import deployment
-from paracosm.auditing.averages import rare_bounds
+from paracosm.auditing.averages import around, of_differences, rare_bounds
 from paracosm.auditing.control_variate import assisted_mean
 from paracosm.auditing.deployment import ImaginedPair
 from paracosm.core import checks
@@ -112,10 +112,9 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         [side.run.world for side in (old, new)],
         discount=1.0,
     )
-    apart = None if rare is None else (rare[0] - rare[1], rare[1] - rare[0])
     proven = deployment.certified(imagined, *ladders, level=level)
     bounds = deployment.by_rung(imagined, *ladders, level=level)
-    plain = mean(differences, level, apart)
+    plain = mean(differences, level, of_differences(rare, differences))
     assisted = assisted_mean(
         differences, imagined.recorded, imagined.fresh, level=level, plain=plain
     )
@@ -128,8 +127,8 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         level=level,
         pairs=len(differences),
         paired=_same_starts(old, new),
-        old_return=mean(old.returns, level, rare),
-        new_return=mean(new.returns, level, rare),
+        old_return=mean(old.returns, level, around(rare, old.returns)),
+        new_return=mean(new.returns, level, around(rare, new.returns)),
         certified=proven,
         bounds=bounds,
         episodes=assisted,

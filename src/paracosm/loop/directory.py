@@ -127,13 +127,15 @@ class RunDirectory:
                     file.unlink()
 
     def discard_if_empty_handed(self, *, real_steps: int) -> None:
-        """Remove a run that was refused before it took a real step: it must not block the corrected
-        one.
+        """Remove a run that was refused before it took a real step or finished a stage that lasts:
+        it must not block the corrected one.
 
-        The folders made for it go too. A run that was gone on with, or kept steps of an environment
-        that failed, stays.
+        The folders made for it go too. A run that was gone on with, learned from data that were
+        given, or kept steps of an environment that failed, stays.
         """
         if not self.begun or real_steps or any((self.path / "data").glob("partial*")):
+            return
+        if any((self.path / "models").glob("*")):
             return
         with contextlib.suppress(
             OSError, checks.ParacosmError

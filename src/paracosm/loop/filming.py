@@ -26,18 +26,22 @@ from paracosm.real.source import Source
 from paracosm.reporting import words
 
 
-def film(run: Run) -> Film | str:
-    """The film of a finished run, or a sentence that says why there is none.
+def film(run: Run, diagnosis: Diagnosis) -> Film | str:
+    """The film of a run, or a sentence that says why there is none.
 
     Where nothing can draw the states, they are shown as columns of their components.
+
+    Args:
+        run: Whose environment, or world, draws.
+        diagnosis: Of the run, which has recorded what is shown; of a run that has just ended its
+            directory need not hold it.
     """
-    overlays = run.result.diagnosis.overlays
-    if not overlays:
+    if not diagnosis.overlays:
         return "Without pictures: the audit has recorded no rollout."
     try:
-        return _filmed(run, overlays[0])
+        return _filmed(run, diagnosis.overlays[0])
     except checks.ParacosmError as error:
-        return _of_columns(run.result.diagnosis, str(error))
+        return _of_columns(diagnosis, str(error))
 
 
 def write_report(result: RunResult, directory: Path) -> None:
@@ -46,7 +50,8 @@ def write_report(result: RunResult, directory: Path) -> None:
     Raises:
         BadArgument: the page cannot be written.
     """
-    reporting.write(result, directory / "report.html", film=film(load(directory, trust=True)))
+    drawn = film(load(directory, trust=True), result.diagnosis)
+    reporting.write(result, directory / "report.html", film=drawn)
 
 
 def _filmed(run: Run, overlay: Overlay) -> Film:

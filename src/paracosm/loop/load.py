@@ -29,6 +29,7 @@ from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import planned
+from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import (
     OF_PLANNERS,
@@ -52,6 +53,7 @@ from paracosm.loop.latents import Networks, load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
+from paracosm.loop.short_rounds import goes_on, training_settings
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
@@ -118,11 +120,11 @@ class Run:
         if self.config.planner is not None:
             return self._planned(self.config.planner)
         file = self.path / f"models/policy-{self._last}"
-        return store.load_imagined(file, self.world, self._problem, self._learner)
+        return store.load_imagined(file, self.world, self._problem, self.learner)
 
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
-        settings, learner, named = self.config.imagine, self._learner, self.config.caution
+        settings, learner, named = self.config.imagine, self.learner, self.config.caution
         options = {"seed": self.config.seed, "round": self._last}
         caution = caution_of(named and self.trusted(named), learner)
         file = self.path / f"models/policy-{self._last}"
@@ -131,7 +133,7 @@ class Run:
         return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
 
     @property
-    def _learner(self) -> Learner | None:
+    def learner(self) -> Learner | None:
         """What trained the policy, None if REINFORCE did."""
         where = self.config.learner
         return learner_of(where and self.trusted(where), self.config.imagine)
@@ -161,12 +163,21 @@ class Run:
             self.data,
             self.imagined if name == "longer" else None,
             self.imagined.training,
-            learner=self._learner,
-            caution=caution_of(named and self.trusted(named), self._learner),
-            settings=self.config.imagine,
+            learner=self.learner,
+            caution=caution_of(named and self.trusted(named), self.learner),
+            settings=self._training_settings,
             seed=self.config.seed,
             most_steps=most_steps / 2,
         )
+
+    @property
+    def _training_settings(self) -> ImagineSettings:
+        """How the policy was trained, for as many steps as all rounds took together."""
+        learner = self.learner
+        if not goes_on(learner):
+            return self.config.imagine
+        steps = sum(training.step[-1] for training in self.result.trainings)
+        return training_settings(steps, learner, self.spec.action)
 
     def usual_searches(self, planner: str | None = None, most_steps: float = MOST_STEPS) -> tuple:
         """The search that an audit holds the run's policy against where none is named: a planner,

@@ -45,6 +45,12 @@ _SEEDS = 3  # refits of each size, so that noise between seeds shows
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
 _MOST_OF_REGIONS = 1_000_000  # for the terms by region: a few seconds on two cores
 _APART = 2.0  # errors on two kinds of states that differ by less are not worth a sentence
+_OTHER_FITS = (
+    "The curves are of networks that predict means and are fitted anew at each size; the world of"
+    " this run is one of wider networks, Gaussian ones for the dynamics, that went on from round to"
+    " round, and its errors may be others. Measure curves of your own fits for a plan that rests"
+    " on their size (paracosm plan CURVES.csv)."
+)
 _STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 
 
@@ -213,6 +219,7 @@ def _measured(run: Run, progress: Progress) -> Measurements:
                 caveat for part in PARTS if (caveat := _parted(part, curves[part]))
             ),
             *unknown,
+            *((_OTHER_FITS,) if run.config.learner == "pathwise" else ()),
         ),
         regions=regions,
     )
@@ -334,7 +341,8 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
 
 def _global(run: Run) -> Weights:
     """The weights of global Lipschitz constants, `κ_rew = Σ_{t<H} γ^t` and
-    `κ_dyn = L_r (1 + L_π) Σ_{1≤t<H} γ^t (1 + c + … + c^{t−1})`: finite where `γ c ≥ 1` too.
+    `κ_dyn = Σ_{t<H} γ^t (n + (m + n c) (1 + c + … + c^{t−1}))`, with `c = L_f (1 + L_π)`,
+    `m = L_r (1 + L_π)` and `n` the reward's constant in the next state: finite where `γ c ≥ 1` too.
     """
     world, policy, horizon = run.world, markov(run.policy), run.episodes.alive.shape[1]
     states = np.asarray(run.episodes.state)[np.asarray(run.episodes.alive)]

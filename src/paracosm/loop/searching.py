@@ -57,19 +57,11 @@ def share_of(
         BadArgument: too few starts would be within the budget.
         BadArgument, BadData: as `search_share` raises them.
     """
-    candidates = {name: candidate(search) for name, search in searches.items()}
-    own = candidate(policy)
-    number = affordable((own, *candidates.values()), diagnosis.horizon, most_steps)
-    if not number:
-        raise checks.BadArgument(
-            f"the searches {', '.join(candidates)} cost more imagined steps than the"
-            f" {most_steps:,.0f} that are allowed, of {_FEWEST} starts and {diagnosis.horizon:,}"
-            " steps each; a larger budget, or fewer searches, are needed."
-        )
+    number = starts_within(policy, searches, diagnosis.horizon, most_steps)
     share = search_share(
         world,
         policy,
-        candidates,
+        {name: candidate(search) for name, search in searches.items()},
         starts[:number],
         horizon=diagnosis.horizon,
         discount=diagnosis.discount,
@@ -77,6 +69,29 @@ def share_of(
         gap=diagnosis.gap.total,
     )
     return share if diagnosis.valid else dataclasses.replace(share, leads=False)
+
+
+def starts_within(
+    policy: Policy, searches: Mapping[str, Policy | Candidate], horizon: int, most_steps: float
+) -> int:
+    """From how many starts the policy and the searches can be played.
+
+    Args:
+        policy, searches, most_steps: As for `share_of`.
+        horizon: Steps of an episode.
+
+    Raises:
+        BadArgument: from too few.
+    """
+    candidates = map(candidate, (policy, *searches.values()))
+    number = affordable(candidates, horizon, most_steps)
+    if not number:
+        raise checks.BadArgument(
+            f"the searches {', '.join(searches)} cost more imagined steps than the"
+            f" {most_steps:,.0f} that are allowed, of {_FEWEST} starts and {horizon:,}"
+            " steps each; a larger budget, or fewer searches, are needed."
+        )
+    return number
 
 
 def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:

@@ -146,13 +146,26 @@ class ShortRounds:
         """
         wanted = round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK)
         chunks = min(max(2, wanted), MOST_CHUNKS)
-        return ImagineSettings(
-            horizon=learner.settings.branch_steps(action) if isinstance(learner, Pathwise) else 1,
-            rates=(_RATE,),
-            check=CHUNK,
-            patience=chunks + 1,
-            most_steps=chunks * CHUNK,
-        )
+        return training_settings(chunks * CHUNK, learner, action)
+
+
+def training_settings(
+    steps: int, learner: Learner | None, action: Box | Discrete
+) -> ImagineSettings:
+    """How a learner that goes on from round to round trains for so many steps, all of which it
+    takes.
+
+    Args:
+        steps: Of training.
+        learner, action: As for `ShortRounds.imagine_settings`.
+    """
+    return ImagineSettings(
+        horizon=learner.settings.branch_steps(action) if isinstance(learner, Pathwise) else 1,
+        rates=(_RATE,),
+        check=CHUNK,
+        patience=steps // CHUNK + 1,
+        most_steps=steps,
+    )
 
 
 class BestPolicy(NamedTuple):

@@ -63,7 +63,8 @@ class Deployment(Record):
     """`J(new) − J(old)` in four forms, and what they come to.
 
     `old` and `new` name the runs, `old_return` and `new_return` are their real returns over the
-    same `pairs` episodes, not discounted; `paired` says whether these began in the same states.
+    same `pairs` episodes, not discounted; `paired` says whether these began in the same states; of
+    a run with an encoder that is taken for granted, since beliefs of one state may differ.
     `certified` is the difference by the lowest proven rung of either ladder, none where one has no
     proven rung; `bounds` holds the difference by every rung that both have. `episodes` is the mean
     difference of the paired real episodes, with imagination's help where it helps; `next_episode`
