@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from paracosm.loop.describing import describe_data
     from paracosm.loop.exporting import export
     from paracosm.loop.foreign import audit_foreign
-    from paracosm.loop.leading import indicators
+    from paracosm.loop.indicators import indicators
     from paracosm.loop.load import Run, load
     from paracosm.loop.plans import plan, plan_labels, plan_mixture
     from paracosm.loop.ranking import rank, rank_runs
@@ -88,7 +88,7 @@ _HOMES = {
     "loop.describing": ("describe_data",),
     "loop.exporting": ("export",),
     "loop.foreign": ("audit_foreign",),
-    "loop.leading": ("indicators",),
+    "loop.indicators": ("indicators",),
     "loop.load": ("Run", "load"),
     "loop.plans": ("plan", "plan_labels", "plan_mixture"),
     "loop.ranking": ("rank", "rank_runs"),

@@ -8,7 +8,7 @@ import pytest
 import paracosm
 from paracosm.core.checks import BadArgument, BadData, Missing
 from paracosm.core.records.indicators import LeadVerdict
-from paracosm.loop.leading import of_rounds
+from paracosm.loop.indicators import of_rounds
 from tests.core.test_term_growth import QUIET
 from tests.reporting import report_records as records
 

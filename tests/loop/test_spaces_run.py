@@ -13,7 +13,7 @@ from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.loop.config import RunConfig
 from paracosm.loop.foreign import audit_foreign
-from paracosm.loop.given import source_of
+from paracosm.loop.named_parts import source_of
 from paracosm.real import datasets
 from paracosm.reporting.diagnosis_words import worded
 from tests.loop.small import IMAGINE, LEARN, small_run

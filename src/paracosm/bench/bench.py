@@ -19,7 +19,7 @@ from paracosm.core.records.base import Estimate, typed
 from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop.directory import CONFIG, files_of_run
-from paracosm.loop.given import LEARNERS, REINFORCE, learner_of
+from paracosm.loop.named_parts import LEARNERS, REINFORCE, learner_of
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.how import HERE, How
 from paracosm.sweep.run import sweep

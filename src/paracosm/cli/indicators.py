@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from paracosm.cli import output
-from paracosm.loop.leading import indicators
+from paracosm.loop.indicators import indicators
 
 
 @dataclasses.dataclass(frozen=True)

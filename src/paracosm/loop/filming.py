@@ -18,8 +18,8 @@ from paracosm.core.film import Film, drawn_columns, shown_steps, varying_compone
 from paracosm.core.records import Diagnosis, Overlay
 from paracosm.core.records.results import RunResult
 from paracosm.learning.latent.recurrent import RecurrentNetworks
-from paracosm.loop.given import WINDOW
 from paracosm.loop.load import Run, load
+from paracosm.loop.named_parts import WINDOW
 from paracosm.real import registry
 from paracosm.real.rendering import as_pictures, draw_states
 from paracosm.real.source import Source

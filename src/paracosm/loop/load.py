@@ -40,7 +40,8 @@ from paracosm.loop.auditing import (
 )
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
 from paracosm.loop.directory import CONFIG
-from paracosm.loop.given import (
+from paracosm.loop.latents import Networks, load_encoder
+from paracosm.loop.named_parts import (
     PLANNERS,
     WINDOW,
     caution_of,
@@ -49,7 +50,6 @@ from paracosm.loop.given import (
     observed_source,
     planner_of,
 )
-from paracosm.loop.latents import Networks, load_encoder
 from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again

@@ -1,5 +1,5 @@
-"""What a run is given beside its settings, checked before anything is paid for: known parts, a
-learner, owned data.
+"""The parts that a run's settings name, known functions, learners, planners, encoders and owned
+data: found and checked before anything is paid for.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ from paracosm.imagination.planners import Planner
 from paracosm.imagination.planning import planned
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
-from paracosm.loop.along import audit_stage, tells
 from paracosm.loop.auditing import OF_PLANNERS, audit, with_next_step
 from paracosm.loop.collecting import collected
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions
@@ -39,7 +38,9 @@ from paracosm.loop.directory import RunDirectory, default_out, refuse_data_insid
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
 from paracosm.loop.following import Following
-from paracosm.loop.given import (
+from paracosm.loop.indicators import of_rounds
+from paracosm.loop.latents import EncoderLearning
+from paracosm.loop.named_parts import (
     caution_of,
     check_kinds,
     demand_planner,
@@ -52,10 +53,9 @@ from paracosm.loop.given import (
     source_of,
     used_data,
 )
-from paracosm.loop.latents import EncoderLearning
-from paracosm.loop.leading import of_rounds
 from paracosm.loop.numbers import along, counts, errors, purchase, terms
 from paracosm.loop.partial_training import PartialTraining
+from paracosm.loop.round_stage import audit_stage, tells
 from paracosm.loop.rounds import CarriedOn, Round, carried_on
 from paracosm.loop.short_rounds import (
     ShortRounds,
@@ -229,9 +229,20 @@ class _Runner:
         )
         trained += settings.most_steps
         stepped = self.source.steps - stepped
-        policy = (imagined, carried.explores, carried.best, trained)
-        returns = carried.returns
-        return Round(decision, seen, returns, spec, discount, learned, *policy, stepped, audited)
+        return Round(
+            decision=decision,
+            seen=seen,
+            returns=carried.returns,
+            spec=spec,
+            discount=discount,
+            learned=learned,
+            imagined=imagined,
+            explores=carried.explores,
+            best=carried.best,
+            trained=trained,
+            stepped=stepped,
+            audit_before=audited,
+        )
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""

@@ -31,7 +31,7 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop.config import RunConfig
-from paracosm.loop.given import REINFORCE
+from paracosm.loop.named_parts import REINFORCE
 
 # A round is long enough to show what a new policy does, and short enough to correct it.
 TRANSITIONS = 500
