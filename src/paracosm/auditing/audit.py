@@ -31,8 +31,8 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.predicted import PredictedReturn
-from paracosm.core.records import Diagnosis, Imagination, Reference
-from paracosm.core.types import Action, Scalar, State
+from paracosm.core.records import Diagnosis, Imagination, Reference, ShapleyValues
+from paracosm.core.types import Action, PRNGKey, Scalar, State
 
 # Rollouts of searches that run together on a CPU: as long as the longest, each of whose steps costs
 # thousands.
@@ -115,41 +115,36 @@ def diagnose(
             importance=weighted,
             block=_SEARCHES_TOGETHER if searches and jax.default_backend() == "cpu" else None,
         )
+        audited = Audited(
+            world, played, imagined, episodes, predictions, (discount, world.discount), mode
+        )
         noisy = not mode or bool(predictions.noisy.any())
         drawn = Drawn(terms_of(episodes, predictions, rollouts), returns, 1, {}, capped=False)
         if noisy and worth is None:
-            audited = Audited(
-                world, played, imagined, episodes, predictions, rollouts.discounts, mode
-            )
             drawn = draw(
                 audited, rollouts, returns, most_imagined_steps=most_imagined_steps, key=key
             )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
-        reported = world.replace(discount=discount)
-        orders = None
+        reweighted, orders = worth is not None, None
         if reward is not None:
-            average = averages(
-                world,
-                episodes,
-                predictions,
-                returns.episodes,
-                discount=discount,
-                reweighted=worth is not None,
-            )
-            orders = shapley_values(
-                reported, played, episodes, terms, returns, reward=reward, average=average, key=key
-            )
+            orders = _in_both_orders(audited, drawn, reward, reweighted=reweighted, key=key)
         split, sensitivities = unsplit(episodes, terms), ()
         if dimensions:
             most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
             options = {"key": key, "most": most, "importance": weighted}
+            reported = world.replace(discount=discount)
             split = by_dimension(reported, played, episodes, predictions, terms, **options)
-            if worth is None:
+            if not reweighted:
                 sensitivities = weights(world, played, episodes, predictions, key)
         bounded = UNBOUNDED
         if certify and mode and pairs is None:
             bounded = bounds(
-                reported, policy, episodes, predictions, np.asarray(returns.full), key=key
+                world.replace(discount=discount),
+                policy,
+                episodes,
+                predictions,
+                np.asarray(returns.full),
+                key=key,
             )
         if pairs is not None:
             world, episodes = of_states
@@ -179,6 +174,43 @@ def diagnose(
             ),
         )
     return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.horizon)
+
+
+def _in_both_orders(
+    audited: Audited,
+    drawn: Drawn,
+    reward: Callable[[State, Action, State], Scalar],
+    *,
+    reweighted: bool,
+    key: PRNGKey,
+) -> ShapleyValues:
+    """The reward's and the model's share of the gap in both orders, at the reporting discount.
+
+    Args:
+        audited, drawn: What is audited, and its terms and imagined returns.
+        reward: The real reward function.
+        reweighted: Whether the episodes stand for another policy's.
+        key: Of the noise of a stochastic world.
+    """
+    world, discount = audited.world, audited.discounts[0]
+    average = averages(
+        world,
+        audited.episodes,
+        audited.predictions,
+        drawn.imagined.episodes,
+        discount=discount,
+        reweighted=reweighted,
+    )
+    return shapley_values(
+        world.replace(discount=discount),
+        audited.policy,
+        audited.episodes,
+        drawn.terms[0],
+        drawn.imagined,
+        reward=reward,
+        average=average,
+        key=key,
+    )
 
 
 def _samples(pairs: Paired | None, *, sampled: bool) -> int:
