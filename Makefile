@@ -47,8 +47,7 @@ test: export XLA_FLAGS ?= --xla_backend_optimization_level=0 --xla_cpu_use_fusio
 test: check
 	$(PYTEST) -m "not full" $(PYTEST_ARGS)
 
-# With more threads than one in XLA's pool, batched factorizations that a program has side by side can wait for each
-# other for ever (jaxlib 0.10.2, two cores): the thousands of random systems of E7 did.
+# One thread for the arithmetic of each process: there are as many processes as cores.
 test-full: export XLA_FLAGS ?= --xla_cpu_multi_thread_eigen=false
 
 # Shapes and types of arguments are checked against their annotations here only: the checks take a fifth of the time.
