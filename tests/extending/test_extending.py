@@ -221,6 +221,8 @@ def test_carries_of_any_numbers_are_audited_and_never_enter_a_reward(system, fir
     assert diagnosis.closure < 1e-9
     assert diagnosis.other_actions == 0
     assert abs(diagnosis.orders.reward_at_imagined.mean) < 1e-6  # of states alone it has 4
+    # What is carried after a sampled action is not known.
+    assert (diagnosis.mode_versus_sampled is None) == (first is not None)
 
 
 def test_a_carried_random_key_is_refused_in_one_sentence(system):
