@@ -1,8 +1,8 @@
 # %% [markdown]
 # # From an environment of your own to a policy trained in imagination
 #
-# The steps of `paracosm run --learner reinforce` one by one, each a function of plain values, with a
-# look at what the learned world imagines.
+# The steps of `paracosm run --learner reinforce` one by one, each a function of plain values, with
+# a look at what the learned world imagines.
 
 # %%
 import gymnasium

@@ -97,7 +97,7 @@ def test_a_run_and_an_audit_take_columns_only_with_data(capfd):
 
 def test_owned_data_of_a_table_are_what_a_run_learns_from():
     from paracosm.loop.config import RunConfig
-    from paracosm.loop.given import owned_data
+    from paracosm.loop.named_parts import owned_data
 
     data = paracosm.collect("Pendulum-v1", 400, seed=0)
     frame = pd.DataFrame(np.hstack([data.state, data.action]), columns=["c", "s", "w", "u"])

@@ -11,6 +11,7 @@ from paracosm.imagination.exploration import tells_no_state
 RNG = np.random.default_rng(0)
 STATE = RNG.normal(size=(60, 2)).astype(np.float32)
 BOX, CHOICE = RNG.uniform(-1, 1, (60, 1)).astype(np.float32), RNG.integers(0, 3, 60)
+WIDE = RNG.uniform(-1, 1, (60, 4)).astype(np.float32)
 
 
 def data(action, reward, *, ended: bool = False) -> Dataset:
@@ -54,3 +55,23 @@ def test_an_end_tells_where_it_was():
 def test_a_known_reward_is_judged_on_transitions():
     few_labels = dataclasses.replace(data(BOX, STATE[:, 0]), has_label=np.arange(60) < 10)
     assert not tells_no_state(few_labels, STATE[:, 0])
+
+
+@pytest.mark.parametrize("action", [CHOICE, WIDE], ids=["choices", "box"])
+def test_rewards_that_any_would_explain_are_not_explained(action):
+    """The first few of each choice, or fewer than the terms of a quadratic."""
+    firsts = np.unique(CHOICE, return_index=True)[1]
+    rows = firsts if action is CHOICE else np.arange(8)
+    few = data(action, STATE[:, 0])
+    columns = {name: getattr(few, name)[rows] for name in few.__dataclass_fields__}
+    few = Dataset(**columns)
+    assert not tells_no_state(few, few.reward)
+    same = dataclasses.replace(few, reward=np.full(len(rows), -1.0))
+    assert tells_no_state(same, same.reward), "that all are the same is seen in a few"
+
+
+def test_the_price_of_an_action_is_seen_in_not_so_few():
+    reward = -0.1 * BOX[:, 0] ** 2
+    for rows, seen in ((15, False), (16, True)):
+        few = data(BOX, reward).first(rows)
+        assert tells_no_state(few, few.reward) == seen

@@ -382,6 +382,17 @@ def test_shares_that_cannot_be_had_are_refused(share):
         )
 
 
+def test_a_small_share_of_many_rollouts_is_enough():
+    """Of the 64 rollouts for units, and of those of an evaluation, it takes the least number."""
+    settings = dataclasses.replace(QUICK, most_steps=5, rollouts=160)
+    imagined = imagine_in(
+        TRUE, INITIAL, VISITED, settings=settings, label_source=TRUE.reward, gold_share=0.02
+    )
+    steps, evaluations = imagined.training.step[-1], len(imagined.training.step)
+    labels = 3 * (steps * settings.horizon + evaluations * HORIZON + settings.horizon)
+    assert imagined.training.labels_during_imagination == labels
+
+
 TRAIN = """
 import dataclasses, json, jax
 from tests.imagination.test_gradient_estimators import INITIAL, QUICK, TILTED, TRUE, VISITED

@@ -157,6 +157,16 @@ def test_every_number_is_the_enumerated_one(weighting):
     assert noise.intrinsic.n == noise.coefficient.n == 20_032  # whole chunks of 64
 
 
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("discount", [0.3, 0.9, 1.0])
+def test_the_bound_is_above_the_coefficient_at_any_discount(discount, weighting):
+    world = chain.CHAIN.replace(discount=discount)
+    choices = {"horizon": H, "weighting": weighting, "rollouts": 4096}
+    noise = gradient_noise(world, chain.POLICY, STARTS, jax.random.key(1), **choices)
+    assert noise.coefficient.high < noise.bound
+    assert noise.bound <= H**3 * exact(weighting).largest.max()
+
+
 @pytest.mark.parametrize(("name", "weighting"), FEW)
 def test_the_variance_a_model_adds_is_the_enumerated_one(name, weighting):
     estimate = added_variance(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm import foreign
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.policy import Deterministic, Mode
@@ -283,3 +284,34 @@ def test_training_killed_after_any_chunk_comes_to_the_same():
         assert len(memory.snapshots) == chunks - 1, "no chunk is trained twice"
         assert again.training == uninterrupted.training
         assert eqx.tree_equal(again.policy, uninterrupted.policy)
+
+
+def test_a_foreign_worlds_complaint_is_its_own():
+    def reward(states, actions, after):
+        raise ValueError("no reward here")
+
+    world = foreign.world(SPEC, dynamics=lambda s, a: s + 0.5 * a, reward=reward)
+    sentence = r"^the NumPy reward failed with ValueError: no reward here"
+    with pytest.raises(checks.BadData, match=sentence) as caught:
+        imagine_in(world, INITIAL, VISITED, settings=SMALL)
+    assert "\n" not in str(caught.value)
+
+
+def test_states_in_small_units_are_seen_as_in_any_others():
+    """In units of a power of two, so that no number is rounded otherwise."""
+    unit = 2.0**-21
+    small = integrator(
+        dynamics=lambda s, a, key: s + 0.5 * unit * a,
+        reward=lambda s, a, t: -((s[0] / unit) ** 2) - 0.01 * a[0] ** 2,
+        initial=lambda key: unit * jax.random.uniform(key, (1,), minval=-1.0),
+    )
+    settings = dataclasses.replace(SMALL, most_steps=10)
+    expected = imagine_in(integrator(), INITIAL, VISITED, settings=settings)
+    imagined = imagine_in(small, unit * INITIAL, unit * VISITED, settings=settings)
+    ours, theirs = (one.training.imagined_return for one in (imagined, expected))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_what_cannot_be_told_of_progress_is_refused_with_what_is_told():
+    with pytest.raises(checks.BadArgument, match=r"^progress is 3; .*, numbers by name\) is"):
+        imagine_in(integrator(), INITIAL, VISITED, settings=SMALL, progress=3)

@@ -107,6 +107,24 @@ def test_plans_whose_rewards_are_not_numbers_are_left_alone(name):
     assert jnp.isfinite(search.plan).all()
 
 
+def test_slopes_that_are_not_numbers_move_no_plan():
+    """The best reward is beside where the root has no value; from there on only NaN comes."""
+    world = LINE.replace(reward=lambda s, a, t: jnp.sqrt(t[0] + 1.5) - 2 * t[0])
+    for iterations in (1, 10, 40):
+        planner = GradientPlanner(world, steps=6, iterations=iterations)
+        search = planner.search(planner.initial(), jnp.zeros(1), KEY)
+        finite = jnp.isfinite(search.values)
+        assert finite.any()
+        assert jnp.isfinite(search.plan).all()
+        assert search.value >= jnp.max(search.values[-1], where=finite[-1], initial=-jnp.inf)
+    cliff = LINE.replace(reward=lambda s, a, t: jnp.where(t[0] > 0.5, jnp.nan, t[0]))
+    search = GradientPlanner(cliff, steps=1, plans=1, rate=0.5).search(
+        jnp.zeros((1, 1)), jnp.zeros(1), KEY
+    )
+    assert not jnp.isfinite(search.values[-1]).any()
+    assert (search.plan, search.value) == (0, 0)
+
+
 def test_a_choice_that_was_settled_on_is_looked_at_again():
     planner = MPPI(CORRIDOR, steps=12)
     left = jax.nn.one_hot(jnp.zeros(12, int), 3)

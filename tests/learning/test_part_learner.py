@@ -1,11 +1,14 @@
 """Part learners: those of one's own take the place of the ensembles, and nothing else changes."""
 
+import textwrap
+
 import jax
 import numpy as np
 import pytest
 
 from paracosm.core import checks
 from paracosm.core.records import PartFit
+from paracosm.learning import part_learner
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.part_learner import (
     EnsembleDynamics,
@@ -70,3 +73,15 @@ def test_a_part_given_twice_is_refused(bought):
     reward = lambda s, a, t: 0.0  # noqa: E731
     with pytest.raises(checks.BadArgument, match="the reward is given twice"):
         learn(*bought, reward=reward, parts={"reward": Known("reward", reward)})
+
+
+def test_the_compositions_of_its_docstring_can_be_made(bought):
+    lines = part_learner.__doc__.splitlines()
+    code = textwrap.dedent("\n".join(line for line in lines if line.startswith("    ")))
+    data, spec = bought
+    made, reward = [], lambda state, action, next_state: 0.0
+    names = {**vars(part_learner), "FitSettings": FitSettings, "reward": reward}
+    exec(code, names | {"data": data, "spec": spec, "learn": lambda *_, parts: made.append(parts)})
+    (composed, still), key = made, jax.random.key(0)
+    assert composed["reward"].fit(data, spec, key)[0] is reward
+    assert still["dynamics"].fit(data, spec, key)[0](1.0, 0.0, key) == 1.0

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm.core import checks
 from paracosm.core.layers import layers_of
 from paracosm.core.members import drawn
 from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
+from paracosm.learning.going_on import places
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.parts import (
     LOG_VARIANCE,
@@ -213,3 +215,51 @@ def test_a_growing_split_never_holds_out_what_was_fitted():
         assert 0 < len(rows.held_out) <= max(20, 0.25 * count)
         held = set(rows.held_out)
     assert 0.05 < len(held) / 540 < 0.15
+
+
+BEST = LearnSettings(fit=dataclasses.replace(SHORT, keep="best"))
+
+
+def sides(learned, part):
+    """Places of the rows that were fitted or decided what is kept, and of those held out."""
+    train, validation, held = learned.splits[part]
+    return {*train.tolist(), *validation.tolist()}, set(held.tolist())
+
+
+def test_networks_that_go_on_are_not_measured_on_rows_that_they_were_fitted_to(bought):
+    """Whether the rows grow by a purchase of others among them, and whatever is kept of a fit."""
+    data, spec = bought
+    first = learn(data.buy(60, 40, 0), spec, settings=BEST)
+    last = LearnSettings(fit=SHORT)
+    for settings in (BEST, last):
+        second = learn(data, spec, settings=settings, before=first, seed=3, round=1)
+        third = learn(data, spec, settings=BEST, before=second, seed=4, round=2)
+        for part in ("dynamics", "reward"):
+            saw, held = sides(first, part)
+            rows, held_again = sides(second, part)
+            assert len(rows | held_again) == 120
+            assert second.fits[part].held_out == len(held_again)
+            assert held < held_again
+            assert not rows & held_again
+            assert saw < rows
+            assert sides(third, part) == (rows, held_again)
+    plain = learn(data, spec, settings=BEST)
+    assert plain.fits["dynamics"].error is not None
+    others = dataclasses.replace(data, episode=data.episode + 1000)
+    elsewhere = learn(others, spec, settings=BEST, before=plain)
+    assert len(elsewhere.splits["dynamics"][2]) == elsewhere.fits["dynamics"].held_out > 5
+
+
+def test_a_world_that_was_stored_goes_on_as_one_whose_split_stays(bought):
+    data, spec = bought
+    first = learn(data, spec, settings=LearnSettings(fit=SHORT))
+    assert not first.splits
+    second = learn(data, spec, settings=BEST, before=first)
+    held = growing_split(data.episode, BEST.held_out).held_out
+    assert sides(second, "dynamics")[1] == set((data.episode + 1j * data.time)[held].tolist())
+    assert len(second.splits["dynamics"][1]) == 12
+    none = data.first(60)
+    without = none.buy(60, 60, 0)
+    seen = second._replace(splits={"dynamics": (places(none, "dynamics"), *[np.array([])] * 2)})
+    with pytest.raises(checks.BadData, match="of the 60 rows of the dynamics none is left"):
+        learn(without, spec, settings=BEST, before=seen)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete
-from paracosm.core.policy import Deterministic, Noisy, initial_policy
+from paracosm.core.policy import Deterministic, Noisy, Policy, initial_policy
 from paracosm.core.recordings import state_scale
 from paracosm.real import native
 from paracosm.real.source import BadStep, Interrupted, shares
@@ -276,3 +276,61 @@ def test_counts_that_cannot_be_meant_are_refused(arguments):
     for env in ENVIRONMENTS.values():
         with pytest.raises(checks.BadArgument, match=f"^{next(iter(arguments))} is"):
             collect(env, **{"steps": 10, "seed": 0, **arguments})
+
+
+def test_a_policy_is_not_asked_in_episodes_that_are_over():
+    asked, told = [], []
+
+    def policy(observation):
+        asked.append(observation)
+        return [0.5]
+
+    def progress(*done):
+        told.append(done)
+
+    source = connect(lambda: counter(limit=50))
+    episodes = source.evaluate(policy, episodes=4, progress=progress)
+    assert episodes.alive.shape == (4, 50)
+    assert len(asked) == episodes.alive.sum() < 4 * 9
+    assert told[-1] == (50, 50)
+    assert len(told) < 15
+    expected = source.evaluate(Deterministic(lambda s: jnp.full(1, 0.5)), episodes=4)
+    assert_equal(episodes, expected)
+    assert (episodes.state[:, 20:, 0] == episodes.alive.sum(axis=1)[:, None]).all()
+
+
+@pytest.mark.parametrize("space", [None, spaces.Discrete(3)], ids=["box", "discrete"])
+def test_a_policy_may_have_no_action_where_an_episode_is_over(space):
+    def undefined_from(length):
+        return Deterministic(lambda s: jnp.where(s[0] >= length, jnp.nan, jnp.ones(shape)))
+
+    shape = () if space else (1,)
+    source = connect(lambda: counter(limit=3, action_space=space))
+    defined, partly = (source.evaluate(undefined_from(n), episodes=3) for n in (99, 3))
+    for name in ("state", "action", "next_state", "reward", "alive"):
+        column, expected = getattr(partly, name), getattr(defined, name)
+        np.testing.assert_array_equal(column[defined.alive], expected[defined.alive])
+    with pytest.raises(checks.BadData, match=r"nan\]? at step 2 of evaluation episode 0"):
+        source.evaluate(undefined_from(2), episodes=3)
+
+
+class Counting(Policy):
+    """It carries how often it was asked."""
+
+    def initial(self):
+        return jnp.zeros(())
+
+    def act(self, carry, state, key):
+        return jnp.full(1, 0.1) * carry, carry + 1
+
+    def greedy(self):
+        return self
+
+
+def test_a_policy_that_carries_something_is_asked_for_two_more_steps():
+    """What an audit looks ahead at: the action after the last step, and what is carried from it."""
+    episodes = evaluate(lambda: counter(limit=50), Counting(), episodes=4)
+    longest = int(episodes.alive.sum(axis=1).max())
+    expected = np.minimum(np.arange(50), longest + 1)
+    assert (episodes.carry[..., 0] == expected).all()
+    np.testing.assert_allclose(episodes.action[..., 0], 0.1 * np.tile(expected, (4, 1)), rtol=1e-6)

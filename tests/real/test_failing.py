@@ -6,13 +6,15 @@ import time
 import numpy as np
 import pytest
 
+from paracosm import foreign
 from paracosm.core import checks
 from paracosm.core.policy import Deterministic
 from paracosm.real import workers
 from paracosm.real.source import BadStep
 from paracosm.real.verbs import collect, connect, evaluate
-from tests.real.misbehaving import STEPS, entry, raising, stepping, world
+from tests.real.misbehaving import STEPS, entry, raising, starting, stepping, world
 from tests.real.test_collecting import assert_equal
+from tests.real.worlds import walk
 
 STOPS = {  # from the fifth step of each copy on
     "raises": (
@@ -126,3 +128,99 @@ def test_an_environment_that_cannot_be_sent_to_workers_is_one_sentence():
     sentence = r"cannot be sent to worker processes .* workers=1"
     with open(os.devnull, "rb") as handle, pytest.raises(checks.BadArgument, match=sentence):
         collect(lambda: world(handle=handle), STEPS, seed=0, workers=2)
+
+
+def started_at(data):
+    """The first component of each episode's start."""
+    first = data.time == 0
+    return dict(zip(data.episode[first].tolist(), data.state[first, 0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("lanes", "bad"), [(1, (0, 1)), (8, (8, 16))])
+def test_collecting_goes_on_past_episodes_that_fail_at_their_start(lanes, bad):
+    steps = 4 * STEPS
+    starts = started_at(connect(world).collect(steps, seed=0, lanes=lanes))
+    wrong = {starts[episode] for episode in bad}
+
+    def broken(env, answer):
+        if float(np.float32(env.x)) in wrong:
+            raise ValueError("stuck")
+        return answer
+
+    source, partial, failed = connect(starting(broken)), None, ()
+    for episode in bad:
+        with pytest.raises(BadStep, match=f"stuck .* at the start of episode {episode}") as caught:
+            source.collect(steps, seed=0, lanes=lanes, before=partial, failed=failed)
+        partial, failed = caught.value.partial, caught.value.failed
+    assert failed == bad
+    assert (partial is None) == (lanes == 1)
+    rest = source.collect(steps, seed=0, lanes=lanes, before=partial, failed=failed)
+    assert rest.real_steps == steps
+    assert not set(bad) & set(rest.episode.tolist())
+    with pytest.raises(checks.BadArgument, match="an episode of failed is 3; it must be at least"):
+        source.collect(steps, seed=0, failed=(3,), first_episode=9)
+
+
+def gone_on(source, **before):
+    """What a collection comes to that is gone on with whenever it stops, and what failed."""
+    try:
+        return source.collect(STEPS, seed=0, lanes=1, **before), before["failed"]
+    except BadStep as error:
+        return gone_on(source, before=error.partial, failed=error.failed)
+
+
+def test_collecting_goes_on_past_episodes_of_a_system_that_fail_at_their_first_step():
+    data, failed = gone_on(connect(walk(poison=1.0)))
+    assert data.real_steps == STEPS
+    assert set(failed) - set(data.episode.tolist())
+
+
+WRONG_POLICIES = {
+    "NaN": (
+        lambda s: [np.nan] if s[1] >= 2 else [0.0],
+        r"^the policy's action is \[nan\] at step 2 of episode 0; it must be finite",
+    ),
+    "raises": (lambda s: [1 / (2 - s[1])], "^the policy raised ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize(("policy", "sentence"), WRONG_POLICIES.values(), ids=WRONG_POLICIES)
+def test_a_policy_that_fails_keeps_the_steps_before_it(policy, sentence):
+    with np.errstate(divide="raise"), pytest.raises(BadStep, match=sentence) as caught:
+        collect(world, STEPS, seed=0, policy=lambda s: policy(s.tolist()))
+    partial = caught.value.partial
+    assert partial.real_steps == 8 * 2
+    assert caught.value.failed == ()
+    rest = collect(world, STEPS, seed=0, before=partial)
+    assert rest.real_steps == STEPS
+
+
+def test_episodes_at_whose_start_a_policy_fails_are_got_past():
+    with pytest.raises(BadStep, match=r"nan\] at step 0 of episode 0") as caught:
+        collect(world, STEPS, seed=0, policy=lambda s: [np.nan])
+    assert caught.value.partial is None
+    assert caught.value.failed == tuple(range(8))
+    assert collect(world, STEPS, seed=0, failed=caught.value.failed).episode.min() == 8
+
+
+@pytest.mark.parametrize("env", [world, walk()], ids=["host", "system"])
+def test_a_foreign_policys_complaint_is_its_own_and_keeps_the_steps_before_it(env):
+    source, told = connect(env), []
+    spec = source.spec(source.collect(16, seed=0))
+
+    def late(states):
+        if told:
+            raise ValueError("no plan")
+        return np.zeros((len(states), spec.action.size), np.float32)
+
+    def progress(done, total):
+        if done > 40:
+            told.append(done)
+
+    options = {"policy": foreign.policy(late, spec), "progress": progress}
+    with pytest.raises(BadStep, match=r"^the NumPy policy .* ValueError: no plan") as caught:
+        collect(env, 400, seed=0, **options)
+    assert "\n" not in str(caught.value)
+    assert caught.value.partial.real_steps == told[0]
+    rest = collect(env, 400, seed=0, before=caught.value.partial, failed=caught.value.failed)
+    assert rest.real_steps == 400

@@ -46,7 +46,7 @@ def test_what_is_no_policy_or_gives_no_action_is_one_sentence():
         (world, World, "^policy is "),
         (world, lambda s: None, "the policy's actions is .*; real numbers are needed"),
         (world, lambda s: "left", "the policy's actions is .*; real numbers are needed"),
-        (world, lambda s: [np.nan], "holds nan"),
+        (world, lambda s: [np.nan], r"action is \[nan\] at step 0 of evaluation episode 0"),
         (world, lambda s: [1, 2], r"has shape \(3, 2\); \(3, 1\) is needed"),
         (world, lambda s: 1 / 0, "the policy raised ZeroDivisionError"),
         (

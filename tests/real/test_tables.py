@@ -369,3 +369,12 @@ def test_a_csv_file_longer_than_a_block_is_read_whole(large, monkeypatch):
         warnings.simplefilter("error")
         save(data, "a.csv")
         assert_equal(load("a.csv"), data)
+
+
+def test_every_column_of_a_data_set_is_read_as_one_and_fewer_are_put_in_order():
+    data = lived([3, 4])
+    shuffled = {name: getattr(data, name)[[4, 0, 2, 1, 3, 6, 5]] for name in COLUMNS}
+    with pytest.raises(checks.BadData, match=r"rows in the order of \(episode, time\)"):
+        load(shuffled)
+    del shuffled["has_transition"]
+    assert_equal(load(shuffled), data)

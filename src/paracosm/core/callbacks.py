@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from paracosm.core import checks
 
 _MOST_FAILURES = 8  # of one program: each device may fail
-_NOTE = "A foreign function said so."
 _failures: collections.deque[checks.ParacosmError] = collections.deque(maxlen=_MOST_FAILURES)
 
 
@@ -24,8 +23,7 @@ def as_raised() -> Iterator[None]:
     """Around compiled programs: raises a foreign function's complaint as itself.
 
     JAX's account of it is a JaxRuntimeError, or from later calls of a program a ValueError, and
-    holds the complaint's words. The complaint carries a note, by which `from_callback` tells it
-    from what our own checks refuse.
+    holds the complaint's words.
     """
     _failures.clear()
     try:
@@ -37,7 +35,6 @@ def as_raised() -> Iterator[None]:
         if failure is None:
             raise
         _forget()
-        failure.add_note(_NOTE)
         raise failure from None
 
 
@@ -49,8 +46,3 @@ def _forget() -> None:
     _failures.clear()
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("jax._src.dispatch").runtime_tokens.clear()
-
-
-def from_callback(error: Exception) -> bool:
-    """Whether this is a foreign function's own complaint, raised within `as_raised`."""
-    return _NOTE in getattr(error, "__notes__", ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -16,10 +18,15 @@ from paracosm.core.records import PartFit
 class Learned(NamedTuple):
     """A learned world and how each of its parts was learned; a part without a fit is known, not
     learned.
+
+    `splits` has the rows that a part was fitted to, validated on and measured on, by where they
+    were lived (see `learning/going_on.py`); of a part whose split hangs on its rows alone, and in a
+    world that was stored, it is missing.
     """
 
     world: MDP
     fits: dict[str, PartFit]
+    splits: Mapping[str, tuple[np.ndarray, ...]] = MappingProxyType({})
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-_CONSTANT = 1e-6  # a spread below this share of the largest magnitude is float32 rounding
+_CONSTANT = 1e-6  # a spread below this share of a component's size is float32 rounding
 _BLOCK = 256  # components that are widened to 64 bits at a time: images are large
 _ROUNDING = (
     8  # roundings of the coarser column by which a next state and the state after it may differ
@@ -27,6 +29,13 @@ def state_scale(states: Num[np.ndarray, "rows state"]) -> Float[np.ndarray, " st
 def _scale(states: np.ndarray) -> np.ndarray:
     spread, magnitude = states.std(axis=0), np.abs(states).max(axis=0, initial=0)
     return np.where(spread > _CONSTANT * magnitude, spread, 1)
+
+
+def constant(center: Any, spread: Any) -> Any:
+    """Whether columns of this mean and standard deviation vary no more than rounding in 32 bits
+    explains; of NumPy and JAX arrays alike.
+    """
+    return (spread <= _CONSTANT * abs(center)) | (spread <= _CONSTANT**2)
 
 
 def rounding(state: np.ndarray, next_state: np.ndarray) -> float:

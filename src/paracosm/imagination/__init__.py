@@ -1,3 +1,3 @@
-"""From a learned world to a policy: REINFORCE on imagined rollouts; never imports the real
-environments.
+"""From a learned world to a policy: REINFORCE and pathwise gradients on imagined rollouts, and
+planners that search at every step; never imports the real environments.
 """

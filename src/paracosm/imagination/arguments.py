@@ -74,7 +74,7 @@ def check_kinds(
         checks.function("label_source", label_source, _FORM)
     if progress is not None:
         checks.function(
-            "progress", progress, "of (training steps done, at the most, imagined return)"
+            "progress", progress, "of (training steps done, at the most, numbers by name)"
         )
     size, needed = data.state.shape[1], learned.world.spec.state_size
     if size != needed:

@@ -9,14 +9,18 @@ from paracosm.core.data import Dataset
 
 # Of the size of a reward: what rounding and 32 bits leave of a reward that the action explains.
 _EXPLAINED = 1e-3
+# Rewards beyond twice the numbers that are fitted to them: so few would be explained by chance.
+_MORE = 10
 
 
 def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
-    So it is where no transition ended, and where the action alone explains every reward: a price
-    of each step, or of effort. A policy that climbs such rewards learns to do nothing, and never
-    sees what the task is about (a goal that random actions do not reach).
+    So it is where no transition ended, and where all rewards are the same or the action alone
+    explains every one: a price of each step, or of effort. Whether the action does is not known of
+    rewards that are not many more than what is fitted to them, and it then counts as not. A policy
+    that climbs such rewards learns to do nothing, and never sees what the task is about (a goal
+    that random actions do not reach).
 
     Args:
         data: What was bought.
@@ -25,8 +29,18 @@ def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
     if np.asarray(data.transitions.ended).any():
         return False
     rows = data.labels if len(rewards) == len(data.labels) else data.transitions
-    features = _features(np.asarray(rows.action))
     rewards = np.asarray(rewards, np.float64)
+    if _explained(rewards, np.ones((len(rewards), 1))):
+        return True
+    features = _features(np.asarray(rows.action))
+    enough = len(rewards) >= 2 * features.shape[1] + _MORE
+    return enough and _explained(rewards, features)
+
+
+def _explained(
+    rewards: Float[np.ndarray, " rows"], features: Float[np.ndarray, "rows features"]
+) -> bool:
+    """Whether least squares leave nothing of any reward."""
     explained = features @ np.linalg.lstsq(features, rewards, rcond=None)[0]
     size = np.sqrt(np.mean(rewards**2))
     return bool(np.max(np.abs(rewards - explained)) <= _EXPLAINED * max(size, 1e-12))

@@ -174,6 +174,7 @@ class Debiased(GradientEstimator):
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
         """
+        self.gold.demand(rollouts.total)
         _, cheap = credit(rollouts.episodes, rollouts.total)
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
         targets, gold = credit(picked.episodes, count)
@@ -201,10 +202,17 @@ class GoldLabels(eqx.Module):
         checks.in_unit_interval("gold_share", self.share)
 
     def count(self, rollouts: int) -> int:
-        """How many of so many rollouts have gold labels."""
-        count = round(self.share * rollouts)
-        checks.at_least(f"the number of gold rollouts among {rollouts}", count, LEAST_GOLD)
-        return count
+        """How many of so many rollouts have gold labels: their share, but at least `LEAST_GOLD`."""
+        return max(LEAST_GOLD, round(self.share * rollouts))
+
+    def demand(self, rollouts: int) -> None:
+        """Require a share that gives the rollouts of a training step enough gold labels.
+
+        Raises:
+            BadArgument: it is too small.
+        """
+        gold = round(self.share * rollouts)
+        checks.at_least(f"the number of gold rollouts among {rollouts}", gold, LEAST_GOLD)
 
 
 class Picked(NamedTuple):

@@ -104,11 +104,22 @@ def gradient_noise(
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
     chunk = _NoiseMeasurement(world, policy, value, None, horizon, weighting, baseline, trace)
     samples = _measure(chunk, states, key, rollouts)
-    bound = horizon * float(np.mean(samples.largest)) / (1 - world.discount) ** 2
+    bound = _bound(samples.largest, horizon, world.discount)
     intrinsic, coefficient, shared = map(
         estimators.mean, (samples.intrinsic, samples.coefficient, samples.shared)
     )
     return GradientNoise(intrinsic, coefficient, shared, bound, weighting, horizon)
+
+
+def _bound(largest: Float[Array, " rollout"], horizon: int, discount: float) -> float:
+    """Theorem 2's bound on `E Σ_t ‖v_t‖²`, with W the mean of each rollout's largest `‖w_t‖²`:
+    `H W / (1 - γ)²`, or `H W H²` where that is less, as at γ = 1.
+
+    Time weights and λ are at most 1, so `‖v_t‖ ≤ Σ_{k≤t} γ^k max‖w‖`, a sum that is neither above
+    its limit `1 / (1 - γ)` nor above its number of terms, H at most.
+    """
+    reach = horizon if horizon * (1 - discount) <= 1 else 1 / (1 - discount)
+    return horizon * float(np.mean(largest)) * reach**2
 
 
 def added_variance(

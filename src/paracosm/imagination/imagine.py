@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset
 from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.learned import Learned
@@ -131,7 +131,7 @@ def imagine(
             caution.
         label_source: True rewards `(s, a, s') -> r`, a JAX function; what they cost is for the user
             to multiply by their count.
-        gold_share: Share of the rollouts with gold labels, at least 3 of them.
+        gold_share: Share of the rollouts with gold labels, of any number at least 3.
         store: Keeps where training has got to after each chunk, and has it go on from there.
         progress: Called after each chunk with the training steps done, at the most, and numbers by
             name: `imagined_return`, and of the learner's own metrics the means over the chunk's
@@ -139,7 +139,7 @@ def imagine(
 
     Raises:
         BadArgument: an argument of another kind; a policy that does not act in the world; a
-            `gold_share` outside (0, 1], or too small to have 3 gold rollouts; a learner beside
+            `gold_share` outside (0, 1], or too small to have 3 of a step's; a learner beside
             arguments that are of REINFORCE.
         BadData: if there is no state to start from, states of another size than the world's, a part
             of the world that answers in another form or holds NaN, or numbers that stop being
@@ -156,28 +156,34 @@ def imagine(
         label_source=label_source,
         progress=progress,
     )
-    caution = default_caution(learner) if caution is None else caution
-    problem = problem_of(learned, data, settings=settings, seed=seed, round=round, caution=caution)
-    if explore and tells_no_state(data, learned.rewards(data)):
-        problem = dataclasses.replace(problem, explore=jnp.ones(()))
-    score: Score = PessimisticReturn()
-    if label_source is not None:
-        true = problem.world.replace(reward=label_source)
-        gold = GoldLabels(caution(true, data, problem.rewards), gold_share)
-        learner, score = REINFORCE(settings, Debiased(gold), label_noise, policy), GoldReturn(gold)
-    elif learner is None:
-        learner = REINFORCE(settings, Plain(), label_noise, policy)
-    key = stage_key(seed, "imagine", round)
-    trained = train(
-        learner,
-        problem,
-        key,
-        settings=settings,
-        state=state,
-        score=score,
-        store=store,
-        progress=progress,
-    )
+    with callbacks.as_raised():
+        caution = default_caution(learner) if caution is None else caution
+        problem = problem_of(
+            learned, data, settings=settings, seed=seed, round=round, caution=caution
+        )
+        if explore and tells_no_state(data, learned.rewards(data)):
+            problem = dataclasses.replace(problem, explore=jnp.ones(()))
+        score: Score = PessimisticReturn()
+        if label_source is not None:
+            true = problem.world.replace(reward=label_source)
+            gold = GoldLabels(caution(true, data, problem.rewards), gold_share)
+            learner, score = (
+                REINFORCE(settings, Debiased(gold), label_noise, policy),
+                GoldReturn(gold),
+            )
+        elif learner is None:
+            learner = REINFORCE(settings, Plain(), label_noise, policy)
+        key = stage_key(seed, "imagine", round)
+        trained = train(
+            learner,
+            problem,
+            key,
+            settings=settings,
+            state=state,
+            score=score,
+            store=store,
+            progress=progress,
+        )
     return _imagined(learner, problem, trained, learned.world)
 
 

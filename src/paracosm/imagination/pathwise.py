@@ -45,6 +45,7 @@ from paracosm.core.members import doubt
 from paracosm.core.networks import MLP, rescaled
 from paracosm.core.policy import Categorical, Mode, SquashedGaussian
 from paracosm.core.predicted import Bootstrapped
+from paracosm.core.recordings import constant
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.arguments import check_action_form, check_derivatives
 from paracosm.imagination.branches import (
@@ -466,7 +467,7 @@ class Pathwise(Learner):
         """
         visited = problem.starts.visited
         center, scale = jnp.mean(visited, axis=0), jnp.std(visited, axis=0)
-        scale = jnp.where(scale > 1e-6 * jnp.maximum(jnp.abs(center), 1e-6), scale, 1)
+        scale = jnp.where(constant(center, scale), 1, scale)
         width, depth = self.settings.width, self.settings.depth
         size = problem.world.spec.state_size
         return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)

@@ -29,6 +29,7 @@ from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Mode, StochasticPolicy, initial_policy
 from paracosm.core.predicted import Bootstrapped
+from paracosm.core.recordings import constant
 from paracosm.core.rollout import lambda_returns, returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination import failure
@@ -365,7 +366,7 @@ def _units(starts: StartStates) -> tuple[Array, Array]:
     its unit.
     """
     center, scale = jnp.mean(starts.visited, axis=0), jnp.std(starts.visited, axis=0)
-    return center, jnp.where(scale > 1e-6, scale, 1.0)
+    return center, jnp.where(constant(center, scale), 1.0, scale)
 
 
 def _spent(labels: Array, imagined_steps: int) -> dict[str, Array]:

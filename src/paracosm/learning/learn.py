@@ -15,6 +15,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
 from paracosm.core.noise import LabelNoise
 from paracosm.core.records import Part
+from paracosm.learning.going_on import places, split_after
 from paracosm.learning.part_learner import (
     EnsembleDynamics,
     EnsembleReward,
@@ -67,7 +68,8 @@ def learn(
         parts: Part learners in place of the ensembles, by part (`dynamics`, `reward`,
             `termination`).
         before: A world whose networks the ensembles go on from, such as that of the round before;
-            `settings.fit` then says how much more they are fitted.
+            `settings.fit` then says how much more they are fitted. Rows that they were fitted to
+            are not held out.
 
     Raises:
         BadArgument: an argument of another kind.
@@ -95,12 +97,24 @@ def learn(
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
     old = {part: before and getattr(before.world, part) for part in UNITS}
     key = {part: stage_key(seed, part, round) for part in UNITS}
-    of_ends = chosen.get("termination", EnsembleTermination(settings, old["termination"]))
+    place: dict[Part, np.ndarray] = {
+        part: places(data, part) for part in UNITS if part not in chosen
+    }
+    split = {part: split_after(before, part, place[part], key[part], settings) for part in place}
+    of_ends = chosen.get(
+        "termination",
+        EnsembleTermination(settings, old["termination"], split.get("termination")),
+    )
     ends, of_end_fit = of_ends.fit(data, spec, key["termination"])
     learners = {
-        "dynamics": EnsembleDynamics(settings, old["dynamics"]),
+        "dynamics": EnsembleDynamics(settings, old["dynamics"], split.get("dynamics")),
         "reward": EnsembleReward(
-            settings, label_noise, seed, old["reward"], ends if settings.reward_at_ends else None
+            settings,
+            label_noise,
+            seed,
+            before=old["reward"],
+            ends=ends if settings.reward_at_ends else None,
+            split=split.get("reward"),
         ),
     } | {part: learner for part, learner in chosen.items() if part != "termination"}
     fitted = {part: learner.fit(data, spec, key[part]) for part, learner in learners.items()}
@@ -108,7 +122,9 @@ def learn(
     fits = {part: fit for part, (_, fit) in fitted.items()} | {"termination": of_end_fit}
     starts, domain = Starts(jnp.asarray(data.initial)), getattr(dynamics, "domain", None)
     world = MDP(spec, dynamics, rewards, ends, starts, discount, domain)
-    return Learned(world, fits)
+    drawn = settings.fit.keep == "best" or (before is not None and before.splits)
+    seen = {part: tuple(place[part][rows] for rows in split[part]) for part in place if drawn}
+    return Learned(world, fits, seen)
 
 
 def _chosen(

@@ -3,7 +3,7 @@
 Two compositions. Smaller dynamics than the settings' own beside a known reward:
 
     small = EnsembleDynamics(LearnSettings(fit=FitSettings(width=16)))
-    learn(data, spec, parts={"dynamics": small, "reward": Known(reward)})
+    learn(data, spec, parts={"dynamics": small, "reward": Known("reward", reward)})
 
 A part learner of one's own, here one that predicts that nothing moves:
 
@@ -42,7 +42,7 @@ from paracosm.learning.parts import (
     LearnedTermination,
     RewardWithEnds,
 )
-from paracosm.learning.problem import UNITS, FitProblem, solve
+from paracosm.learning.problem import UNITS, FitProblem, Split, solve
 from paracosm.learning.scaling import standard
 from paracosm.learning.settings import LearnSettings
 
@@ -62,17 +62,21 @@ class EnsembleDynamics(PartLearner):
         settings: Of the fit.
         before: Dynamics from which the networks go on, such as those of the round before; they
             start untrained if there are none, or of another size.
+        split: Which rows are fitted and which held out; drawn if None.
     """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
     before: Any = None
+    split: Split | None = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         problem = dynamics_problem(data, spec, self.settings.margin)
         if self.settings.probabilistic:
             problem = _with_spread(problem, spec)
         problem = problem._replace(
-            restoring=self.settings.restoring, before=_same_kind(self.before, _DYNAMICS)
+            restoring=self.settings.restoring,
+            before=_same_kind(self.before, _DYNAMICS),
+            split=self.split,
         )
         return solve(problem, spec, key, self.settings)
 
@@ -86,6 +90,7 @@ class EnsembleReward(PartLearner):
         seed: Of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
         ends: A learned rule of ends, on whose steps the reward may be another one.
+        split: See `EnsembleDynamics`.
     """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
@@ -93,6 +98,7 @@ class EnsembleReward(PartLearner):
     seed: int = eqx.field(static=True, default=0)
     before: Any = None
     ends: Any = None
+    split: Split | None = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         problem = reward_problem(self._labels(data), data.episode[data.has_label], spec)
@@ -104,7 +110,7 @@ class EnsembleReward(PartLearner):
         if isinstance(self.ends, LearnedTermination):
             kind = RewardWithEnds
             problem = _with_ends(problem, self.ends, spec, self.settings.capacity)
-        problem = problem._replace(before=_same_kind(self.before, kind))
+        problem = problem._replace(before=_same_kind(self.before, kind), split=self.split)
         return solve(problem, spec, key, self.settings)
 
     def _labels(self, data: Dataset) -> RewardLabels:
@@ -119,10 +125,12 @@ class EnsembleTermination(PartLearner):
     Attributes:
         settings: Of the fit.
         before: A rule from which the networks go on; see `EnsembleDynamics`.
+        split: See `EnsembleDynamics`.
     """
 
     settings: LearnSettings = eqx.field(static=True, default_factory=LearnSettings)
     before: Any = None
+    split: Split | None = None
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         rows = data.transitions
@@ -135,7 +143,8 @@ class EnsembleTermination(PartLearner):
 
         episode = data.episode[data.has_transition]
         problem = FitProblem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
-        problem = problem._replace(before=_same_kind(self.before, LearnedTermination))
+        before = _same_kind(self.before, LearnedTermination)
+        problem = problem._replace(before=before, split=self.split)
         return solve(problem, spec, key, self.settings)
 
 

@@ -33,6 +33,14 @@ UNITS: dict[Part, str] = {
 }
 
 
+class Split(NamedTuple):
+    """Row numbers."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    held_out: np.ndarray
+
+
 class FitProblem(NamedTuple):
     """What a part is learned from, and how its networks become the part.
 
@@ -43,7 +51,8 @@ class FitProblem(NamedTuple):
     they lead states back to the surface of the recorded ones; see `relations.py`. `before` is a
     part of the same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides
     the step. `trained` makes of untrained networks, and the scaling of the targets, what is fitted
-    in their place, and `settled` makes of what was fitted that what `build` gets.
+    in their place, and `settled` makes of what was fitted that what `build` gets. `split` says
+    which rows are fitted and which held out; it is drawn if None.
     """
 
     part: Part
@@ -59,6 +68,7 @@ class FitProblem(NamedTuple):
     beside: np.ndarray | None = None
     trained: Callable[[MLP, Scaling], Any] | None = None
     settled: Callable[[Any], Any] | None = None
+    split: Split | None = None
 
     @property
     def loss(self) -> Loss:
@@ -81,16 +91,8 @@ class FitProblem(NamedTuple):
         return np.sum(((predicted - actual) / self.unit) ** 2, axis=-1)
 
 
-class Split(NamedTuple):
-    """Row numbers."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    held_out: np.ndarray
-
-
 def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
-    """Rows into training, validation and held out: whole episodes held out, the rest at random.
+    """Rows into training, validation and held out.
 
     Args:
         episode: `[rows]`, the episode of each; rows of the same one stand together.
@@ -99,6 +101,11 @@ def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
     """
     if settings.fit.keep == "last":
         return growing_split(episode, settings.held_out)
+    return drawn_split(episode, key, settings)
+
+
+def drawn_split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+    """Rows of whole episodes held out, the rest into training and validation at random."""
     random, rows = numpy_random(key), len(episode)
     held = held_out_rows(episode, settings.held_out, random)
     rest = random.permutation(np.setdiff1d(np.arange(rows), held))
@@ -171,7 +178,7 @@ def solve(
     Raises:
         BadData: if the fit does not stay finite.
     """
-    rows = split(problem.episode, key, settings)
+    rows = problem.split or split(problem.episode, key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
         networks, train, validation, keys, outward = start(

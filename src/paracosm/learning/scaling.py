@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from paracosm.core.recordings import constant
+
 
 class Scaling(NamedTuple):
     """Centre and scale of columns, in 32 bits."""
@@ -20,8 +22,8 @@ def standard(values: Float[np.ndarray, "rows column"]) -> Scaling:
     rounding.
     """
     center, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    flat = spread <= 1e-6 * np.maximum(np.abs(center), 1e-6)
-    return Scaling(center.astype(np.float32), np.where(flat, 0, spread).astype(np.float32))
+    spread = np.where(constant(center, spread), 0, spread)
+    return Scaling(center.astype(np.float32), spread.astype(np.float32))
 
 
 def not_zero(scale: np.ndarray) -> np.ndarray:

@@ -25,8 +25,10 @@ from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary
 from paracosm.real.source import Acting
 
-Act = Callable[[np.ndarray, np.ndarray, np.ndarray], Any]
-"""`(states, episodes, times) -> actions`, a lane a row."""
+Act = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Any]
+"""`(states, episodes, times, alive) -> actions`, a lane a row; of a lane that is not alive it may
+be any action.
+"""
 
 START, ACTIONS = 0, 1  # what an episode's random numbers are for
 
@@ -38,7 +40,14 @@ class RandomActions:
         self._space, self._horizon, self._seed = space, horizon, seed
         self._episodes: dict[int, np.ndarray] = {}  # by lane: the actions of its present episode
 
-    def __call__(self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
+    ) -> np.ndarray:
+        """See `Act`.
+
+        Args:
+            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+        """
         for lane in np.flatnonzero(times == 0).tolist():
             self._episodes[lane] = self.draw(int(episodes[lane]))
         within = (
@@ -63,7 +72,14 @@ class CarriedPolicy:
         self._carries: Any = None
         self._before: Any = None
 
-    def __call__(self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray) -> Array:
+    def __call__(
+        self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
+    ) -> Array:
+        """See `Act`.
+
+        Args:
+            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+        """
         first = initial_carries(self._policy, len(states))
         carries = first if self._carries is None else self._carries
         action, self._carries, self._before = _carried(
@@ -74,6 +90,27 @@ class CarriedPolicy:
     def carried(self) -> np.ndarray | None:
         """What was carried to the last step, `[lane, carry]`, None if nothing is."""
         return flat_carries(self._before, 1) if jax.tree.leaves(self._before) else None
+
+
+class PlainFunction:
+    """A function that takes copies of one observation after the other, of living lanes alone."""
+
+    def __init__(self, function: Callable[[np.ndarray], Any]) -> None:
+        self._function = function
+        self._last: dict[int, Any] = {}  # by lane: its last action
+
+    def __call__(
+        self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
+    ) -> list[Any]:
+        """See `Act`.
+
+        Args:
+            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+        """
+        for lane in np.flatnonzero(alive).tolist():
+            self._last[lane] = boundary.acted(self._function, states[lane].copy())
+        some = next(iter(self._last.values()))
+        return [self._last.get(lane, some) for lane in range(len(states))]
 
 
 @eqx.filter_jit
@@ -109,16 +146,16 @@ def sampling(policy: Acting, seed: int) -> Act:
     if not isinstance(policy, MarkovPolicy):
         return CarriedPolicy(policy, seed)
     key = jax.random.key(seed)
-    return lambda states, episodes, times: _sample(policy, states, key, episodes, times)
+    return lambda states, episodes, times, _: _sample(policy, states, key, episodes, times)
 
 
 def greedy(policy: Acting) -> Act:
-    """A policy's greedy play; a plain function takes copies of one observation after the other."""
+    """A policy's greedy play; a plain function has no other."""
     if isinstance(policy, MarkovPolicy):
         return lambda states, *_: modes(policy, states)
     if isinstance(policy, Policy):
         return CarriedPolicy(policy.greedy(), 0)
-    return lambda states, *_: [boundary.acted(policy, state.copy()) for state in states]
+    return PlainFunction(policy)
 
 
 @eqx.filter_jit

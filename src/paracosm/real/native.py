@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key, Num, UInt
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.mdp import MDP, Discrete, Spec
@@ -120,9 +120,15 @@ class SystemSource(Source):
         """
         left, episodes = remaining(collection)
         key = jax.random.key(collection.seed)
+        failed = collection.failed
         while left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
-            lived = self._play(policy, keys, 0, self.horizon)
+            try:
+                with callbacks.as_raised():
+                    lived = self._play(policy, keys, 0, self.horizon)
+            except checks.ParacosmError as error:  # of a foreign function
+                failed += tuple(episodes[left > 0].tolist())
+                raise BadStep(str(error), _joined(parts), failed) from error
             alive = np.asarray(lived.alive)
             wanted = alive & (
                 np.cumsum(alive, axis=1) <= (left + collection.spare * (left > 0))[:, None]
@@ -132,7 +138,8 @@ class SystemSource(Source):
             if (wanted & sound).any():
                 parts.append(_rows(self._shown(lived), wanted & sound, episodes))
             if not sound.all():
-                raise BadStep(self._complaint(lived, sound, episodes), _joined(parts))
+                failed += tuple(episodes[~sound.all(axis=1)].tolist())
+                raise BadStep(self._complaint(lived, sound, episodes), _joined(parts), failed)
             left = np.maximum(left - wanted.sum(axis=1), 0)
             episodes = episodes + len(left)
             progress(collection.steps - int(left.sum()), collection.steps)

@@ -31,15 +31,17 @@ LANES = 8  # part of what a seed means: another number is another data set
 
 
 class BadStep(checks.BadData):
-    """The real environment cannot go on: it raised, exited, or gave what cannot be used.
+    """The real environment cannot go on: it raised, exited, or gave what cannot be used; or the
+    policy did.
 
-    `partial` holds the steps before it (None if there are none); `Source.collect` goes on from
-    them.
+    `partial` holds the steps before it (None if there are none), and `failed` the numbers of the
+    episodes that cannot be played, one that failed before its first step among them;
+    `Source.collect` goes on from both.
     """
 
-    def __init__(self, message: str, partial: Dataset | None) -> None:
+    def __init__(self, message: str, partial: Dataset | None, failed: tuple[int, ...] = ()) -> None:
         super().__init__(message)
-        self.partial = partial
+        self.partial, self.failed = partial, failed
 
 
 class Interrupted(KeyboardInterrupt):
@@ -63,6 +65,7 @@ class CollectionRequest(NamedTuple):
     before: Dataset | None
     lanes: int = LANES
     spare: int = 0
+    failed: tuple[int, ...] = ()
 
 
 class EvaluationRequest(NamedTuple):
@@ -215,6 +218,7 @@ class Source(abc.ABC):
         first_episode: int = 0,
         workers: int = 1,
         before: Dataset | None = None,
+        failed: tuple[int, ...] = (),
         lanes: int = LANES,
         spare: int = 0,
         progress: StepProgress | None = None,
@@ -241,7 +245,10 @@ class Source(abc.ABC):
             before: what an earlier call with the same arguments took before it stopped
                 (`BadStep.partial`, `Interrupted.partial`). Its episodes stay as they are, the last
                 one of each lane cut where it stopped, and the next ones follow: no step is taken
-                twice, and an environment that always fails at the same step is still got past.
+                twice.
+            failed: numbers of the episodes that failed then (`BadStep.failed`), which are not
+                played again: an environment that fails at the reset of an episode, of which
+                `before` has no row, is got past too.
             lanes: how many lanes there are. With few steps and long episodes eight of them see
                 only how episodes begin; one sees them whole.
             spare: steps beyond `steps` that each lane may take to finish its last episode.
@@ -251,8 +258,8 @@ class Source(abc.ABC):
             Rows in the order of (episode, time).
 
         Raises:
-            BadStep: the environment raised, exited, or gave what cannot be used, such as NaN, or
-                an encoder gave a belief that is not finite.
+            BadStep: the environment or the policy raised, exited, or gave what cannot be used,
+                such as NaN, or an encoder gave a belief that is not finite.
             Interrupted: Ctrl-C came while the environment was stepped; its `partial` holds the
                 steps before, of a JAX-native system the whole episodes before.
         """
@@ -265,6 +272,8 @@ class Source(abc.ABC):
         ):
             checks.count(name, value, least)
         checks.seed("seed", seed)
+        for episode in failed:
+            checks.count("an episode of failed", episode, first_episode)
         if policy is not None:
             _demand_acting(policy, sampled=False)
             self._demand_form(policy)
@@ -272,10 +281,10 @@ class Source(abc.ABC):
             raise checks.BadArgument(
                 f"before holds {before.real_steps} steps; it must hold fewer than {steps}."
             )
-        return self._collect(
-            CollectionRequest(steps, seed, policy, first_episode, workers, before, lanes, spare),
-            progress or _silent,
+        request = CollectionRequest(
+            steps, seed, policy, first_episode, workers, before, lanes, spare, tuple(failed)
         )
+        return self._collect(request, progress or _silent)
 
     def evaluate(
         self,
@@ -301,8 +310,8 @@ class Source(abc.ABC):
             progress: called with the number of time steps played and `horizon`.
 
         Returns:
-            NumPy arrays `[episodes, horizon, …]`; after its end an episode's state stays and its
-            rewards are 0.
+            NumPy arrays `[episodes, horizon, …]`; after its end an episode's state stays, its
+            rewards are 0 and its actions mean nothing.
 
         Raises:
             BadData: the environment raised, exited, or gave what cannot be used, such as NaN, or an
@@ -378,6 +387,8 @@ def remaining(
     share = shares(collection.steps, collection.lanes)
     lanes, first = len(share), collection.first_episode
     episode = first + np.arange(lanes)
+    failed = np.array(collection.failed, np.int64)
+    np.maximum.at(episode, (failed - first) % lanes, failed + lanes)
     if collection.before is None:
         return share, episode
     lane = (collection.before.episode - first) % lanes

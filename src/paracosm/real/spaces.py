@@ -227,10 +227,10 @@ def horizon(name: str, limit: Any, wanted: int | None) -> int:
 
 
 def numeric(name: str, values: Any) -> np.ndarray:
-    """The values as an array of finite real numbers.
+    """The values as an array of real numbers; NaN and infinity are among them.
 
     Raises:
-        BadData: they are not.
+        BadData: they are none.
     """
     try:
         array = np.asarray(values)
@@ -240,26 +240,23 @@ def numeric(name: str, values: Any) -> np.ndarray:
         ) from error
     if array.dtype.kind not in "biuf":
         raise checks.BadData(f"{name} is {boundary.described(values)}; real numbers are needed.")
-    checks.finite(name, array)
     return array
 
 
-def discrete(name: str, values: np.ndarray, count: int, space: Discrete) -> np.ndarray:
-    """`count` actions as int32, counted from 0.
+def discrete(name: str, values: np.ndarray, alive: np.ndarray, space: Discrete) -> np.ndarray:
+    """Actions as int32, counted from 0; of lanes that are not alive what is none becomes 0.
 
     Args:
         name: Of the environment, for messages.
-        values: What a policy gave, `[count]` or `[count, 1]`.
-        count: How many are needed.
+        values: What a policy gave, finite, `[lane]`.
+        alive: Whose actions are needed, `[lane]`.
         space: The actions that there are.
 
     Raises:
-        BadData: another shape, a fraction, or an action that the space does not have.
+        BadData: a fraction, or an action that the space does not have.
     """
-    if values.shape == (count, 1):
-        values = values[:, 0]
-    checks.shape("A batch of the policy's actions", values, (count,))
-    wrong = values[(values != np.floor(values)) | (values < 0) | (values >= space.n)]
+    sound = (values == np.floor(values)) & (values >= 0) & (values < space.n)
+    wrong = values[alive & ~sound]
     if wrong.size:
         counted = (
             f", counted from 0 although the environment's own start at {space.start}"
@@ -270,7 +267,7 @@ def discrete(name: str, values: np.ndarray, count: int, space: Discrete) -> np.n
             f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to"
             f" {space.n - 1}{counted}."
         )
-    return values.astype(np.int32)
+    return np.where(sound, values, 0).astype(np.int32)
 
 
 def demand_still(name: str, env: Any) -> None:

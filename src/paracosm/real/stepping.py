@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import Discrete, Spec
@@ -39,6 +39,8 @@ from paracosm.real.source import (
 from paracosm.real.workers import Answers, LaneColumns, Lanes
 
 _SHOWN = 8  # numbers of a belief that a sentence shows
+# Steps that a policy is asked after the last end: an audit looks ahead at what it carries and does.
+_AFTER = 2
 
 
 class StepSource(Source):
@@ -87,13 +89,21 @@ class StepSource(Source):
         policy, episodes, horizon = evaluation.policy, evaluation.episodes, evaluation.horizon
         act = sampling(policy, evaluation.seed) if evaluation.sampled else greedy(policy)
         seeds = evaluation.first_seed + np.arange(episodes)
-        alive, columns, carries = np.ones(episodes, bool), [], []
+        alive, columns, carries, over = np.ones(episodes, bool), [], [], 0
         with self.opened(episodes, 1) as lanes:
             lane_numbers = np.arange(episodes)
             starts = lanes.reset(lane_numbers, seeds)
             state = self._demand(starts, lane_numbers, "at the start of").rows[0]
             for time in range(horizon):
-                action = self.recorded(act(state, seeds, np.full(episodes, time)), episodes)
+                over += not alive.any()
+                if over > _AFTER:
+                    progress(horizon, horizon)
+                    break
+                action = self.recorded(
+                    act(state, seeds, np.full(episodes, time), alive),
+                    alive,
+                    lambda lane, time=time: f"at step {time} of evaluation episode {lane}",
+                )
                 carries.append(act.carried() if isinstance(act, CarriedPolicy) else None)
                 next_state, reward, terminated, truncated = self._advance(
                     lanes, state, action, alive, time
@@ -102,9 +112,9 @@ class StepSource(Source):
                 columns.append((state, action, next_state, reward, terminated, truncated, alive))
                 state, alive = next_state, alive & ~terminated & ~truncated
                 progress(time + 1, horizon)
-        carried = None if carries[0] is None else np.stack(carries, axis=1)
-        stacked = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-        return dataclasses.replace(Trajectory(*stacked), carry=carried)
+        carried = None if carries[0] is None else _whole(carries, horizon)
+        whole = (_whole(column, horizon) for column in zip(*columns, strict=True))
+        return dataclasses.replace(Trajectory(*whole), carry=carried)
 
     def _starts(self, seeds: Int[np.ndarray, " start"]) -> Num[np.ndarray, "start state"]:
         """As of `Source`; a few copies are reset again and again, for some are slow to build."""
@@ -123,19 +133,33 @@ class StepSource(Source):
         self.steps += len(which)
         return lanes.step(which, action[which])
 
-    def recorded(self, action: Any, count: int) -> np.ndarray:
-        """`count` actions as they are recorded: finite float32 `[count, action]`, or int32
-        `[count]` from 0.
+    def recorded(self, action: Any, alive: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
+        """Actions as they are recorded: finite float32 `[lane, action]`, or int32 `[lane]` from 0;
+        of lanes that are not alive what cannot be used becomes 0.
+
+        Args:
+            action: What a policy gave.
+            alive: Whose actions are needed, `[lane]`.
+            place: Where a lane is, for the error message.
 
         Raises:
-            BadData: they have another shape or kind, or a discrete one is not in the space.
+            BadData: they have another shape or kind, or one is not finite or not in the space.
         """
-        values = spaces.numeric("A batch of the policy's actions", action)
+        what, count = "A batch of the policy's actions", len(alive)
+        form = (count,) if isinstance(self.action, Discrete) else (count, self.action.size)
+        values = spaces.numeric(what, action)
+        if values.shape in ((count,), (count, 1)) and form in ((count,), (count, 1)):
+            values = values.reshape(form)
+        checks.shape(what, values, form)
+        finite = np.isfinite(values)
+        if (wrong := alive & ~finite.reshape(count, -1).all(axis=1)).any():
+            lane = int(np.argmax(wrong))
+            raise checks.BadData(
+                f"the policy's action is {values[lane]} {place(lane)}; it must be finite."
+            )
+        values = np.where(finite, values, 0)
         if isinstance(self.action, Discrete):
-            return spaces.discrete(self.name, values, count, self.action)
-        if self.action.size == 1 and values.shape == (count,):
-            values = values[:, None]
-        checks.shape("A batch of the policy's actions", values, (count, self.action.size))
+            return spaces.discrete(self.name, values, alive, self.action)
         return values.astype(np.float32)
 
     def _advance(
@@ -224,6 +248,13 @@ def _no_belief(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
     return Fault(f"gave the belief {shown}", needed, encoder.called(stage))
 
 
+def _whole(rows: Sequence[np.ndarray], horizon: int) -> np.ndarray:
+    """Steps of all lanes, `[lane, horizon, …]`: after the last one that there is, it stays."""
+    column = np.stack(rows, axis=1)
+    after = [(0, 0), (0, horizon - len(rows)), *[(0, 0)] * (column.ndim - 2)]
+    return np.pad(column, after, mode="edge")
+
+
 @eqx.filter_jit
 def _first_beliefs(
     encoder: Encoder, observations: Num[Array, "lane _"]
@@ -251,6 +282,7 @@ class _Working:
 
     def __init__(self, source: StepSource, lanes: Lanes, collection: CollectionRequest) -> None:
         self._source, self._lanes, self._seed = source, lanes, collection.seed
+        self._failed = collection.failed
         self._share, self._episode = remaining(
             collection
         )  # steps that a lane has yet to take, and its present episode
@@ -268,9 +300,7 @@ class _Working:
     def tick(self, act: Act) -> None:
         """Take one step in every lane that has steps left."""
         live = np.flatnonzero(self._share)
-        action = self._source.recorded(
-            act(self._state, self._episode, self._time), len(self._share)
-        )
+        action = self._acted(act)
         rows, faults = self._source.step(self._lanes, live, action)
         before = self._episode[live], self._time[live], self._state[live], action[live]
         sound = ~np.isin(np.arange(len(live)), list(faults))
@@ -287,6 +317,22 @@ class _Working:
         ready = live[over & (self._share[live] > 0)]
         self._episode[ready] += len(self._share)
         self._begin(ready)
+
+    def _acted(self, act: Act) -> np.ndarray:
+        """What is done in every lane; where that cannot be had, episodes that are at their first
+        step have failed.
+        """
+        alive = self._share > 0
+        try:
+            with callbacks.as_raised():
+                return self._source.recorded(
+                    act(self._state, self._episode, self._time, alive),
+                    alive,
+                    lambda lane: f"at step {self._time[lane]} of episode {self._episode[lane]}",
+                )
+        except checks.ParacosmError as error:
+            begun = np.flatnonzero(alive & (self._time == 0))
+            raise self._stopped(str(error), begun) from error
 
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
@@ -305,4 +351,9 @@ class _Working:
         for row, fault in faults.items():
             boundary.demand_going(fault)
             where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
-            raise BadStep(fault.sentence(self._source.name, where), self.rows.partial())
+            raise self._stopped(fault.sentence(self._source.name, where), lanes[list(faults)])
+
+    def _stopped(self, message: str, lanes: np.ndarray) -> BadStep:
+        """The error that says so, with what was recorded; the episodes in `lanes` have failed."""
+        failed = (*self._failed, *self._episode[lanes].tolist())
+        return BadStep(message, self.rows.partial(), failed)

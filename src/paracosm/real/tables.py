@@ -118,7 +118,8 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
     within each episode where an episode is. Without an episode they come one episode after another,
     and flags divide them (`cuts.ends`). Without a next state a step leads to the row after it, and
     the last one of each episode is left out. Where a reward is empty or NaN its label is missing.
-    `done` ends an episode and does not say whether it terminated.
+    `done` ends an episode and does not say whether it terminated. A table with every column of a
+    data set is one, and its rows must be in the order of (episode, time).
 
     Args:
         table: The table.

@@ -101,6 +101,7 @@ def collect(
     encoder: Encoder | None = None,
     action_range: tuple[float, float] | None = None,
     before: Dataset | None = None,
+    failed: tuple[int, ...] = (),
     progress: StepProgress | None = None,
 ) -> Dataset:
     """Take exactly `steps` real steps in `env`, every transition and reward label observed: see
@@ -112,18 +113,20 @@ def collect(
         horizon: Steps in a full episode, where `env` has no time limit or a shorter one is wanted.
         encoder: What makes states of observations; None where observations are states.
         action_range: As for `connect`.
-        before, progress: As for `Source.collect`.
+        before, failed, progress: As for `Source.collect`.
     """
-    source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
-    collected = source.collect(
-        steps,
-        seed=seed,
-        policy=policy,
-        first_episode=first_episode,
-        workers=workers,
-        before=before,
-        progress=progress,
-    )
+    with callbacks.as_raised():
+        source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
+        collected = source.collect(
+            steps,
+            seed=seed,
+            policy=policy,
+            first_episode=first_episode,
+            workers=workers,
+            before=before,
+            failed=failed,
+            progress=progress,
+        )
     _warn(source)
     return collected
 

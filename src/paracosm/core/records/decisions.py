@@ -216,7 +216,8 @@ class GradientNoise(Record):
     `intrinsic` is the variance of one noiseless rollout's gradient (trace of the covariance),
     `coefficient` the exact Q by which independent noise of variance σ² adds `σ² Q`, with
     `Q = E Σ_t ‖Σ_{i≤t} γ^{t−i} ∇ log π(a_i|s_i)‖²`; `shared` the same for one error shared by a
-    whole rollout, `bound` the coefficient of Theorem 2 of Timor et al. 2026.
+    whole rollout, `bound` the coefficient of Theorem 2 of Timor et al. 2026, with the horizon in
+    place of `1 / (1 − γ)` where that is longer.
     """
 
     intrinsic: Estimate

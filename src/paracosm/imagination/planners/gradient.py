@@ -19,6 +19,9 @@ from paracosm.imagination.planners.planner import Planner, drawn_in_32
 class GradientPlanner(Planner):
     """Adam from the last plan and from random ones, through the world; the best of them acts.
 
+    A slope that is not finite counts as 0. Where none of the plans that it ends with is worth a
+    finite number, the best of those on the way acts.
+
     Attributes:
         plans: How many are improved, the last plan one of them.
         iterations: Steps of Adam.
@@ -59,13 +62,24 @@ class GradientPlanner(Planner):
         ) -> tuple[tuple[Array, optax.OptState], tuple[Array, Array]]:
             plans, moments = now
             values, slopes = worth(plans, state)
+            slopes = jnp.where(jnp.isfinite(slopes), slopes, 0.0)
             update, moments = adam.update(slopes, moments)
             moved = jnp.clip(plans + self.rate * jnp.asarray(update), -1, 1)
-            return (moved, moments), (values, jnp.mean(jnp.std(plans, axis=0)))
+            return (moved, moments), (plans, values)
 
         start = (first, adam.init(first))
-        (plans, _), (values, spread) = jax.lax.scan(iterate, start, None, self.iterations)
-        last = jax.vmap(self.worth, (0, None))(plans, state)
-        values = jnp.concatenate([values, last[None]])
-        spread = jnp.concatenate([spread, jnp.mean(jnp.std(plans, axis=0))[None]])
-        return plans[jnp.argmax(last)], values, spread
+        (last, _), (plans, values) = jax.lax.scan(iterate, start, None, self.iterations)
+        plans = jnp.concatenate([plans, last[None]])
+        values = jnp.concatenate([values, jax.vmap(self.worth, (0, None))(last, state)[None]])
+        spread = jnp.mean(jnp.std(plans, axis=1), axis=(1, 2))
+        return _best(plans, values), values, spread
+
+
+def _best(
+    plans: Float[Array, "iteration plan step component"], values: Float[Array, "iteration plan"]
+) -> Float[Array, "step component"]:
+    """The best plan of the last iteration; of all of them where that has none of finite worth."""
+    finite = jnp.where(jnp.isfinite(values), values, -jnp.inf)
+    ended = plans[-1, jnp.argmax(finite[-1])]
+    tried = plans.reshape(-1, *plans.shape[2:])[jnp.argmax(finite)]
+    return jnp.where(jnp.any(jnp.isfinite(values[-1])), ended, tried)

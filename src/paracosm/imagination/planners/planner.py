@@ -76,7 +76,7 @@ class Planner(Policy):
         world: Where it searches.
         value: Of the state after a plan's last step, `(state) -> scalar` in the world's rewards;
             nothing comes after a plan if None.
-        steps: Of a plan, at most those of an episode.
+        steps: Of a plan; it does not know the time, and also looks past an episode's last step.
         deterministic: Whether every search draws the same random numbers, so that its action is a
             function of state and carry.
     """

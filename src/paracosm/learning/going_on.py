@@ -1,0 +1,76 @@
+"""Which rows are fitted, and which measure the error, when networks go on from an earlier fit: rows
+that it saw stay where they were, so that no row is held out on which the networks were fitted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Complex
+
+from paracosm.core import checks
+from paracosm.core.data import Dataset
+from paracosm.core.keys import numpy_random
+from paracosm.core.learned import Learned
+from paracosm.core.records import Part
+from paracosm.core.types import PRNGKey
+from paracosm.learning.problem import Split, drawn_split, growing_split, split
+from paracosm.learning.settings import LearnSettings
+
+
+def places(data: Dataset, part: Part) -> Complex[np.ndarray, " rows"]:
+    """Where the rows from which a part is learned were lived: `episode + i time`."""
+    bought = data.has_label if part == "reward" else data.has_transition
+    return (data.episode + 1j * data.time)[bought]
+
+
+def split_after(
+    before: Learned | None,
+    part: Part,
+    place: Complex[np.ndarray, " rows"],
+    key: PRNGKey,
+    settings: LearnSettings,
+) -> Split:
+    """The rows of a part, which may go on from the networks of a world before.
+
+    Where that world does not say which rows it saw, as one that was stored, they are taken to have
+    been those of a split that stays when rows come in.
+
+    Args:
+        before: The world before, None if there is none.
+        part: The part.
+        place: Its rows, as `places` has them.
+        key: Randomness.
+        settings: The shares, and whether validation decides anything.
+
+    Raises:
+        BadData: no row is left on one of the sides.
+    """
+    episode = np.real(place)
+    if before is None:
+        return split(episode, key, settings)
+    if part not in before.splits:
+        return _growing(episode, key, settings)
+    earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
+    new = ~np.isin(place, np.concatenate(earlier))
+    sides = Split(
+        *(
+            np.concatenate([np.flatnonzero(np.isin(place, was)), rows[new[rows]]])
+            for was, rows in zip(earlier, fresh, strict=True)
+        )
+    )
+    if not all(map(len, sides)):
+        raise checks.BadData(
+            f"of the {len(place)} rows of the {part} none is left to be fitted, to validate or to"
+            " be held out; where networks go on, rows that the fit before saw stay what they were."
+        )
+    return sides
+
+
+def _growing(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+    """A growing split; where validation decides, it has rows of its own."""
+    rows = growing_split(episode, settings.held_out)
+    if settings.fit.keep == "last":
+        return rows
+    fitted = numpy_random(key).permutation(rows.train)
+    validation = max(1, round(settings.validation * len(episode)))
+    return Split(fitted[validation:], fitted[:validation], rows.held_out)

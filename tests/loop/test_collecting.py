@@ -1,0 +1,59 @@
+"""A round's steps when its environment fails: what is kept, and that a resumed one gets past."""
+
+import numpy as np
+import pytest
+
+from paracosm.loop.collecting import collected
+from paracosm.real import datasets
+from paracosm.real.source import BadStep, Interrupted
+from paracosm.real.verbs import connect
+from tests.real.misbehaving import STEPS, starting, world
+from tests.real.test_failing import started_at
+
+
+def round_of(source, partial, progress=lambda *done: None):
+    return collected(source, STEPS, partial, policy=None, progress=progress, seed=0, lanes=1)
+
+
+def failing_at(episodes):
+    starts = started_at(connect(world).collect(STEPS, seed=0, lanes=1))
+
+    def broken(env, answer):
+        if float(np.float32(env.x)) in [starts[episode] for episode in episodes]:
+            raise ValueError("stuck")
+        return answer
+
+    return connect(starting(broken))
+
+
+def test_a_resumed_collection_gets_past_every_episode_that_fails_at_its_reset(tmp_path):
+    source, partial = failing_at((0, 2, 3)), tmp_path / "partial.npz"
+    for episode, kept in ((0, "0"), (2, r"\d"), (3, r"\d")):
+        sentence = rf"start of episode {episode}; the {kept} steps before it are kept in .*--resume"
+        with pytest.raises(BadStep, match=sentence):
+            round_of(source, partial)
+    rows = round_of(source, partial)
+    assert rows.real_steps == source.steps == STEPS
+    assert set(rows.episode.tolist()).isdisjoint({0, 2, 3})
+
+
+def test_failed_episodes_are_remembered_when_ctrl_c_comes_after(tmp_path):
+    source, partial = failing_at((2,)), tmp_path / "partial.npz"
+
+    def stop(done, total):
+        if done > STEPS / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(BadStep):
+        round_of(source, partial)
+    with pytest.raises(Interrupted):
+        round_of(source, partial, stop)
+    assert 2 not in round_of(source, partial).episode
+
+
+def test_steps_that_an_older_version_kept_are_gone_on_from(tmp_path):
+    partial = tmp_path / "partial.npz"
+    datasets.save(connect(world).collect(10, seed=0, lanes=1), partial)
+    source = connect(world)
+    assert round_of(source, partial).real_steps == STEPS
+    assert source.steps == STEPS - 10
