@@ -173,20 +173,18 @@ def averages(
     )
     never_ends = world.termination is never and not (ended & alive).any()
     repeated = steps if never_ends else 1.0
-    unseen = _unseen(float(np.median(real)), paid, known, repeated)
-    tied = 2 * most_equal(real) >= len(real)
-    near = unseen[0] < unseen[1] and concentrated(real, *unseen)
+    rare = _rare(real, paid, known, repeated)
     of_either = np.concatenate([real, of_world])
-    sparse = bool((tied or near) and len(real) > 1 and not reweighted)
+    sparse = rare.may_decide and len(real) > 1 and not reweighted
     return Averages(
         sparse=sparse,
-        real=_span(real, unseen, known, steps, tied=tied),
+        real=_span(real, rare.unseen, known, steps, tied=rare.tied),
         span=_span(
             of_either,
             _unseen(float(np.median(real)), paid, possible, repeated),
             possible,
             steps,
-            tied=tied,
+            tied=rare.tied,
         ),
         reward_error=float(np.ptp(possible)) * steps,
         ends_known=bool(
@@ -195,7 +193,7 @@ def averages(
         ),
         never_ends=never_ends,
         reweighted=reweighted,
-        unseen_reward=_farthest(real, unseen, known) if sparse else None,
+        unseen_reward=_farthest(real, rare.unseen, known) if sparse else None,
         given=given,
     )
 
@@ -275,12 +273,35 @@ def rare_range(
     real, steps = np.asarray(episodes.reward) @ discounts, float(discounts.sum())
     paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
     known = np.concatenate([paid, known])
-    unseen = _unseen(float(np.median(real)), paid, known, steps if never_ends else 1.0)
-    tied = 2 * most_equal(real) >= len(real)
-    if not tied and not (unseen[0] < unseen[1] and concentrated(real, *unseen)):
+    rare = _rare(real, paid, known, steps if never_ends else 1.0)
+    if not rare.may_decide:
         return None
-    span = _span(real, unseen, known, steps, tied=tied)
+    span = _span(real, rare.unseen, known, steps, tied=rare.tied)
     return (span.low, span.high) if span.width else None
+
+
+class _Rare(NamedTuple):
+    """Of returns: whether half of them or more are one value (`tied`), the least and the most that
+    a reward which none of these episodes held makes of the usual one (`unseen`), and whether rare
+    episodes may decide their mean.
+    """
+
+    tied: bool
+    unseen: tuple[float, float]
+    may_decide: bool
+
+
+def _rare(real: np.ndarray, paid: np.ndarray, known: np.ndarray, repeated: float) -> _Rare:
+    """What is known of events that are rarer than these episodes.
+
+    Args:
+        real: Their returns, `[episode]`.
+        paid, known, repeated: As for `_unseen`.
+    """
+    tied = bool(2 * most_equal(real) >= len(real))
+    unseen = _unseen(float(np.median(real)), paid, known, repeated)
+    near = unseen[0] < unseen[1] and concentrated(real, *unseen)
+    return _Rare(tied, unseen, bool(tied or near))
 
 
 def _unseen(
