@@ -18,7 +18,7 @@ from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
-from paracosm.loop import given, partial_training, short_rounds
+from paracosm.loop import named_parts, partial_training, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import (
@@ -46,7 +46,7 @@ def small(monkeypatch):
     monkeypatch.setattr(short_rounds, "STEPS_PER_TRANSITION", 0.1)
     monkeypatch.setattr(short_rounds, "_FIT", SMALL)
     learner = Pathwise(PathwiseSettings(branches=8, width=8))
-    monkeypatch.setitem(given.LEARNERS, "pathwise", lambda: learner)
+    monkeypatch.setitem(named_parts.LEARNERS, "pathwise", lambda: learner)
 
 
 def small_run(out, **options):
