@@ -58,8 +58,8 @@ def test_an_unknown_search_is_refused(finished):
 def test_other_training_of_pathwise_is_as_long_and_as_its_own(finished, monkeypatch):
     run = load(finished[0])
     run.__dict__["config"] = dataclasses.replace(run.config, learner="pathwise")
-    training = dataclasses.replace(run.result.trainings[0], step=(2000, 4000))
-    run.__dict__["result"] = dataclasses.replace(run.result, trainings=(training, training))
+    training = dataclasses.replace(run.result.trainings[0], step=(2000, 8000))
+    monkeypatch.setattr(type(run), "_training", lambda *_: training)
     monkeypatch.setattr(load_module, "trained_again", lambda *_, settings, **__: settings)
     settings = run.search("again")
     wanted = training_settings(8000, run.learner, run.spec.action)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -19,14 +18,14 @@ class Learned(NamedTuple):
     """A learned world and how each of its parts was learned; a part without a fit is known, not
     learned.
 
-    `splits` has the rows that a part was fitted to, validated on and measured on, by where they
-    were lived (see `learning/going_on.py`); of a part whose split hangs on its rows alone, and in a
-    world that was stored, it is missing.
+    `splits` has the rows that a part was fitted to, validated on and measured on, as keys (see
+    `learning/going_on.py`). A part whose split hangs on the number of its rows alone is not in it,
+    nor one that a part learner of one's own fitted; in a world that was stored it is empty.
     """
 
     world: MDP
     fits: dict[str, PartFit]
-    splits: Mapping[str, tuple[np.ndarray, ...]] = MappingProxyType({})
+    splits: Mapping[str, tuple[np.ndarray, ...]] = {}
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ that it saw stay where they were, so that no row is held out on which the networ
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
-from jaxtyping import Complex
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
@@ -17,16 +18,26 @@ from paracosm.learning.problem import Split, drawn_split, growing_split, split
 from paracosm.learning.settings import LearnSettings
 
 
-def places(data: Dataset, part: Part) -> Complex[np.ndarray, " rows"]:
-    """Where the rows from which a part is learned were lived: `episode + i time`."""
+def row_keys(data: Dataset, part: Part) -> np.ndarray:
+    """What tells the rows from which a part is learned from each other and from those of other
+    collections, `[rows]`: the episode, the time and a checksum of what was lived.
+    """
     bought = data.has_label if part == "reward" else data.has_transition
-    return (data.episode + 1j * data.time)[bought]
+    rows = int(bought.sum())
+    columns = (
+        np.ascontiguousarray(column[bought]).reshape(rows, -1).view(np.uint8)
+        for column in (data.state, data.action, data.next_state)
+    )
+    sums = [zlib.crc32(row) for row in np.concatenate([*columns], axis=1)]
+    numbers = np.stack([data.episode[bought], data.time[bought], sums], axis=1).astype(np.int64)
+    return numbers.view(np.dtype((np.void, numbers.itemsize * 3))).ravel()
 
 
 def split_after(
     before: Learned | None,
     part: Part,
-    place: Complex[np.ndarray, " rows"],
+    data: Dataset,
+    *,
     key: PRNGKey,
     settings: LearnSettings,
 ) -> Split:
@@ -38,29 +49,30 @@ def split_after(
     Args:
         before: The world before, None if there is none.
         part: The part.
-        place: Its rows, as `places` has them.
+        data: What it is learned from.
         key: Randomness.
         settings: The shares, and whether validation decides anything.
 
     Raises:
         BadData: no row is left on one of the sides.
     """
-    episode = np.real(place)
+    episode = data.episode[data.has_label if part == "reward" else data.has_transition]
     if before is None:
         return split(episode, key, settings)
     if part not in before.splits:
         return _growing(episode, key, settings)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
-    new = ~np.isin(place, np.concatenate(earlier))
+    keys = row_keys(data, part)
+    new = ~np.isin(keys, np.concatenate(earlier))
     sides = Split(
         *(
-            np.concatenate([np.flatnonzero(np.isin(place, was)), rows[new[rows]]])
+            np.concatenate([np.flatnonzero(np.isin(keys, was)), rows[new[rows]]])
             for was, rows in zip(earlier, fresh, strict=True)
         )
     )
     if not all(map(len, sides)):
         raise checks.BadData(
-            f"of the {len(place)} rows of the {part} none is left to be fitted, to validate or to"
+            f"of the {len(keys)} rows of the {part} none is left to be fitted, to validate or to"
             " be held out; where networks go on, rows that the fit before saw stay what they were."
         )
     return sides

@@ -15,7 +15,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
 from paracosm.core.noise import LabelNoise
 from paracosm.core.records import Part
-from paracosm.learning.going_on import places, split_after
+from paracosm.learning.going_on import row_keys, split_after
 from paracosm.learning.part_learner import (
     EnsembleDynamics,
     EnsembleReward,
@@ -26,7 +26,7 @@ from paracosm.learning.part_learner import (
 from paracosm.learning.parts import (
     Starts,
 )
-from paracosm.learning.problem import UNITS
+from paracosm.learning.problem import UNITS, Split
 from paracosm.learning.settings import LearnSettings
 
 __all__ = ["LearnSettings", "Learned", "learn"]
@@ -68,8 +68,9 @@ def learn(
         parts: Part learners in place of the ensembles, by part (`dynamics`, `reward`,
             `termination`).
         before: A world whose networks the ensembles go on from, such as that of the round before;
-            `settings.fit` then says how much more they are fitted. Rows that they were fitted to
-            are not held out.
+            `settings.fit` then says how much more they are fitted. Rows that a
+            `Learned` of `learn` was fitted to are not held out, if its part was learned by these
+            ensembles; a world that was stored does not say which they are.
 
     Raises:
         BadArgument: an argument of another kind.
@@ -97,10 +98,11 @@ def learn(
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
     old = {part: before and getattr(before.world, part) for part in UNITS}
     key = {part: stage_key(seed, part, round) for part in UNITS}
-    place: dict[Part, np.ndarray] = {
-        part: places(data, part) for part in UNITS if part not in chosen
+    split: dict[Part, Split] = {
+        part: split_after(before, part, data, key=key[part], settings=settings)
+        for part in UNITS
+        if part not in chosen
     }
-    split = {part: split_after(before, part, place[part], key[part], settings) for part in place}
     of_ends = chosen.get(
         "termination",
         EnsembleTermination(settings, old["termination"], split.get("termination")),
@@ -123,7 +125,11 @@ def learn(
     starts, domain = Starts(jnp.asarray(data.initial)), getattr(dynamics, "domain", None)
     world = MDP(spec, dynamics, rewards, ends, starts, discount, domain)
     drawn = settings.fit.keep == "best" or (before is not None and before.splits)
-    seen = {part: tuple(place[part][rows] for rows in split[part]) for part in place if drawn}
+    seen = {
+        part: tuple(row_keys(data, part)[rows] for rows in sides)
+        for part, sides in split.items()
+        if drawn
+    }
     return Learned(world, fits, seen)
 
 

@@ -127,12 +127,7 @@ def audit(
             own.
     """
     _check_kinds(world, policy, episodes, imagined)
-    for name, steps in (
-        ("most_imagined_steps", most_imagined_steps),
-        ("most_search_steps", most_search_steps),
-    ):
-        if steps != math.inf:
-            checks.positive(name, steps)
+    check_budgets(most_imagined_steps=most_imagined_steps, most_search_steps=most_search_steps)
     if searches:
         _check_searches(searches, sampled=sampled or recorded_by is not None)
         starts_within(policy, searches, episodes.alive.shape[1], most_search_steps)
@@ -173,6 +168,13 @@ def audit(
 def with_next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> Diagnosis:
     """The diagnosis with what to do first, by itself and by how the parts were learned."""
     return next_words.worded(diagnosis, next_step(diagnosis, fits))
+
+
+def check_budgets(**budgets: float) -> None:
+    """Refuse budgets of imagined steps, by name, that are neither positive nor infinite."""
+    for name, steps in budgets.items():
+        if steps != math.inf:
+            checks.positive(name, steps)
 
 
 def _check_searches(searches: Mapping[str, Any], *, sampled: bool) -> None:

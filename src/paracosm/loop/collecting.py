@@ -25,7 +25,8 @@ def collected(
     **options: Any,
 ) -> Dataset:
     """At least `steps` real steps; those of a collection that stopped are kept, and gone on from.
-    Episodes that failed are not played again.
+    Episodes that failed are not played again, but for those at the very beginning: an environment
+    that cannot begin is to be mended.
 
     Args:
         source: The environment.
@@ -51,6 +52,8 @@ def collected(
             _keep(partial, error.partial, failed)
         raise
     except BadStep as error:
+        if error.partial is None and not options.get("first_episode"):
+            raise
         _keep(partial, error.partial, error.failed)
         kept = 0 if error.partial is None else error.partial.real_steps
         raise BadStep(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy
-from paracosm.core.records import Diagnosis, Reference
+from paracosm.core.records import Diagnosis, Reference, Training
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
@@ -36,6 +37,7 @@ from paracosm.loop.auditing import (
     AuditOptions,
     audit,
     calibrate,
+    check_budgets,
     with_next_step,
 )
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
@@ -127,9 +129,7 @@ class Run:
         settings, learner, named = self.config.imagine, self.learner, self.config.caution
         options = {"seed": self.config.seed, "round": self._last}
         caution = caution_of(named and self.trusted(named), learner)
-        file = self.path / f"models/policy-{self._last}"
-        trained = store.header(store.ImaginedHeader, file).training
-        settings = dataclasses.replace(settings, horizon=trained.horizon)
+        settings = dataclasses.replace(settings, horizon=self._training(self._last).horizon)
         return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
 
     @property
@@ -148,8 +148,7 @@ class Run:
             BadArgument: there is no search of that name; no policy was trained, which would go on
                 or begin anew.
         """
-        if ":" not in name:
-            checks.one_of("--search", name, ("longer", "again", *PLANNERS, "module:function"))
+        demand_search(name)
         if name not in ("longer", "again"):
             return candidate(self.planner(name))
         if self.config.planner is not None:
@@ -176,8 +175,12 @@ class Run:
         learner = self.learner
         if not goes_on(learner):
             return self.config.imagine
-        steps = sum(training.step[-1] for training in self.result.trainings)
+        steps = sum(self._training(round).step[-1] for round in range(self._last + 1))
         return training_settings(steps, learner, self.spec.action)
+
+    def _training(self, round: int) -> Training:
+        """How the training of a round went."""
+        return store.header(store.ImaginedHeader, self.path / f"models/policy-{round}").training
 
     def usual_searches(self, planner: str | None = None, most_steps: float = MOST_STEPS) -> tuple:
         """The search that an audit holds the run's policy against where none is named: a planner,
@@ -393,6 +396,11 @@ def audit_run(
     chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
     policy = run.policy if planner is None else planner
     budget = options.get("most_search_steps", MOST_STEPS)
+    check_budgets(
+        most_imagined_steps=chosen.get("most_imagined_steps", math.inf), most_search_steps=budget
+    )
+    for name in searches:
+        demand_search(name)
     episodes = run.episodes if episodes is None else episodes
     diagnosis = audit(
         run.world,
@@ -405,6 +413,12 @@ def audit_run(
         **chosen,
     )
     return with_next_step(diagnosis, run.learned.fits)
+
+
+def demand_search(name: str) -> None:
+    """Refuse what is no search's name."""
+    if ":" not in name:
+        checks.one_of("--search", name, ("longer", "again", *PLANNERS, "module:function"))
 
 
 def calibrated_diagnosis(

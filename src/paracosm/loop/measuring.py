@@ -47,9 +47,9 @@ _MOST_OF_REGIONS = 1_000_000  # for the terms by region: a few seconds on two co
 _APART = 2.0  # errors on two kinds of states that differ by less are not worth a sentence
 _OTHER_FITS = (
     "The curves are of networks that predict means and are fitted anew at each size; the world of"
-    " this run is one of wider networks, Gaussian ones for the dynamics, that went on from round to"
-    " round, and its errors may be others. Measure curves of your own fits for a plan that rests"
-    " on their size (paracosm plan CURVES.csv)."
+    " this run is one of wider networks, Gaussian ones for the dynamics, and its errors may be"
+    " others. Measure curves of your own fits for a plan that rests on their size (paracosm plan"
+    " CURVES.csv)."
 )
 _STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 

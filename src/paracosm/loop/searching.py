@@ -100,7 +100,7 @@ def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float)
     """
     candidates = tuple(candidates)
     spent = sum(candidate.spent for candidate in candidates)
-    each_start = horizon * sum(candidate.steps for candidate in candidates)
+    each_start = max(1, horizon) * sum(candidate.steps for candidate in candidates)
     number = int((most_steps - spent) // each_start) if math.isfinite(most_steps) else sys.maxsize
     return number if number >= _FEWEST else 0
 

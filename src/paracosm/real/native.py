@@ -127,7 +127,6 @@ class SystemSource(Source):
                 with callbacks.as_raised():
                     lived = self._play(policy, keys, 0, self.horizon)
             except checks.ParacosmError as error:  # of a foreign function
-                failed += tuple(episodes[left > 0].tolist())
                 raise BadStep(str(error), _joined(parts), failed) from error
             alive = np.asarray(lived.alive)
             wanted = alive & (

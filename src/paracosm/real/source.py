@@ -34,9 +34,10 @@ class BadStep(checks.BadData):
     """The real environment cannot go on: it raised, exited, or gave what cannot be used; or the
     policy did.
 
-    `partial` holds the steps before it (None if there are none), and `failed` the numbers of the
-    episodes that cannot be played, one that failed before its first step among them;
-    `Source.collect` goes on from both.
+    `partial` holds the steps before it (None if there are none; of a JAX-native system, which plays
+    whole episodes at once, those of the episodes before), and `failed` the numbers of the episodes
+    in which the environment failed; `Source.collect` goes on from both. Episodes in which the
+    policy failed are played again.
     """
 
     def __init__(self, message: str, partial: Dataset | None, failed: tuple[int, ...] = ()) -> None:

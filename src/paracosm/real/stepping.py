@@ -319,8 +319,8 @@ class _Working:
         self._begin(ready)
 
     def _acted(self, act: Act) -> np.ndarray:
-        """What is done in every lane; where that cannot be had, episodes that are at their first
-        step have failed.
+        """What is done in every lane; where that cannot be had, it is the policy that failed, and
+        no episode.
         """
         alive = self._share > 0
         try:
@@ -331,8 +331,7 @@ class _Working:
                     lambda lane: f"at step {self._time[lane]} of episode {self._episode[lane]}",
                 )
         except checks.ParacosmError as error:
-            begun = np.flatnonzero(alive & (self._time == 0))
-            raise self._stopped(str(error), begun) from error
+            raise self._stopped(str(error), np.empty(0, int)) from error
 
     def _begin(self, lanes: np.ndarray) -> None:
         if not lanes.size:
