@@ -198,8 +198,8 @@ def test_the_pages_say_what_was_missed_and_by_what(record, tmp_path):
         ("CartPole-v1", "100", "10.0", "90.0", "70.0 [60.0, 80.0]", "60.0 [30.0, 90.0]"),
     )
     assert rows["What the audits say"][0][-1] == "the model"
-    assert "0 of 1 tasks" in page
-    assert "more than sb3-dqn on 1 of 1 tasks" in page
+    assert "0 of 1 task." in page
+    assert "more than sb3-dqn on 1 of 1 task." in page
     files = reporting.publish(record, tmp_path)
     assert {file.suffix for file in files} == {".json", ".md", ".html", ".svg"}
     reached = dataclasses.replace(

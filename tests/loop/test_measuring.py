@@ -31,6 +31,15 @@ def measurements(run):
     return measured(run)
 
 
+def test_a_run_says_where_its_world_was_fitted_otherwise_than_the_curves(run, measurements):
+    config = paracosm.load(run).config
+    assert config.learner != "pathwise"
+    assert measuring._OTHER_FITS not in measurements.warnings
+    assert measuring._other_fits(config) == ()
+    pathwise = dataclasses.replace(config, learner="pathwise")
+    assert measuring._other_fits(pathwise) == (measuring._OTHER_FITS,)
+
+
 def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(measurements):
     for part, most in (("dynamics", 176), ("reward", 168)):
         for curve, states in (

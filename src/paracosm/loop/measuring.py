@@ -36,6 +36,7 @@ from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
 from paracosm.loop.assisting import assisted_return
+from paracosm.loop.config import RunConfig
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
 from paracosm.reporting import caveat_words
@@ -219,10 +220,15 @@ def _measured(run: Run, progress: Progress) -> Measurements:
                 caveat for part in PARTS if (caveat := _parted(part, curves[part]))
             ),
             *unknown,
-            *((_OTHER_FITS,) if run.config.learner == "pathwise" else ()),
+            *_other_fits(run.config),
         ),
         regions=regions,
     )
+
+
+def _other_fits(config: RunConfig) -> tuple[str, ...]:
+    """That the curves are of other networks than the world's, where a run's learner has its own."""
+    return (_OTHER_FITS,) if config.learner == "pathwise" else ()
 
 
 def regions_of_run(

@@ -65,22 +65,26 @@ def lead(record: Benchmark) -> str:
         verdicts = [record.reached(task, learner) for task in record.tasks]
         reached, judged = verdicts.count(True), len(verdicts) - verdicts.count(None)
         if judged:
-            sentences.append(f"{learner} has what is needed on {reached} of {judged} tasks.")
+            sentences.append(f"{learner} has what is needed on {reached} of {_tasks(judged)}.")
         share = record.aggregate.get(learner)
         if share is not None:
             mean = words.estimate(share) if len(record.seeds) > 1 else words.number(share.mean)
             sentences.append(
                 f"Its interquartile mean of normalised returns is {mean}, over the"
-                f" {share.n // len(record.seeds)} tasks on which none of its seeds failed."
+                f" {_tasks(share.n // len(record.seeds))} on which none of its seeds failed."
             )
     ours, *others = record.learners
     for peer in others:
         more, both = record.beaten(ours, peer)
         if both:
             sentences.append(
-                f"With the same real steps {ours} has more than {peer} on {more} of {both} tasks."
+                f"With the same real steps {ours} has more than {peer} on {more} of {_tasks(both)}."
             )
     return " ".join(sentences) or "No cell gave a result."
+
+
+def _tasks(number: int) -> str:
+    return f"{number} {'task' if number == 1 else 'tasks'}"
 
 
 def tables(record: Benchmark) -> tuple[Table, ...]:
