@@ -22,12 +22,15 @@ import equinox as eqx
 import jax
 import numpy as np
 import torch
+from torch.nn.functional import softplus
 
 from paracosm.core.networks import MLP
 from paracosm.learning.fit import fit, pad
+from paracosm.learning.parts import LOG_VARIANCE
 from paracosm.learning.settings import FitSettings
 
 INPUTS, OUTPUTS, WIDTH, MEMBERS, BATCH, ROWS, STEPS = 16, 12, 128, 4, 256, 5000, 400
+LEAST, MOST = LOG_VARIANCE
 SETTINGS = FitSettings(
     members=MEMBERS,
     width=WIDTH,
@@ -77,7 +80,8 @@ def in_torch(inputs: np.ndarray, targets: np.ndarray) -> Callable[[], object]:
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             hidden = torch.tanh(torch.baddbmm(bias, hidden, weight))
         mean, raw = torch.baddbmm(biases[-1], hidden, weights[-1]).chunk(2, 2)
-        log_variance = -10 + 12 * torch.sigmoid(raw)
+        above = LEAST + softplus(raw - LEAST)
+        log_variance = MOST - softplus(MOST - above)
         likelihood = (y[rows] - mean) ** 2 * torch.exp(-log_variance) + log_variance
         loss = (torch.exp(0.5 * log_variance.detach()) * likelihood).mean((1, 2)).sum()
         adam.zero_grad()

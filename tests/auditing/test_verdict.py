@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from paracosm.auditing.advice import advise
 from paracosm.auditing.verdict import CAUSES, LEARNED, culprit, decide, decide_training
-from paracosm.core.records import (
-    HorizonParts,
-)
+from paracosm.core.records import Estimate, HorizonParts
 from paracosm.reporting import diagnosis_words as words
 from tests.auditing.gaps import estimate, evidence, gap
 from tests.reporting import report_records as records
@@ -91,8 +89,8 @@ def test_the_sentence_does_not_claim_most_of_the_gap_for_a_lesser_term():
 def test_errors_that_cancel_are_said_to():
     cancelling = verdict(gap({"reward": (-5.0, 1.0), "dynamics": (3.0, 1.0)}))
     assert (
-        "-2 (2.0% of the larger return) is what remains of errors that cancel: the reward model,"
-        " -5 [-6, -4]," in cancelling
+        "-2 (2.0% of the larger return's size) is what remains of errors that cancel: the reward"
+        " model, -5 [-6, -4]," in cancelling
     )
     assert "against the dynamics model, +3 [+2, +4]." in cancelling
     doubtful = verdict(gap({"dynamics": (1.0, 0.5), "reward": (-0.9, 1.4)}))
@@ -178,7 +176,9 @@ def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
 
 
 def test_the_sentence_says_how_much_of_the_return_the_gap_is():
-    assert "the gap of +2 (2.0% of the larger return)" in verdict(gap({"reward": (2.0, 1.0)}))
+    assert "the gap of +2 (2.0% of the larger return's size)" in verdict(
+        gap({"reward": (2.0, 1.0)})
+    )
 
 
 terms = st.tuples(st.floats(-10, 10), st.floats(0, 10))
@@ -236,7 +236,8 @@ def test_a_training_gap_of_another_cause_is_one_sentence_with_the_reason():
         in sentence
     )
     assert (
-        "the gap of -0.9 (1.6% of the larger return), not clearly different from zero," in sentence
+        "the gap of -0.9 (1.6% of the larger return's size), not clearly different from zero,"
+        in sentence
     )
     assert "comes most from the training horizon" in sentence
     assert sentence.count(". ") == 0
@@ -278,10 +279,31 @@ def test_a_world_that_is_wrong_and_costs_nothing_shows_its_errors():
 
 
 def test_no_ratio_is_said_that_rounding_makes():
-    assert "more than 100 times the half width" in explanation(
+    assert "more than 100 times as far from zero" in explanation(
         gap({"reward": (5.0, 1e-15)}), evidence()
     )
-    assert "5.0 times the half width" in explanation(gap({"reward": (5.0, 1.0)}), evidence())
+    assert "5.0 times as far from zero" in explanation(gap({"reward": (5.0, 1.0)}), evidence())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clear_term_is_farther_from_zero_than_from_the_nearer_end(sign):
+    """An interval of skewed samples is longer on one side; its half width would say "0.3 times"."""
+    skewed = Estimate(sign * 2.66, *sorted((sign * 0.56, sign * 18.2)), 20, "skewed")
+    clear = dataclasses.replace(gap({"reward": (sign * 2.66, 1.0)}), reward=skewed)
+    assert "reward term is 1.3 times as far from zero" in explanation(clear, evidence())
+
+
+def test_no_cause_makes_most_of_a_gap_beside_another_that_is_nearly_as_large():
+    terms = {"reward": (2.0, 0.04), "dynamics": (1.9, 0.04), "termination": (-1.3, 0.04)}
+    assert "comes from several causes, more from the reward model" in verdict(gap(terms))
+
+
+def test_large_terms_and_returns_have_no_power_of_ten():
+    sentence = verdict(gap({"reward": (-1000.0, 100.0)}, real=-1200.0))
+    assert "the real return is -1200: the gap of -1,000 (83.3%" in sentence
+    assert "the reward model, -1,000 [-1,100, -900]" in sentence
+    close = verdict(gap({"reward": (-0.7, 0.1)}, real=12344.9))
+    assert "The imagined return is 12,346, the real return is 12,345: the gap of -0.7" in close
 
 
 def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():
@@ -299,8 +321,8 @@ def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
     equal = dataclasses.replace(gap(survived, real=500.0), total=estimate(0, 80))
     sentence = verdict(equal)
     assert (
-        "the gap of +0 (0.0% of the larger return) is no more than rounding in these 20 episodes"
-        in sentence
+        "the gap of +0 (0.0% of the larger return's size) is no more than rounding in these 20"
+        " episodes" in sentence
     )
     assert sentence.endswith("so few cannot exclude that rarer ones make it up to 80 on average.")
     assert explanation(equal, evidence()).startswith("A world can be wrong and cost nothing")

@@ -50,6 +50,9 @@ CAVEATS = {
         Caveat(CaveatKind.POOR_FIT, "reward", {"share": 0.441}),
     "The plan buys no reward labels: money is worth more on the other part down to the last unit.":
         Caveat(CaveatKind.NOTHING_BOUGHT, "reward"),
+    "The plan buys no reward labels: the budget of 900 is below the 1,000 that the fewest for sale"
+    " cost, 500.":
+        Caveat(CaveatKind.NOTHING_AFFORDED, "reward", {"price": 1000, "units": 500, "budget": 900}),
     "Whole lots leave 500 of the 1,500 unspent.":
         Caveat(CaveatKind.MONEY_LEFT, "", {"left": 500.0, "budget": 1500.0}),
     "The purchase lowers the predicted error by 1.9% only: by these curves so much money buys"

@@ -16,34 +16,35 @@ UNLABELLED = {"real_return": None, "gap": None, "reward": None, "calibration": N
 SAID = [
     (
         ({"dynamics": 90.0, "calibration": None},),
-        "The dynamics term stood out, 90.0 after 500 transitions (64% of the larger return):"
+        "The dynamics term stood out, 90.0 after 500 transitions (64% of the larger return's size):"
         " because of it imagination promised less than the world paid.",
     ),
     (
         ({}, {"dynamics": -90.0, "calibration": 12.0}, {}),
         "The dynamics term grew first and most, to −90.0 after 1,000 transitions (64% of the larger"
-        " return): because of it imagination promised more than the world paid. It was small at the"
-        " end, −0.500 after 1,500 transitions. The members’ spread did not announce the"
+        " return's size): because of it imagination promised more than the world paid. It was small"
+        " at the end, −0.500 after 1,500 transitions. The members’ spread did not announce the"
         " one-step errors there: squared, they were 12.0 times what it predicted.",
     ),
     (
         ({"dynamics": 90.0}, {"dynamics": 60.0}),
         "The dynamics term stood out from the start and was the largest there, 90.0 after 500"
-        " transitions (64% of the larger return): because of it imagination promised less than the"
-        " world paid. It was still 60.0 after 1,000 transitions. The members’ spread had announced"
-        " one-step errors as large as there: squared, they were 1.10 times what it predicted.",
+        " transitions (64% of the larger return's size): because of it imagination promised less"
+        " than the world paid. It was still 60.0 after 1,000 transitions. The members’ spread had"
+        " announced one-step errors as large as there: squared, they were 1.10 times what it"
+        " predicted.",
     ),
     (
         ({}, {"reward": -60.0}, {"reward": -90.0}),
         "The reward term grew first (−60.0 after 1,000 transitions) and was the largest later,"
-        " −90.0 after 1,500 transitions (64% of the larger return): because of it imagination"
-        " promised more than the world paid.",
+        " −90.0 after 1,500 transitions (64% of the larger return's size): because of it"
+        " imagination promised more than the world paid.",
     ),
     (
         ({"termination": -60.0}, {"reward": -140.0}),
         "The termination term stood out from the start (−60.0 after 500 transitions); the reward"
-        " term was the largest later, −140 after 1,000 transitions (100% of the larger return):"
-        " because of it imagination promised more than the world paid.",
+        " term was the largest later, −140 after 1,000 transitions (100% of the larger return's"
+        " size): because of it imagination promised more than the world paid.",
     ),
 ]
 

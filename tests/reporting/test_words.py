@@ -1,12 +1,13 @@
 """Numbers in words: the digits that the interval supports."""
 
+import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.core.records import Estimate
+from paracosm.core.records import Estimate, Verdict
 from paracosm.core.records.results import Comparison
 from paracosm.reporting import words
 from tests.reporting import report_records as records
@@ -65,9 +66,43 @@ def test_percent(share, text):
 
 
 def test_direction_follows_the_sign_and_only_outside_zero():
-    assert "too hopeful" in words.direction(of(-3, 1))
-    assert "too gloomy" in words.direction(of(3, 1))
-    assert "neither" in words.direction(of(3, 4))
+    def direction(*gap: float, **changes) -> str:
+        record = records.diagnosis(**changes)
+        return words.direction(
+            dataclasses.replace(record, gap=dataclasses.replace(record.gap, total=of(*gap)))
+        )
+
+    assert "too hopeful" in direction(-3, 1)
+    assert "too gloomy" in direction(3, 1)
+    assert "neither" in direction(3, 4)
+    rounding = Verdict("rounding", 0.0)
+    assert direction(-3e-7, 1e-7, decision=rounding) == "The gap is no more than rounding."
+
+
+@pytest.mark.parametrize(
+    ("chance", "text"),
+    [
+        (0.95, "95%"),
+        (0.9, "90%"),
+        (0.975, "97.5%"),
+        (0.995, "99.5%"),
+        (0.999, "99.9%"),
+        (0.99983, "99.983%"),
+        (20 / 21, "95.24%"),
+        (400 / 401, "99.751%"),
+        (0.001, "0.1%"),
+        (0.5, "50%"),
+        (1.0, "100%"),
+    ],
+)
+def test_a_probability_below_one_is_never_all(chance, text):
+    assert words.probability(chance) == text
+
+
+def test_things_are_counted_in_the_singular_and_the_plural():
+    assert words.counted(1, "step") == "1 step"
+    assert words.counted(1_200, "step") == "1,200 steps"
+    assert words.counted(2, "step is", "steps are") == "2 steps are"
 
 
 def test_comparison_never_claims_more_than_the_intervals():
@@ -80,7 +115,7 @@ def test_comparison_never_claims_more_than_the_intervals():
         == "only has the real return −134 [−166, −107]."
     )
     comparison = Comparison({"a": records.run(), "b": records.run(env="Hopper-v5")})
-    assert "different environments" in words.comparison(comparison)
+    assert "different tasks" in words.comparison(comparison)
 
 
 def test_a_closure_of_rounding_is_no_number():

@@ -106,5 +106,5 @@ def _components(dimensions: DynamicsByDimension) -> tuple[int, ...]:
 
 
 def _half_widths(term: Estimate) -> float:
-    half = (term.high - term.low) / 2
+    half = term.mean - term.low if term.mean > 0 else term.high - term.mean
     return abs(term.mean) / half if half else math.inf

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from paracosm.auditing.verdict import rounding
 from paracosm.core.records import (
     Estimate,
     Gap,
@@ -42,7 +41,7 @@ class Check(NamedTuple):
 
 def unfit(check: Check, plausibility: Plausibility, gap: Gap) -> Verdict | None:
     """Why no cause may be named; none where one may be."""
-    misses = check.exact and check.missed > max(_MISSED * check.size, rounding(gap))
+    misses = check.exact and check.missed > max(_MISSED * check.size, gap.rounding)
     share = check.missed / check.size if misses else None
     foreign = check.other_actions > _OTHER_ACTIONS * check.steps
     if foreign or (misses and check.other_actions):

@@ -11,7 +11,6 @@ file, or a default for what refits may differ by; and false alarms have no state
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -311,21 +310,14 @@ def _unit(run: RunResult, rule: GateRule) -> float:
 
 def _require_one_task(runs: Mapping[str, RunResult]) -> None:
     """Numbers of different tasks are in different units."""
-    tasks = {name: _task(run) for name, run in runs.items()}
+    tasks = {name: run.task for name, run in runs.items()}
     first, *others = tasks
     for name in others:
         if tasks[name] != tasks[first]:
             raise checks.BadData(
-                f"{first} is of {' '.join(tasks[first])} and {name} of {' '.join(tasks[name])}; a"
-                " gate needs runs of one task."
+                f"{first} is of {tasks[first]} and {name} of {tasks[name]}; a gate needs runs of"
+                " one task."
             )
-
-
-def _task(run: RunResult) -> tuple[str, ...]:
-    diagnosis, arguments = run.diagnosis, json.loads(run.configuration.get("env_kwargs", "{}"))
-    made = (f"with {json.dumps(arguments, sort_keys=True)}",) if arguments else ()
-    steps = (f"({diagnosis.horizon} steps, discount {diagnosis.discount:g})",)
-    return (run.env, *made, *steps)
 
 
 def _require_different(baselines: Mapping[str, RunResult], rules: GateRules) -> None:

@@ -19,7 +19,7 @@ from paracosm.core.records import (
 
 CAUSES: tuple[Cause, ...] = ("reward", "termination", "dynamics", "horizon")
 LEARNED: tuple[Cause, ...] = ("reward", "termination", "dynamics")
-_ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
+_MOST = 2 / 3  # of all causes of the gap's sign: beside it none is nearly as large
 _LARGER = 1.25  # times the gap: a cause that much larger is not all that there is
 _MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap is about
 
@@ -29,25 +29,20 @@ def culprit(gap: Gap, among: Iterable[Cause] = CAUSES) -> Cause | None:
     return max(_clear(gap, among), key=lambda cause: _size(gap, cause), default=None)
 
 
-def rounding(gap: Gap) -> float:
-    """A term up to this size, in units of return, may be rounding of 32-bit observations."""
-    return _ROUNDING * max(abs(gap.real.mean), abs(gap.predicted.mean))
-
-
 def decide(gap: Gap) -> Verdict:
     """What the gap comes from, or why that is not known.
 
     Errors cancel if less than half of the larger side is left: the gap is then the cause of
     neither, and the largest of each sign are named. Else clear causes of the gap's sign explain it.
-    A cause is said to make most of the gap only if it has the gap's sign, is half of it, and no
-    interval of another reaches its own on that side. The horizon is a matter of training, not of
-    data: where it leads, the worst learned part is named too.
+    A cause is said to make most of the gap only if it has the gap's sign, is two thirds of all
+    that has it, and no interval of another reaches its own on that side. The horizon is a matter of
+    training, not of data: where it leads, the worst learned part is named too.
     """
     terms = [getattr(gap, cause) for cause in CAUSES]
     largest = culprit(gap)
-    if all(max(abs(term.low), abs(term.high)) <= rounding(gap) for term in terms):
+    if all(max(abs(term.low), abs(term.high)) <= gap.rounding for term in terms):
         return Verdict("rounding", _share(gap), unpaid=_unpaid(gap))
-    if largest is None and all(abs(term.mean) <= rounding(gap) for term in terms):
+    if largest is None and all(abs(term.mean) <= gap.rounding for term in terms):
         return Verdict("unseen", _share(gap), reach=max(abs(gap.total.low), abs(gap.total.high)))
     if largest is None:
         return Verdict("undetermined", _share(gap))
@@ -102,7 +97,7 @@ def _clear(gap: Gap, among: Iterable[Cause] = CAUSES) -> list[Cause]:
     return [
         cause
         for cause, term in terms.items()
-        if term.excludes_zero and abs(term.mean) > rounding(gap)
+        if term.excludes_zero and abs(term.mean) > gap.rounding
     ]
 
 
@@ -123,7 +118,7 @@ def _share(gap: Gap) -> float | None:
 
 def _doubtful(gap: Gap) -> bool:
     """Whether the gap may be none, though its causes are named."""
-    return not (gap.total.excludes_zero or abs(gap.total.mean) <= rounding(gap))
+    return not (gap.total.excludes_zero or abs(gap.total.mean) <= gap.rounding)
 
 
 def _unpaid(gap: Gap) -> bool:
@@ -174,7 +169,7 @@ def _explained(gap: Gap, lead: Cause, largest: Cause) -> Verdict:
         share = "in part"
     elif rivals:
         share = "together"
-    elif abs(term.mean) >= abs(gap.total.mean) / 2:
+    elif abs(term.mean) >= _MOST * sum(_size(gap, cause) for cause in _along(gap)):
         share = "most"
     return Verdict(
         "explained",

@@ -116,6 +116,20 @@ def _route_loss(facts: Facts, rival: Purchase, route: Weights) -> RouteLoss:
     )
 
 
+def _not_bought(place: Market, part: str) -> Caveat:
+    """That a part gets nothing: by choice, or since the fewest that are sold cost too much."""
+    index = ("dynamics", "reward").index(part)
+    lots = {
+        float(np.mean(offer.cost)) * offer.lot: offer.lot
+        for offer in place.offers
+        if offer.yields[index]
+    }
+    if not lots or min(lots) <= place.budget:
+        return Caveat(CaveatKind.NOTHING_BOUGHT, part)
+    numbers = {"price": min(lots), "units": lots[min(lots)], "budget": place.budget}
+    return Caveat(CaveatKind.NOTHING_AFFORDED, part, numbers)
+
+
 def owned_ratio(owned: dict[str, int], bought: Purchase) -> float:
     """Transitions owned after a purchase over labels owned then."""
     labels = owned["reward"] + bought.reward
@@ -125,9 +139,7 @@ def owned_ratio(owned: dict[str, int], bought: Purchase) -> float:
 def _caveats(facts: Facts) -> list[Caveat]:
     """What a reader should know of the purchase and of the weights before buying."""
     bought = {"dynamics": facts.best.dynamics, "reward": facts.best.reward}
-    caveats = [
-        Caveat(CaveatKind.NOTHING_BOUGHT, part) for part, count in bought.items() if count == 0
-    ]
+    caveats = [_not_bought(facts.place, part) for part, count in bought.items() if count == 0]
     budget = facts.place.budget
     if facts.best.spend < _NEARLY_ALL * budget:
         money = {"left": budget - facts.best.spend, "budget": budget}

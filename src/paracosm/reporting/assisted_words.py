@@ -25,5 +25,5 @@ def note(assisted: AssistedMean) -> str:
 
 def gain(assisted: AssistedMean) -> str:
     """By what imagination narrowed a mean."""
-    factor, more = words.number(assisted.factor, 2), words.number(assisted.saved, 0)
-    return f"variance × {factor}, {more} episodes saved"
+    factor, more = words.number(assisted.factor, 2), words.episodes(round(assisted.saved))
+    return f"variance × {factor}, {more} saved"

@@ -68,9 +68,10 @@ def lead(record: Benchmark) -> str:
             sentences.append(f"{learner} has what is needed on {reached} of {_tasks(judged)}.")
         share = record.aggregate.get(learner)
         if share is not None:
+            whose = "Its" if judged else f"{learner}'s"
             mean = words.estimate(share) if len(record.seeds) > 1 else words.number(share.mean)
             sentences.append(
-                f"Its interquartile mean of normalised returns is {mean}, over the"
+                f"{whose} interquartile mean of normalised returns is {mean}, over the"
                 f" {_tasks(share.n // len(record.seeds))} on which none of its seeds failed."
             )
     ours, *others = record.learners

@@ -133,6 +133,8 @@ def returns(calibration: Calibration) -> str:
 
 
 def _in_spreads(spread: ReturnSpread) -> str:
+    if spread.spread == spread.gap.mean == 0:
+        return "0 too: these episodes do not tell whether their disagreement announces one"
     ratio = f"{words.number(spread.ratio.mean, 1)} times that"
     ends = f"[{words.number(spread.ratio.low, 1)}, {words.number(spread.ratio.high, 1)}]"
     return {

@@ -49,6 +49,10 @@ _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
         f"The plan buys no {BOUGHT[part]}: money is worth more on the other part down to the last"
         " unit."
     ),
+    CaveatKind.NOTHING_AFFORDED: lambda part, n: (
+        f"The plan buys no {BOUGHT[part]}: the budget of {money(n['budget'])} is below the"
+        f" {money(n['price'])} that the fewest for sale cost, {grouped(int(n['units']))}."
+    ),
     CaveatKind.MONEY_LEFT: lambda _, n: (
         f"Whole lots leave {money(n['left'])} of the {money(n['budget'])} unspent."
     ),

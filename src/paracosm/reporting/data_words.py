@@ -58,16 +58,16 @@ def _episodes(summary: DataSummary) -> str:
 def _states(summary: DataSummary) -> str:
     if summary.images:
         return f"images of {words.count(summary.state_size)} bytes"
-    return f"{_numbers(summary.state_size)} each"
+    return f"each of {_numbers(summary.state_size)}"
 
 
 def _numbers(size: int) -> str:
-    return "1 number" if size == 1 else f"{words.count(size)} numbers"
+    return words.counted(size, "number")
 
 
 def _actions(summary: DataSummary) -> str:
     if summary.action_size:
-        return f"continuous, {_numbers(summary.action_size)} each"
+        return f"continuous, each of {_numbers(summary.action_size)}"
     return f"discrete, 0 to {summary.actions[0].high:.0f}"
 
 
@@ -168,16 +168,18 @@ def _jumps(finding: DataFinding) -> str:
 def _missing_steps(finding: DataFinding) -> str:
     count, places = finding.numbers["count"], finding.numbers["places"]
     return (
-        f"{count:.0f} steps are missing within episodes, in {places:.0f} places: an audit, which"
-        " needs whole episodes, refuses them, and training does not."
+        f"{words.counted(int(count), 'step is', 'steps are')} missing within episodes, in"
+        f" {words.counted(int(places), 'place')}: an audit, which needs whole episodes, refuses"
+        " them, and training does not."
     )
 
 
 def _unknown_starts(finding: DataFinding) -> str:
     count, episodes = finding.numbers["count"], finding.numbers["episodes"]
     return (
-        f"{count:.0f} of {episodes:.0f} episodes do not begin at time 0: their first states are not"
-        " taken for states that episodes start in."
+        f"{count:.0f} of {episodes:.0f} episodes {'does' if count == 1 else 'do'} not begin at time"
+        " 0: what is recorded first of such an episode is not taken for a state that episodes start"
+        " in."
     )
 
 

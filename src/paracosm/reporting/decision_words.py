@@ -216,5 +216,5 @@ def correlation(plan: MixturePlan) -> str:
         f"Cheap labels enter with weight {words.number(plan.coefficient)}. The mixture beats gold"
         " labels alone once "
         "gradients from cheap and gold labels correlate by more than"
-        f" {words.number(plan.least_correlation)}."
+        f" {words.number(plan.least_correlation)}, with either sign."
     )

@@ -80,7 +80,7 @@ def _bound(form: str, bound: BoundedDifference, note: str) -> FormRow:
 def _episodes(record: Deployment) -> FormRow:
     mean, value = record.episodes, record.episodes.value
     note = words.count(record.pairs) + (" paired" if record.paired else " unpaired")
-    note = f"{note} real episodes, {words.percent(record.level)} interval"
+    note = f"{note} real episodes, {words.probability(record.level)} interval"
     if mean.help is Help.HELPED:
         apart = mean.value.mean - mean.plain.mean
         note = (
@@ -94,11 +94,11 @@ def _episodes(record: Deployment) -> FormRow:
 def _next(record: Deployment) -> FormRow:
     following = record.next_episode
     note = (
-        f"with probability {words.percent(following.probability)}, whatever the distribution: the"
-        f" next pair, not the mean"
+        f"with probability {words.probability(following.probability)}, whatever the distribution:"
+        " the next pair, not the mean"
     )
     if following.pairs < following.least:
-        note = f"{note}; {words.percent(record.level)} needs {following.least} pairs"
+        note = f"{note}; {words.probability(record.level)} needs {following.least} pairs"
     return FormRow("next episode", "", f"≥ {words.number(following.low)}", note)
 
 
@@ -110,7 +110,7 @@ def rung(name: str) -> str:
 def verdict(record: Deployment) -> str:
     """What the forms come to."""
     old, new = names(record)
-    level = words.percent(record.level)
+    level = words.probability(record.level)
     difference = words.estimate(record.episodes.value)
     if record.verdict is DeploymentVerdict.CERTIFIED and record.certified is not None:
         bound = record.certified
@@ -128,16 +128,17 @@ def verdict(record: Deployment) -> str:
     better = record.verdict is DeploymentVerdict.ESTIMATED
     head = "Estimated" if better else "No"
     word = "better" if better else "worse"
-    return f"{head}: {new} is {word} than {old}, {_by(record, difference)}."
+    return f"{head}: {new} is {word} than {old}, {_by(record)}."
 
 
-def _by(record: Deployment, difference: str) -> str:
+def _by(record: Deployment) -> str:
     """The form that a verdict rests on, with its numbers."""
     if record.basis == "episodes":
-        level = words.percent(record.level)
+        level = words.probability(record.level)
         return (
-            f"by {difference} over {words.count(record.pairs)} real episodes of each; at {level}"
-            " the sign is right, and nothing certifies it"
+            f"a difference of {words.estimate(record.episodes.value)} over"
+            f" {words.count(record.pairs)} real episodes of each; at {level} the sign is right, and"
+            " nothing certifies it"
         )
     if record.basis == "certificate":
         return "by proven bounds on both gaps"
@@ -157,8 +158,8 @@ def further(record: Deployment) -> str:
     if record.further is None:
         return "No number of real episodes up to a billion would settle it at this spread."
     return (
-        f"About {words.count(record.further)} more real episodes of each, judged a single time when"
-        " all are played, would settle it with a chance of four in five, if difference and spread"
-        " stay as they are. paracosm rank may stop sooner or later: beyond its first episodes it"
-        " judges again after each."
+        f"About {words.counted(record.further, 'more real episode')} of each, judged a single time"
+        " when all are played, would settle it with a chance of four in five, if difference and"
+        " spread stay as they are. paracosm rank may stop sooner or later: beyond its first"
+        " episodes it judges again after each."
     )

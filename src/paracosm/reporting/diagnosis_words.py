@@ -288,16 +288,16 @@ def _of_gap(diagnosis: Diagnosis) -> str:
     gap, decision = diagnosis.gap, diagnosis.decision
     unit = "" if diagnosis.discount == 1 else f" ({discounted(diagnosis.discount)})"
     return (
-        f"The imagined return is {gap.predicted.mean:.4g}{unit}, the real return is"
-        f" {gap.real.mean:.4g}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
+        f"The imagined return is {_digits(gap.predicted.mean, 4)}{unit}, the real return is"
+        f" {_digits(gap.real.mean, 4)}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
     )
 
 
 def _size(gap: Gap, decision: Verdict) -> str:
     """The gap as a number and as a share of the larger return, and whether it may be none."""
-    share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return)"
+    share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return's size)"
     doubt = ", not clearly different from zero," if decision.doubtful else ""
-    return f"{gap.total.mean:+.3g}{share}{doubt}"
+    return f"{_digits(gap.total.mean, sign='+')}{share}{doubt}"
 
 
 def _clause(gap: Gap, decision: Verdict) -> str:
@@ -363,7 +363,24 @@ def more(gap: Gap, decision: Verdict, unsure: Iterable[Cause] = ()) -> str:
 
 def _named(gap: Gap, cause: Cause | None) -> str:
     """A cause by name, with its term."""
-    return "" if cause is None else f"{CAUSES[cause]}, {getattr(gap, cause):+.3g}"
+    if cause is None:
+        return ""
+    term = getattr(gap, cause)
+    mean, low, high = (_digits(end, sign="+") for end in (term.mean, term.low, term.high))
+    return f"{CAUSES[cause]}, {mean} [{low}, {high}]"
+
+
+def _digits(value: float, digits: int = 3, sign: str = "") -> str:
+    """A number of so many digits, or of all before the point: no power of ten below 1e9.
+
+    Args:
+        value: The number.
+        digits: How many.
+        sign: "+" where one above zero has a sign too.
+    """
+    if 10**digits - 0.5 <= abs(value) < 1e9:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.{digits}g}"
 
 
 def _cancelling(gap: Gap, decision: Verdict) -> str:
@@ -496,7 +513,7 @@ def _which(diagnosis: Diagnosis, advice: Advice) -> str:
         return "No single state component is clearly to blame."
     split = diagnosis.dynamics_by_dimension
     named = ", ".join(
-        f"{words.component(i, split.components)} ({split.dimensions[i].mean:+.3g})"
+        f"{words.component(i, split.components)} ({_digits(split.dimensions[i].mean, sign='+')})"
         for i in advice.components
     )
     return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."
@@ -506,6 +523,6 @@ def _how_sure(gap: Gap, advice: Advice) -> str:
     term, ratio = getattr(gap, str(advice.blamed)), advice.half_widths
     times = f"{ratio:.1f} times" if ratio < _SURE else f"more than {_SURE:.0f} times"
     return (
-        f"How sure: over {term.n} episodes the {advice.blamed} term is {times} the half width of"
-        " its 95% interval."
+        f"How sure: over {term.n} episodes the {advice.blamed} term is {times} as far from zero"
+        " as from the nearer end of its 95% interval."
     )

@@ -14,7 +14,11 @@ _LOADED = {
 
 def sentences(record: Exported) -> str:
     """What was written, what it takes and gives, how it was compared, and how it is loaded."""
-    carried = f", and carries {record.carry} numbers from step to step" if record.carry else ""
+    carried = (
+        f", and carries {words.counted(record.carry, 'number')} from step to step"
+        if record.carry
+        else ""
+    )
     inside = "" if record.encoder is None else f" behind its {record.encoder}"
     stem = record.path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
     loaded = _LOADED[record.to].format(path=record.path, stem=stem)
@@ -27,15 +31,19 @@ def sentences(record: Exported) -> str:
 def _observed(record: Exported) -> str:
     shape = " x ".join(map(str, record.observation))
     images = len(record.observation) > 1
-    return f"flat images of {shape}" if images else f"observations of {shape} numbers"
+    if images:
+        return f"flat images of {shape}"
+    return f"observations of {words.counted(record.observation[0], 'number')}"
 
 
 def _acted(record: Exported) -> str:
     if record.first_action is None:
-        return f"actions of {record.actions} number{'' if record.actions == 1 else 's'}"
+        return f"actions of {words.counted(record.actions, 'number')}"
     if record.choices:
         counts = " x ".join(map(str, record.choices))
         return f"{len(record.choices)} choices at once, of {counts} values"
+    if record.actions == 1:
+        return f"action {record.first_action} always"
     return f"actions {record.first_action} to {record.first_action + record.actions - 1}"
 
 
@@ -44,7 +52,7 @@ def _compared(record: Exported) -> str:
     if record.first_action is not None:
         if not record.difference:
             return f"{at} all its actions are the policy's own."
-        return f"{at} {record.difference:.1%} of its actions are not the policy's own."
+        return f"{at} {words.percent(record.difference)} of its actions are not the policy's own."
     return (
         f"{at} its actions are within {words.number(record.difference)} of the policy's, in the"
         " environment's units."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paracosm.core.records import Diagnosis
+from paracosm.core.records.ranking import Ordering
 from paracosm.core.records.results import RunResult
 from paracosm.reporting import calibration_words, words
 
@@ -121,8 +122,12 @@ def checkpoints(diagnosis: Diagnosis, result: RunResult | None) -> str:
     ranking = diagnosis.ranking
     if ranking is None:
         return f"{count} checkpoints, not ranked yet"
-    flips = f"{100 * ranking.flips.mean:.0f}% of their pairs"
-    return f"{len(ranking.policies)} policies; imagination orders {flips} the other way round"
+    orders = [pair.ordering for pair in ranking.pairs]
+    return (
+        f"{len(ranking.policies)} policies; imagination certainly orders"
+        f" {orders.count(Ordering.FLIPS):,} of their {words.counted(len(orders), 'pair')} the other"
+        f" way round, {orders.count(Ordering.UNDECIDED):,} are open"
+    )
 
 
 def along(result: RunResult) -> str:

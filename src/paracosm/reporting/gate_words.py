@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from paracosm.core.records.gate import Gate, GateCheck
-from paracosm.reporting.words import number, percent
+from paracosm.reporting.words import number, probability
 
 HEADS = ("quantity", "baseline", "candidate", "limit", "verdict")
 
@@ -113,8 +113,8 @@ def limits(gate: Gate) -> str:
     return (
         f"A refit of the {len(gate.baselines)} baselines' configuration, if theirs is one and its"
         f" numbers are near normal, passes all limits together with probability"
-        f" {percent(gate.level)}: a limit is where a new run of theirs may be by chance, and what"
-        " the gate file allows on top."
+        f" {probability(gate.level)}: a limit is where a new run of theirs may be by chance, and"
+        " what the gate file allows on top."
     )
 
 

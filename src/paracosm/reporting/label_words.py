@@ -16,7 +16,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words
-from paracosm.reporting.words import capital, short
+from paracosm.reporting.words import capital, counted, short
 
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
@@ -141,8 +141,8 @@ def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, 
 def _bought(best: MixtureChoice) -> str:
     if best.name == "mixture":
         gold = f"gold labels on {grouped(best.gold)} of them"
-        return f"the mixture, {grouped(best.rollouts)} rollouts with cheap labels and {gold}"
-    return f"{_WAYS[best.name]}, on {grouped(best.rollouts)} rollouts"
+        return f"the mixture, {counted(best.rollouts, 'rollout')} with cheap labels and {gold}"
+    return f"{_WAYS[best.name]}, on {counted(best.rollouts, 'rollout')}"
 
 
 def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:

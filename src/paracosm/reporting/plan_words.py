@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from paracosm.core import numerals
 from paracosm.core.records.decisions import Plan
@@ -46,9 +47,16 @@ def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
         known = f" The episodes tell the new policy's return to within {width:.3g} (95%)."
     change = (
         f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to"
-        f" {after.high:.3g}); it is {before.mean:.3g} now.{known}"
+        f" {after.high:.3g}); {_now(before.mean)}.{known}"
     )
     return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(reasons)
+
+
+def _now(error: float) -> str:
+    """The predicted error before buying; none is where a part owns nothing."""
+    if math.isinf(error):
+        return "now, without any data of a part, none can be told"
+    return f"it is {error:.3g} now"
 
 
 def unit_names(name: str) -> tuple[str, str]:

@@ -89,22 +89,17 @@ def _order(ranking: Ranking, first: str) -> str:
     bought, pairs = ranking.bought, ranking.pairs
     sure = sum(pair.real.excludes_zero for pair in pairs)
     if bought is not None and bought.sure and bought.best:
-        return (
-            f"{first} is the best with {_percent(bought.confidence)} confidence{_within(bought)}."
-        )
+        confidence = words.probability(bought.confidence)
+        return f"{first} is the best with {confidence} confidence{_within(bought)}."
     if bought is not None and bought.sure:
         return (
             f"{first} is the best, and the order of all is sure with"
-            f" {_percent(bought.confidence)} confidence{_within(bought)}."
+            f" {words.probability(bought.confidence)} confidence{_within(bought)}."
         )
     return (
         f"{first} has the highest real return; {sure:,} of {len(pairs):,} pairs are sure, the rest"
         " is open."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g}%"
 
 
 def _within(bought: BoughtEpisodes) -> str:

@@ -63,7 +63,7 @@ def _place(term: OutsizedTerm) -> str:
 
 def _of_return(term: OutsizedTerm) -> str:
     share = abs(term.value) / max(term.audit.larger_return, 1e-300)
-    return f"{words.percent(share)} of the larger return"
+    return f"{words.percent(share)} of the larger return's size"
 
 
 def _direction(term: OutsizedTerm) -> str:

@@ -21,12 +21,15 @@ def named(trial: SearchTrial) -> str:
 def sentence(share: SearchShare) -> str:
     """What the best of the other searches says of the policy's own."""
     if share.best is None:
-        best = max(share.trials, key=lambda trial: trial.better_by.mean)
-        tried = " and ".join(f"{named(trial)} {trial.imagined.mean:.4g}" for trial in share.trials)
+        tried = " and ".join(
+            f"{named(trial)} {trial.imagined.mean:.4g} (a difference of"
+            f" {trial.better_by.mean:+.3g})"
+            for trial in share.trials
+        )
         return (
             f"No other search is clearly better in the world that the policy was trained in, where"
-            f" the policy reaches {share.imagined.mean:.4g} and {tried} (a difference of"
-            f" {best.better_by.mean:+.3g}): nothing says that its search is to blame."
+            f" the policy reaches {share.imagined.mean:.4g} and {tried}: nothing says that its"
+            " search is to blame."
         )
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (

@@ -99,9 +99,18 @@ def training_rows_of_gap(diagnosis: Diagnosis) -> list[Row]:
 
 
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
-    decimals = words.estimate_decimals(gap.total)
+    decimals = _decimals(gap)
     terms = gap.__dict__ | {prediction: gap.predicted, "gap": gap.total}
     return [row(name, terms[name], note, decimals) for name, note in notes.items()]
+
+
+def _decimals(gap: Gap) -> int:
+    """Those of the gap, so that a column of returns and terms can be added up; of a gap that is no
+    more than rounding those of the real return.
+    """
+    if gap.reach <= gap.rounding:
+        return words.estimate_decimals(gap.real)
+    return words.estimate_decimals(gap.total)
 
 
 def beside_rows(diagnosis: Diagnosis) -> list[Row]:
@@ -137,7 +146,7 @@ def _search_rows(share: SearchShare) -> list[Row]:
 
 def absolute_rows(diagnosis: Diagnosis) -> list[Row]:
     """Per cause, the sizes of its contributions summed over the episode, whatever their signs."""
-    decimals = words.estimate_decimals(diagnosis.gap.total)
+    decimals = _decimals(diagnosis.gap)
     return [
         Row(name, words.number(sum(cause.absolute), decimals), "", "")
         for name, cause in diagnosis.causes.items()

@@ -77,8 +77,8 @@ def discount(choice: DiscountChoice) -> str:
     reason = _DISCOUNTS[choice.reason].format(steps=choice.steps)
     ahead = ""
     if choice.discount < 1:
-        ahead = f" (looks about {1 / (1 - choice.discount):,.0f} steps ahead)"
-    return f"{choice.discount:.4g}{ahead}, {reason}"
+        ahead = f" (looks about {counted(round(1 / (1 - choice.discount)), 'step')} ahead)"
+    return f"{choice.discount:.10g}{ahead}, {reason}"
 
 
 def price(amount: float) -> str:
@@ -104,6 +104,21 @@ def count(number: int) -> str:
 def percent(share: float) -> str:
     """A share as a percentage with two significant digits."""
     return f"{number(100 * share, _decimals(100 * abs(share), 2))}%"
+
+
+def probability(chance: float) -> str:
+    """A level or probability as a percentage, to three digits of it or of what it lacks to 1: one
+    below 1 is never 100%.
+    """
+    decimals = _decimals(100 * min(chance, 1 - chance))
+    return f"{round(100 * chance, decimals):.15g}%"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """So many things, by their name in the singular and, where that takes more than an s, the
+    plural.
+    """
+    return f"{count(number)} {one if number == 1 else several or one + 's'}"
 
 
 def seconds(duration: float) -> str:
@@ -261,11 +276,14 @@ def baselines(errors: Baselines) -> list[tuple[str, str, str]]:
 
 def episodes(count: int) -> str:
     """How many episodes."""
-    return "1 episode" if count == 1 else f"{count:,} episodes"
+    return counted(count, "episode")
 
 
-def direction(total: Estimate) -> str:
+def direction(diagnosis: Diagnosis) -> str:
     """What the sign of the gap means."""
+    total = diagnosis.gap.total
+    if diagnosis.decision.kind in ("rounding", "unseen"):
+        return "The gap is no more than rounding."
     if not total.excludes_zero:
         return (
             "The interval of the total gap holds zero: imagination was neither clearly too hopeful"
@@ -290,10 +308,10 @@ def real_steps_during_imagination(result: RunResult) -> str:
 def comparison(runs: Comparison) -> str:
     """Which run did best in the real world, and whether the intervals can tell."""
     results = runs.runs
-    if len({run.env for run in results.values()}) > 1:
+    if len(tasks := dict.fromkeys(run.task for run in results.values())) > 1:
         return (
-            "These runs are of different environments: their returns are listed beside each other,"
-            " not compared."
+            f"These runs are of different tasks, {' and '.join(tasks)}: their returns are listed"
+            " beside each other, not compared."
         )
     returns = {name: run.diagnosis.real_return for name, run in results.items()}
     best = max(returns, key=lambda name: returns[name].mean)

@@ -22,6 +22,7 @@ from paracosm.core.records.verdict import (
     Verdict,
 )
 
+_ROUNDING = 1e-6  # of the returns: what observations in 32 bits cannot tell from zero
 _SMALL = 0.02  # of the larger return: a gap within it needs no cause
 
 
@@ -94,6 +95,11 @@ class Gap(Record):
     def reach(self) -> float:
         """The largest size that its 95% interval allows."""
         return max(abs(self.total.low), abs(self.total.high))
+
+    @property
+    def rounding(self) -> float:
+        """A term up to this size, in units of return, may be rounding of 32-bit observations."""
+        return _ROUNDING * max(abs(self.real.mean), abs(self.predicted.mean))
 
     @property
     def small(self) -> bool:

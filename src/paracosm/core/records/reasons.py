@@ -22,6 +22,7 @@ class CaveatKind(enum.StrEnum):
     BUYS_LITTLE = "buys little"
     # Of a plan for transitions and labels
     NOTHING_BOUGHT = "nothing bought"
+    NOTHING_AFFORDED = "nothing afforded"
     MONEY_LEFT = "money left"
     UNSURE_WEIGHT = "unsure weight"
     ZERO_WEIGHT = "zero weight"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 from paracosm.core.records.base import Estimate, Record, plain
@@ -57,6 +58,16 @@ class RunResult(Record):
     rounds: tuple[RoundAudit, ...] = ()
     discount: DiscountChoice | None = None
     indicators: Indicators | None = None
+
+    @property
+    def task(self) -> str:
+        """Whose returns they are: the environment, its arguments, the episodes' length and the
+        discount.
+        """
+        arguments = json.loads(self.configuration.get("env_kwargs", "{}"))
+        made = f" with {json.dumps(arguments, sort_keys=True)}" if arguments else ""
+        steps, discount = self.diagnosis.horizon, self.diagnosis.discount
+        return f"{self.env}{made} ({steps} steps, discount {discount:g})"
 
     def summary(self) -> dict[str, Any]:
         """The document that `paracosm run --json` prints."""

@@ -132,7 +132,7 @@ class Advice(Record):
     most three, where dynamics are blamed. `first` is the part to mend first, by a `purchase`, by
     what a `finding` of kind `finding` says, or by an `observation` of what the state does not show;
     where it is not the blamed one, its unsure term is `times` as large. `half_widths` is the blamed
-    term over the half width of its interval.
+    term over the half of its interval that lies towards zero, from its mean to that end.
     """
 
     blamed: Cause | None
