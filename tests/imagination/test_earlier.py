@@ -5,9 +5,12 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from paracosm.core.learner import LearnerPrediction
+from paracosm.core.policy import Mode
+from paracosm.core.predicted import Bootstrapped
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.earlier import Earlier, _returns, kept
 from paracosm.imagination.imagine import Imagined
@@ -44,6 +47,19 @@ def imagined(state) -> Imagined:
 def earlier(state, mean=-5.0, *, astray=False, last=False) -> Earlier:
     """It brought 20 more than random actions."""
     return Earlier(state, mean, mean - 20, astray, last)
+
+
+def test_what_explores_predicts_no_return_by_a_value_of_what_is_unknown(states):
+    """Its values are of the members' disagreement, and the return is what whole episodes bring."""
+    exploring = dataclasses.replace(TASK, explore=jnp.ones(()))
+    result = imagined(states[0])
+    result = result._replace(
+        own_prediction=dataclasses.replace(result.own_prediction, problem=exploring)
+    )
+    start = TASK.starts.initial[:5]
+    whole = Bootstrapped(TASK.world, TASK.world.spec.horizon)(Mode(result.policy), start, KEY)
+    predicted = result.prediction.function(Mode(result.policy), start, KEY)
+    np.testing.assert_array_equal(predicted, whole)
 
 
 def test_what_training_has_lost_is_given_back(states):

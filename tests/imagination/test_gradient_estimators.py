@@ -16,8 +16,9 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, spread
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
+from paracosm.core.networks import MLP
 from paracosm.core.noise import Flips, GaussianNoise
-from paracosm.core.policy import Deterministic, Mode
+from paracosm.core.policy import Categorical, Deterministic, Mode
 from paracosm.core.records import Training
 from paracosm.core.rollout import returns, rollout, unroll
 from paracosm.imagination.caution import EndAtEdge
@@ -65,6 +66,29 @@ def cheap_world(tilt: float):
 CHEAP = cheap_world(0.5)
 
 
+def test_starts_play_and_labels_are_independent():
+    """No draw of a rollout tells another: where it starts, what is done when, and label noise."""
+    number, steps = 8192, 4
+    spec = dataclasses.replace(chain.SPEC, horizon=steps)
+    endless = chain.CHAIN.replace(spec=spec, termination=lambda s, a, t: jnp.zeros((), bool))
+    starts = StartStates(jnp.eye(chain.STATES)[:1], jnp.eye(chain.STATES)[1:2])
+    problem = Problem(endless, endless, starts, steps, jnp.ones(()))
+    settings = ImagineSettings(rollouts=number, horizon=steps, baseline="none", trace=1.0)
+    uniform = Categorical(MLP(chain.STATES, chain.ACTIONS, 4, 1, jax.random.key(3), last=0.0))
+    clean, noisy = (
+        REINFORCE(settings, noise=noise).rollouts(
+            uniform, problem, jax.random.key(7), jnp.arange(number)
+        )
+        for noise in (None, GaussianNoise(1.0))
+    )
+    visited = np.asarray(clean.episodes.state[:, 0, 1])
+    moved = np.asarray(noisy.episodes.reward - clean.episodes.reward)
+    columns = np.column_stack([visited, clean.episodes.action, moved])
+    apart = np.corrcoef(columns.T) - np.eye(columns.shape[1])
+    assert 0.47 < visited.mean() < 0.53
+    assert np.abs(apart).max() < 5 / np.sqrt(number)  # one in 50,000 of 36 pairs
+
+
 # The gradient at a fixed policy.
 
 
@@ -98,13 +122,16 @@ def _gradients(learner, problem, steps, coefficient):
 
     def local(learner, problem, fixed, numbers):
         def step(before, number):
-            keys = jax.vmap(
-                lambda i: jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), i)
+            of_play, of_labels = jax.vmap(
+                lambda i: jax.random.split(
+                    jax.random.fold_in(jax.random.fold_in(jax.random.key(1), number), i)
+                ),
+                out_axes=1,
             )(numbers)
             starts = jnp.tile(chain.START, (len(numbers), 1))
-            episodes = unroll(problem.world, chain.POLICY, starts, keys, H)
+            episodes = unroll(problem.world, chain.POLICY, starts, of_play, H)
             if learner.noise is not None:
-                episodes = with_noise(learner.noise, problem.world, episodes, keys)
+                episodes = with_noise(learner.noise, problem.world, episodes, of_labels)
             used = before if fixed is None else jnp.stack([0.0, fixed, 1.0, 3.0])
             state = ReinforceState(chain.POLICY, VALUE, (), (), used, {})
             all_rollouts = Rollouts(episodes, numbers, rollouts)
@@ -355,12 +382,12 @@ def test_noise_is_on_the_worlds_reward_and_not_on_the_price_of_leaving():
     price.
     """
     world = BOUNDED.replace(reward=lambda s, a, t: (t[0] > 0).astype(float))
-    keys = jax.random.split(jax.random.key(4), 64)
+    keys, of_labels = jax.random.split(jax.random.key(4), (2, 64))
     caught = EndAtEdge()(world, DATA, RecordedRewards(least=-3.0))
     policy = Deterministic(lambda s: 0.4 * jnp.sign(s))
     starts = jnp.asarray(np.random.default_rng(1).uniform(-1.4, 1.4, (64, 1)).astype(np.float32))
     episodes = unroll(caught, policy, starts, keys, HORIZON)
-    noisy = with_noise(Flips(0.0, 1.0, 0.4), world, episodes, keys)
+    noisy = with_noise(Flips(0.0, 1.0, 0.4), world, episodes, of_labels)
     moved = np.asarray(noisy.reward - episodes.reward)
     alive = np.asarray(episodes.alive)
     paid = np.asarray(

@@ -1,5 +1,8 @@
 """REINFORCE against enumeration and against loops that one can read."""
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -222,3 +225,31 @@ def test_what_cannot_be_asked_for_is_refused():
         policy_gradient(chain.CHAIN, chain.POLICY, STARTS[:1], keys_of(0)[:1], horizon=2)
     with pytest.raises(checks.BadArgument, match="no value was given"):
         policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=2, baseline="value")
+    for name in ("weighting", "baseline"):
+        options: dict[str, Any] = {name: "Discounted"}
+        with pytest.raises(checks.BadArgument, match=f"{name} is 'Discounted'"):
+            policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=2, **options)
+
+
+def test_a_value_is_asked_at_no_progress_where_rollouts_are_shorter_than_an_episode():
+    """As in training and in `gradient_noise`: a value that is right there leaves no gradient."""
+    paid = chain.CHAIN.replace(
+        reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool)
+    )
+    longer = paid.replace(spec=dataclasses.replace(chain.SPEC, horizon=100))
+
+    class Window(Value):
+        def __call__(self, state, progress):
+            return jnp.where(progress == 0, 1.0, 1e3)
+
+    value = Window(VALUE.network, VALUE.center, VALUE.scale)
+    options: dict[str, Any] = {"horizon": 1, "baseline": "value", "value": value}
+    gradient = policy_gradient(longer, chain.POLICY, STARTS, keys_of(0), **options)
+    np.testing.assert_allclose(flat(gradient), 0, atol=1e-5)
+    options = {"horizon": 3, "weighting": "plain", "baseline": "value", "value": value}
+    none = {"horizon": 3, "weighting": "plain", "baseline": "none"}
+    with_value, without = (
+        flat(policy_gradient(longer, chain.POLICY, STARTS, keys_of(0), **how))
+        for how in (options, none)
+    )
+    assert np.abs(with_value - without).max() < 1, "1e3 was subtracted nowhere"

@@ -5,6 +5,7 @@ never saw.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -115,6 +116,14 @@ def test_too_little_data_is_refused(case):
         checks.BadArgument, match=r"number of samples of the reward curve is 401; .* at most 400"
     ):
         learning_curve("reward", data, world.spec, sizes=(20, 401), settings=SETTINGS)
+
+
+def test_a_part_that_has_no_curve_is_refused(case):
+    world, data, _ = case
+    for part in ("termination", "dynamisc"):
+        unknown: Any = part
+        with pytest.raises(checks.BadArgument, match=f"part is '{part}'"):
+            learning_curve(unknown, data, world.spec, settings=SETTINGS)
 
 
 def test_a_policy_that_is_not_the_collectors_has_its_own_error(case):

@@ -236,6 +236,12 @@ def test_more_data_of_about_the_same_size_compile_nothing_anew(caplog):
     ]  # which only moves an array to the device
 
 
+def test_shares_that_leave_no_row_to_fit_are_refused():
+    settings = dataclasses.replace(QUICK, validation=0.5, held_out=0.49)
+    with pytest.raises(checks.BadData, match="for validation, which leaves none to fit"):
+        learn(steps(10), spec(), settings=settings)
+
+
 @pytest.mark.parametrize(
     ("transitions", "labels", "message"),
     [

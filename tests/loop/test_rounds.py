@@ -43,6 +43,7 @@ def before(
     state: State,
     best: BestPolicy | None = None,
     explores: bool = False,
+    tried: int = 1,
     reason: StopReason = StopReason.ROUND,
 ) -> Round:
     """A round whose training came to `state`."""
@@ -51,7 +52,9 @@ def before(
     learner: Any = SimpleNamespace(state=state)
     imagined = Imagined(unread, None, unread, record, learner)
     blank = Round(*[unread] * len(Round._fields))
-    return blank._replace(returns=returns, imagined=imagined, explores=explores, best=best)
+    return blank._replace(
+        returns=returns, imagined=imagined, explores=explores, tried=tried, best=best
+    )
 
 
 @pytest.fixture
@@ -114,6 +117,24 @@ def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
     assert still.state.name == "b"
     assert still.best is best
     assert still.earlier is None
+
+
+def test_a_policy_that_brings_no_more_than_random_actions_is_begun_anew(go_on):
+    failed = BestPolicy(-1250.0, 1, State("a"))
+    lost = before(-1200.0, -1300.0, -1250.0, state=State("b"), best=failed, tried=3)
+    carried = go_on(lost, -1290.0)
+    assert not carried.explores, "it trains for the return"
+    assert (carried.state, carried.best, carried.earlier, carried.tried) == (None, None, None, 1)
+    young = go_on(lost._replace(tried=2), -1290.0)
+    assert (young.state.name, young.tried) == ("b", 3)
+
+
+def test_a_lost_policy_is_left_for_a_better_one_where_there_is_one(go_on):
+    best = BestPolicy(-130.0, 1, State("a"))
+    lost = before(-1200.0, -130.0, -1300.0, -1250.0, state=State("b"), best=best, tried=4)
+    carried = go_on(lost, -1290.0)
+    assert carried.state is best.state
+    assert carried.best is best
 
 
 def test_episodes_whose_return_is_not_known_make_no_policy_the_best(go_on):

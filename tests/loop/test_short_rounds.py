@@ -151,27 +151,25 @@ def test_what_tells_no_state_is_explored_but_not_at_the_end():
     data = source.collect(100, seed=0)
     fit = FitSettings(members=1, width=4, most_epochs=1)
     learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
-    assert ShortRounds(1000, 1000, 999).explores(data, learned, [0.0])
-    assert not ShortRounds(101, 101, 999).explores(data, learned, [0.0])
+    assert ShortRounds(1000, 1000, 999).explores(data, learned)
+    assert not ShortRounds(101, 101, 999).explores(data, learned)
 
 
 @pytest.mark.parametrize(
-    ("returns", "explores"),
+    ("returns", "tried", "lost"),
     [
-        ([-500], False),
-        ([-500, -500, -500], False),
-        ([-500, -500, -500, -500], True),
-        ([-500, -109, -500, -500, -500], True),
-        ([-500, -500, -500, -109], False),
-        ([21, 15, 18, np.inf, 9], False),
+        ([-500, -500, -500], 2, False),
+        ([-500, -500, -500, -500], 3, True),
+        ([-500, -500, -500, -500, -500], 1, False),
+        ([-500, -109, -500, -500, -500], 4, True),
+        ([-500, -500, -500, -109], 3, False),
+        ([21, 15, 18, np.inf, 9], 4, False),
     ],
 )
-def test_rounds_that_bring_no_more_than_random_actions_explore(returns, explores):
-    source = connect("Pendulum-v1")
-    data = source.collect(100, seed=0)
-    fit = FitSettings(members=1, width=4, most_epochs=1)
-    learned = learn(data, source.spec(data), settings=paracosm.LearnSettings(fit=fit))
-    assert ShortRounds(1000, 1000, 200).explores(data, learned, returns) is explores
+def test_a_policy_whose_rounds_bring_no_more_than_random_actions_is_lost(returns, tried, lost):
+    data = connect("Pendulum-v1").collect(100, seed=0)
+    assert ShortRounds(1000, 1000, 200).lost(data, returns, tried) is lost
+    assert not ShortRounds(110, 110, 200).lost(data, returns, tried), "too late to begin anew"
 
 
 def test_the_best_policy_is_revised_by_what_it_collects_again():

@@ -134,10 +134,12 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
 
     Raises:
         BadArgument: the encoder does not fit these observations and actions.
-        BadData: an observation or a belief is not finite.
+        BadData: there is no episode; an observation or a belief is not finite.
     """
     checks.of_kind("encoder", encoder, Encoder, "an Encoder")
     checks.of_kind("episodes", episodes, Trajectory, "a Trajectory")
+    if not len(episodes.alive):
+        raise checks.BadData("there is no episode to encode; at least one is needed.")
     columns = {"the observation": episodes.state, "the next observation": episodes.next_state}
     checks.finite_steps("episode", columns, episodes.alive)
     _demand_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))

@@ -200,9 +200,10 @@ class _Doubt(eqx.Module):
         count = 0 if members is None else len(jax.eval_shape(members, state[0], action[0]))
         if count < 2:
             kind = type(world.dynamics).__name__
+            members = "1 member" if count else "no members"
             raise checks.BadArgument(
-                f"the dynamics are a {kind} of {count or 'no'} members; doubt is how far the"
-                " members of an ensemble lie apart: two are needed."
+                f"the dynamics are a {kind} of {members}; doubt is how far the members of an"
+                " ensemble lie apart: two are needed."
             )
         bare = world.replace(reward=never, termination=never)
         return cls(bare, _usual_disagreement(bare, state, action))

@@ -160,11 +160,11 @@ class _NoiseMeasurement(eqx.Module):
     lambda_: float = eqx.field(static=True)
 
     def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _NoiseSamples:
-        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
-        first = jax.vmap(
-            lambda key: jax.random.randint(jax.random.fold_in(key, 1), (), 0, len(states))
-        )(keys)
-        episodes = unroll(self.world, self.policy, states[first], keys, self.horizon)
+        of_start, of_play = jax.vmap(
+            lambda number: jax.random.split(jax.random.fold_in(key, number)), out_axes=1
+        )(numbers)
+        first = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(states)))(of_start)
+        episodes = unroll(self.world, self.policy, states[first], of_play, self.horizon)
         gradient, *rest = jax.vmap(self.of_rollout)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
         return _NoiseSamples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)

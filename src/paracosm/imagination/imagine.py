@@ -4,7 +4,6 @@ stops rising.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -70,6 +69,8 @@ class Imagined(NamedTuple):
         function = self.own_prediction
         if function is None:
             function = Bootstrapped(self.trained_in, horizon, self.value)
+        elif function.problem.explore > 0:  # its values are of what is unknown, not of rewards
+            function = Bootstrapped(self.trained_in, self.trained_in.spec.horizon)
         return PredictedReturn(self.policy, self.trained_in, horizon, function)
 
 
@@ -158,11 +159,8 @@ def imagine(
     )
     with callbacks.as_raised():
         caution = default_caution(learner) if caution is None else caution
-        problem = problem_of(
-            learned, data, settings=settings, seed=seed, round=round, caution=caution
-        )
-        if explore and tells_no_state(data, learned.rewards(data)):
-            problem = dataclasses.replace(problem, explore=jnp.ones(()))
+        options = {"seed": seed, "round": round, "caution": caution, "explore": explore}
+        problem = problem_of(learned, data, settings=settings, **options)
         score: Score = PessimisticReturn()
         if label_source is not None:
             true = problem.world.replace(reward=label_source)
@@ -200,11 +198,12 @@ def problem_of(
     seed: int,
     round: int,
     caution: Caution,
+    explore: bool = False,
 ) -> Problem:
     """What `imagine` trains for.
 
     Args:
-        learned, data, settings, seed, round, caution: As `imagine` has them.
+        learned, data, settings, seed, round, caution, explore: As `imagine` has them.
 
     Raises:
         BadArgument: a seed or a round that is none.
@@ -212,13 +211,14 @@ def problem_of(
     """
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    rewards = recorded_rewards(learned.rewards(data))
+    paid = learned.rewards(data)
+    rewards, explores = recorded_rewards(paid), explore and tells_no_state(data, paid)
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     world = learned.world.replace(initial=not_drawn)
     horizon, rate = min(settings.horizon, world.spec.horizon), jnp.asarray(settings.rates[0])
     careful = caution(world, data, rewards)
-    return Problem(world, careful, starts, horizon, rate, rewards, jnp.zeros(()))
+    return Problem(world, careful, starts, horizon, rate, rewards, jnp.asarray(float(explores)))
 
 
 def recorded_rewards(rewards: np.ndarray) -> RecordedRewards:

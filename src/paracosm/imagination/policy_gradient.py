@@ -110,11 +110,15 @@ def policy_gradient(
         horizon: Steps of a rollout.
         weighting: Which `c_t`.
         baseline: Which `b_t`.
-        value: A learned value, for the baseline of that name.
+        value: A learned value, for the baseline of that name. As in training it knows the time
+            if rollouts are whole episodes.
 
     Raises:
-        BadArgument: leave-one-out with a single rollout, or the value baseline without a value.
+        BadArgument: leave-one-out with a single rollout, the value baseline without a value, or an
+            unknown weighting or baseline.
     """
+    checks.one_of("weighting", weighting, WEIGHTINGS)
+    checks.one_of("baseline", baseline, BASELINES)
     if baseline == "leave-one-out":
         checks.at_least("the number of rollouts for the leave-one-out baseline", len(states), 2)
     if baseline == "value" and value is None:
@@ -126,7 +130,8 @@ def policy_gradient(
         episodes = unroll(world, policy, states, keys, horizon)
         values = None
         if value is not None:
-            over = jnp.arange(horizon) / horizon
+            whole = horizon >= world.spec.horizon
+            over = jnp.arange(horizon) / horizon if whole else jnp.zeros(horizon)
             values = jax.vmap(jax.vmap(value), (0, None))(episodes.state, over)
         to_go = returns_to_go(episodes.reward, world.discount)
         advantage = without_baseline(to_go, baseline, values, count)

@@ -170,11 +170,14 @@ class REINFORCE(ExplainingLearner):
             policy, problem, key: Who plays what, and the step's randomness.
             numbers: Which rollouts, `[episode]`; each has its own randomness.
         """
-        keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
-        states = problem.starts.draw(keys, self.settings.visited)
-        episodes = unroll(problem.pessimistic, policy, states, keys, problem.horizon)
+        # Of start, play and labels: a key split for the steps must not draw anything else.
+        of_start, of_play, of_labels = jax.vmap(
+            lambda number: jax.random.split(jax.random.fold_in(key, number), 3), out_axes=1
+        )(numbers)
+        states = problem.starts.draw(of_start, self.settings.visited)
+        episodes = unroll(problem.pessimistic, policy, states, of_play, problem.horizon)
         if self.noise is not None:
-            episodes = with_noise(self.noise, problem.world, episodes, keys)
+            episodes = with_noise(self.noise, problem.world, episodes, of_labels)
         return Rollouts(episodes, numbers, self.settings.rollouts)
 
     def time_weights(self, problem: Problem) -> Float[Array, " time"]:
@@ -339,7 +342,7 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
         noise: What is put on.
         world: Whose rewards.
         episodes: Arrays `[episode, time, …]`.
-        keys: Randomness of each, `[episode]`.
+        keys: Randomness of each, `[episode]`; not those of the rollouts.
     """
 
     def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
@@ -352,9 +355,7 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
         reward = world.reward(state, action, next_state)
         return noise.apply(reward, state, action, next_state, key) - reward
 
-    by_step = jax.vmap(
-        lambda key: jax.random.split(jax.random.fold_in(key, 2), episodes.reward.shape[1])
-    )(keys)
+    by_step = jax.vmap(lambda key: jax.random.split(key, episodes.reward.shape[1]))(keys)
     columns = (episodes.state, episodes.action, episodes.next_state, by_step)
     shifts = jax.vmap(jax.vmap(shift))(*columns)
     reward = jnp.where(episodes.alive, episodes.reward + shifts, 0)

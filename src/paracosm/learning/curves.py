@@ -94,8 +94,10 @@ def learning_curve(
         progress: Told of seeds done, of how many.
 
     Raises:
+        BadArgument: a part that is neither dynamics nor reward.
         BadData: too few rows; a reward that is always the same; a fit that diverges.
     """
+    checks.one_of("part", part, ("dynamics", "reward"))
     problem = _problem(part, data, spec, settings)
     if np.ptp(problem.targets, axis=0).max() == 0:
         raise checks.BadData(

@@ -110,6 +110,11 @@ def drawn_split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> S
     held = held_out_rows(episode, settings.held_out, random)
     rest = random.permutation(np.setdiff1d(np.arange(rows), held))
     validation = max(1, round(settings.validation * rows))
+    if len(rest) <= validation:
+        raise checks.BadData(
+            f"of {rows} rows {len(held)} are held out and {validation} are for validation, which"
+            " leaves none to fit; more rows or smaller shares are needed."
+        )
     return Split(rest[validation:], rest[:validation], held)
 
 

@@ -20,8 +20,9 @@ from paracosm.loop.short_rounds import BestPolicy, ShortRounds, best_of, elsewhe
 class Round(NamedTuple):
     """Where a round ends: what it bought, all data so far and how they are seen, the mean return of
     each round's episodes so far, the scales of its states, the discount of training, what was
-    learned and imagined, whether its policy explores, the best policy of the rounds before,
-    training steps so far, real steps on the way, and what its purchase says of the round before.
+    learned and imagined, whether its policy explores, in how many rounds that policy has been
+    trained, the best policy of the rounds before, training steps so far, real steps on the way, and
+    what its purchase says of the round before.
     """
 
     decision: Decision
@@ -32,6 +33,7 @@ class Round(NamedTuple):
     learned: Learned
     imagined: Imagined
     explores: bool
+    tried: int
     best: BestPolicy | None
     trained: int
     stepped: int
@@ -54,6 +56,7 @@ class CarriedOn(NamedTuple):
     Attributes:
         returns: Mean return of each round's episodes so far.
         explores: Whether the policy is to look for what is unknown.
+        tried: In how many rounds it has been trained at the end of this one.
         state: Where its learner goes on, None if it starts anew.
         best: The best policy of the rounds before, of those that trained for the return.
         earlier: The same, where training may give it back.
@@ -61,6 +64,7 @@ class CarriedOn(NamedTuple):
 
     returns: tuple[float, ...] = ()
     explores: bool = False
+    tried: int = 1
     state: Any = None
     best: BestPolicy | None = None
     earlier: Earlier | None = None
@@ -85,11 +89,13 @@ def carried_on(
         anew: Whether an encoder was learned anew: states and policies mean something else then.
     """
     returns = (*(() if before is None else before.returns), brought)
-    explores = short.explores(data, learned, returns)
+    explores = short.explores(data, learned)
     if before is None:
         return CarriedOn(returns, explores)
-    state, best, earlier = None, None, None
-    if explores == before.explores:
+    changes = explores != before.explores
+    lost = not (explores or changes) and short.lost(data, returns, before.tried)
+    state, best, earlier, astray = None, None, None, False
+    if not (changes or lost):
         state = state_of(before.imagined)
         state = elsewhere(state) if anew else state
     if not anew:
@@ -101,4 +107,7 @@ def carried_on(
         astray = not before.explores and short.astray(returns, best.mean)
         earlier = Earlier(best.state, best.mean, returns[0], astray, last)
         state = best.state if astray else state
-    return CarriedOn(returns, explores, state, best, earlier)
+    if lost and not astray:
+        best, earlier = None, None
+    tried = 1 if state is None else before.tried + 1
+    return CarriedOn(returns, explores, tried, state, best, earlier)

@@ -238,6 +238,7 @@ class _Runner:
             learned=learned,
             imagined=imagined,
             explores=carried.explores,
+            tried=carried.tried,
             best=carried.best,
             trained=trained,
             stepped=stepped,
@@ -448,7 +449,7 @@ class _Runner:
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round, "caution": self.caution}
-            return problem_of(learned, data, settings=settings, **options)
+            return problem_of(learned, data, settings=settings, explore=explores, **options)
 
         def train() -> Imagined:
             imagined = imagine(

@@ -3,9 +3,9 @@
 Each round buys some hundred transitions, the last of them to the end of their episode, fits the
 world's networks on from where they were, and trains policy and value on in the new world. As long
 as nothing that was recorded tells a good state from a bad one, the policy that collects looks for
-what is unknown; so it does when some rounds in a row have brought no more than random actions did,
-since an early world can lead a policy astray. When that changes, a new policy is trained, for the
-old one climbed something else. The last rounds train for the return alone.
+what is unknown. When that changes, a new policy is trained, for the old one climbed something else;
+so it is when some rounds of a policy have brought no more than random actions did, since an early
+world can lead it astray. The last rounds train for the return alone.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ STEPS_PER_TRANSITION = 4
 # episodes are long; each round has at least two of these chunks, and one of many owned transitions
 # no more than so many.
 CHUNK, MOST_CHUNKS = 2000, 10
-# Of the transitions: when as many have been bought, nothing more is explored.
+# Of the transitions: when as many have been bought, nothing more is explored or begun anew.
 EXPLORED = 0.9
-# Rounds in a row without success: fewer are what learning takes.
+# Rounds of a policy without success: fewer are what learning takes.
 LOST = 3
 _RATE = 5e-4
 # With 100 steps an epoch no policy was found for the double pendulum in 6,000 transitions, with 400
@@ -100,23 +100,33 @@ class ShortRounds:
         share = -(-self.labels * transitions // self.transitions)
         return max(share, min(LEAST_ROWS, self.labels))
 
-    def explores(self, data: Dataset, learned: Learned, returns: Sequence[float]) -> bool:
-        """Whether the policy of this round is to look for what is unknown.
+    def explores(self, data: Dataset, learned: Learned) -> bool:
+        """Whether the policy of this round is to look for what is unknown, by what was bought and
+        learned from it.
+        """
+        return not self._late(data) and tells_no_state(data, learned.rewards(data))
+
+    def lost(self, data: Dataset, returns: Sequence[float], tried: int) -> bool:
+        """Whether a policy is to be begun anew: its rounds brought no more than random actions.
 
         Args:
-            data, learned: What was bought, and learned from it.
+            data: What was bought.
             returns: Of the episodes of each round so far; those of the first acted at random.
+            tried: Rounds that the last policy was trained in.
         """
-        if data.real_steps > EXPLORED * self.transitions:
+        if tried < LOST or self._late(data):
             return False
-        lost = len(returns) > LOST and max(returns[-LOST:]) <= returns[0] < np.inf
-        return lost or tells_no_state(data, learned.rewards(data))
+        return max(returns[-LOST:]) <= returns[0] < np.inf
+
+    def _late(self, data: Dataset) -> bool:
+        """Whether too little is left to buy for another beginning."""
+        return data.real_steps > EXPLORED * self.transitions
 
     def astray(self, returns: Sequence[float], best: float) -> bool:
         """Whether the last policy brought less than half of what the best one did.
 
         Args:
-            returns: As for `explores`; halves are of what is above random actions.
+            returns: As for `lost`; halves are of what is above random actions.
             best: Of the best policy's episodes.
         """
         return returns[0] < best and returns[-1] < (returns[0] + best) / 2
