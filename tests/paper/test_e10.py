@@ -185,25 +185,42 @@ def test_policies_that_their_own_world_orders_no_worse_are_not_called_exploited(
         assert "not surely" in claim.why
 
 
-def _swapped(result, world):
-    """The first two drawn policies of a world as it would have them at horizon 1: inverted."""
-    imagined = np.array(result["imagined"]["drawn"])
-    imagined[world, :2, 0] = imagined[world, 1::-1, 0]
+def _swapped(result, world, horizon):
+    """The first two drawn policies of a world as it would have them at a horizon: inverted."""
+    imagined, place = np.array(result["imagined"]["drawn"]), HORIZONS.index(horizon)
+    imagined[world, :2, place] = imagined[world, 1::-1, place]
     return result | {"imagined": {**result["imagined"], "drawn": imagined.tolist()}}
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("without_error", lambda r: _swapped(r, 0)),
-        ("first_step", lambda r: _swapped(r, 1)),
-        ("violations", lambda r: _swapped(r, 0)),
-        ("wrong_certificates", lambda r: _swapped(r, 1)),
+        ("without_error", lambda r: _swapped(r, 0, 1)),
+        ("first_step", lambda r: _swapped(r, 1, 1)),
+        ("violations", lambda r: _swapped(r, 1, 2)),
+        ("wrong_certificates", lambda r: _swapped(r, 1, 2)),
     ],
 )
 def test_a_check_that_fails_differs(by_id, name, change):
     assert by_id[name].verdict == "must hold"
     assert claims(change)[name].verdict == "differs"
+
+
+def test_checks_that_cannot_fail_are_not_counted(by_id):
+    """At horizon 1, and in a world without an error, there is neither a gap nor a bound."""
+    (of_system, *_), seeds, policies = orders(answers()), 5, 3 * 8
+    worlds = seeds * DIRECTIONS * len(e10_cells.ERRORS)
+    horizons = len(HORIZONS) - 1
+    assert of_system.beyond_bound("along")[1] == worlds * policies * horizons
+    wrong, certified = of_system.wrongly_certified("along")
+    assert wrong == 0 < certified < worlds * policies * (policies - 1) // 2 * horizons
+    assert certified == of_system.certified("along")[..., 1:].sum()
+    assert "wrong worlds × horizons from 2 × rungs" in by_id["violations"].why
+    assert "wrong worlds × horizons from 2 × rungs" in by_id["wrong_certificates"].why
+
+
+def test_weights_and_starts_are_said_to_be_shared_between_worlds_alone(findings):
+    assert any("the same starts in every world" in sentence for sentence in findings.setup)
 
 
 def test_what_is_shown_has_every_system_and_error(findings):

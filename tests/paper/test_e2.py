@@ -154,6 +154,18 @@ def test_the_ablation_says_what_the_curves_say(powers, sentence):
     assert by["saturated_share"].ours == pytest.approx(0.8925)
 
 
+def test_scaled_weights_are_said_to_be_the_dynamics_alone():
+    """As they are: see `test_students_are_taught_what_the_teacher_does`."""
+    findings = e2.read(
+        answers_by_powers(**{name.replace(" ", "_"): p for name, p in SATURATED.items()})
+    )
+    claim = next(c for c in findings.claims if c.id == "removed_by_scaled_weights")
+    assert "the weights of the teacher's dynamics" in claim.claim
+    assert "the dynamics' weights divided by sqrt(fan in)" in findings.found
+    assert "the reward's not" in findings.setup[-1]
+    assert "Scaled weights are those of the teacher's dynamics" in findings.tables[0].note
+
+
 def estimate(low, high):
     return Estimate((low + high) / 2, low, high, 10, "bootstrap")
 

@@ -105,7 +105,8 @@ def answers(realised=0.1, constants=3.0, systems=12, linear=1e-9, of=None):
     best = np.linspace(-2, 0, systems)
 
     def result(group, change):
-        off = linear if group in {"linear", "scalar"} else (of or {}).get((group, change), realised)
+        alone = linear if group in {"linear", "scalar"} else realised
+        off = (of or {}).get((group, change), alone)
         far = 0.0 if group == "scalar" else constants
         arrays = {
             "best": best,
@@ -252,6 +253,20 @@ def test_reasons_and_captions_follow_the_numbers():
         for c in (3.0, -3.0)
     ]
     assert ["100% (global)" in texts["ratios"] for texts in captions] == [True, False]
+
+
+def test_errors_of_drawn_signs_are_said_to_cancel_where_they_do():
+    """A median over linear systems of which some are exact and some far off says nothing of
+    either.
+    """
+    cancelled = {("linear", "signed"): np.repeat([1e-9, 1.4], [7, 5])}
+    findings = e3.read(answers(of=cancelled))
+    words = "on 5 of 12 linear systems"
+    assert words in findings.choices[1].varied
+    assert words in findings.tables[1].note
+    row = {cells[0]: cells[1] for cells in findings.tables[1].rows}["signs as drawn"]
+    assert row.startswith("0 or 1.4 |")
+    assert "on 0 of 12 linear systems" in e3.read(answers()).tables[1].note
 
 
 def test_the_set_up_is_read_from_the_systems(monkeypatch):

@@ -184,6 +184,23 @@ def test_a_wrong_winner_costs():
     assert {item.name for item in findings.charts} == {"floor", "budgets"}
 
 
+@pytest.mark.parametrize(
+    ("cheap", "sentence"),
+    [
+        ([1] * 8, "best at every budget tried, up to 8,192, in the linear world"),
+        ([1, 1] + [9] * 6, "best up to a budget of 128 in the linear world"),
+        ([1, 1] + [9] * 5 + [1], "best up to a budget of 128 in the linear world"),
+        ([9] * 8, "best at no budget in the linear world"),
+    ],
+)
+def test_a_budget_that_is_the_last_tried_is_no_limit(cheap, sentence):
+    def change(kind, result):
+        measured = [[float(error), 5.0, -1.0] for error in cheap]
+        return result | {"measured": measured} if kind == "winners" else result
+
+    assert sentence in e6.read(answers(change)).found
+
+
 def test_the_cost_of_following_has_an_interval_that_covers():
     """Every budget costs a tenth more than the best, as measured in noisy blocks: 200 trials."""
     random, hits = np.random.default_rng(1), 0

@@ -9,6 +9,7 @@ import pytest
 
 from paracosm.cli.main import main
 from paracosm.core.checks import BadArgument, BadData, Missing, ParacosmError
+from paracosm.core.files import Unwritable
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Experiment, Findings
 from paracosm.paper import contents
@@ -77,8 +78,22 @@ def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
         reproduce("E1", tmp_path)
     resumed, _ = reproduce("E1", tmp_path, how=How(resume=True))
     assert resumed == reproduce("E1", tmp_path, how=How(resume=True))[0]
-    assert reproduce("E1", tmp_path, "full")[0].cells == 5
     assert reproduce("E1", tmp_path, how=How(force=True))[0].cells == 3
+
+
+def test_results_of_the_other_scale_are_not_replaced_unasked(small, tmp_path):
+    reproduce("E1", tmp_path, "full")
+    before = (tmp_path / "e1.json").read_bytes()
+    for how in (How(), How(resume=True)):
+        with pytest.raises(
+            BadArgument, match=r"e1\.json holds the results of E1 at scale full.*--out.*--force"
+        ):
+            reproduce("E1", tmp_path, how=how)
+    assert (tmp_path / "e1.json").read_bytes() == before
+    assert not (tmp_path / "e1-quick.sqlite").exists()
+    reproduce("E1", tmp_path, how=How(force=True))
+    assert Experiment.from_json((tmp_path / "e1.json").read_text()).scale == "quick"
+    assert (tmp_path / "e1-full.sqlite").exists(), "only the other scale's pages are replaced"
 
 
 def test_force_throws_nothing_away_before_everything_else_is_right(small, tmp_path):
@@ -111,14 +126,76 @@ def test_the_command_prints_one_document(small, tmp_path, capsys):
     assert str(tmp_path / "e1.html") in printed["files"]
 
 
-def test_all_goes_on_after_one_that_fails(small, tmp_path, capsys, monkeypatch):
-    small(broken=True)
-    monkeypatch.setattr(contents, "CONTENTS", {"E1": contents.CONTENTS["E1"]})
+@pytest.fixture
+def few(small, monkeypatch):
+    """E1 and E2 are all that there is, E2 made of the cells of E1."""
+    monkeypatch.setitem(sys.modules, "paracosm.paper.e2", sys.modules["paracosm.paper.e1"])
+    monkeypatch.setattr(
+        contents, "CONTENTS", {name: contents.CONTENTS[name] for name in ("E1", "E2")}
+    )
     monkeypatch.setattr("paracosm.cli.paper.CONTENTS", contents.CONTENTS)
-    assert main(["paper", "all", "--out", str(tmp_path), "--json"]) == 2
+    monkeypatch.setattr("paracosm.paper.reproduce.CONTENTS", contents.CONTENTS)
+    return small
+
+
+def all_of(out, *flags):
+    return main(["paper", "all", "--out", str(out), "--json", *flags])
+
+
+def printed_names(printed):
+    return [document["experiment"] for document in json.loads(printed.out)]
+
+
+def test_all_goes_on_after_one_that_fails(few, tmp_path, capsys):
+    few(broken=True)
+    assert all_of(tmp_path) == 2
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == []
+    assert printed_names(printed) == ["E2"]
     assert "1 of the 3 cells of E1 failed" in printed.err
+
+
+def test_all_looks_at_what_is_there_before_it_runs(few, tmp_path, capsys):
+    reproduce("E2", tmp_path)
+    assert all_of(tmp_path) == 2
+    printed = capsys.readouterr()
+    assert "e2-quick.sqlite holds a sweep of E2; give --resume" in printed.err
+    assert not printed.out
+    assert not (tmp_path / "e1-quick.sqlite").exists()
+    assert all_of(tmp_path, "--resume") == 0
+    assert printed_names(capsys.readouterr()) == ["E1", "E2"]
+
+
+def test_all_retries_the_sweeps_that_are_there(few, tmp_path, capsys):
+    assert all_of(tmp_path, "--retry-failed") == 2
+    assert "there is no sweep at scale quick in" in capsys.readouterr().err
+    few(broken=True)
+    with pytest.raises(BadData):
+        reproduce("E1", tmp_path)
+    assert all_of(tmp_path, "--retry-failed") == 2
+    printed = capsys.readouterr()
+    assert "1 of the 3 cells of E1 failed" in printed.err
+    assert printed_names(printed) == []
+
+
+def test_all_shows_what_was_finished_before_it_was_stopped(few, tmp_path, capsys, monkeypatch):
+    def stopped(answers):
+        raise KeyboardInterrupt
+
+    study = type("E2", (), {"STUDY": Study("Add up?", contents.study("E1").cells, stopped)})
+    monkeypatch.setitem(sys.modules, "paracosm.paper.e2", study)
+    assert all_of(tmp_path) == 130
+    assert printed_names(capsys.readouterr()) == ["E1"]
+
+
+def test_all_shows_what_could_not_be_written(few, tmp_path, capsys, monkeypatch):
+    def full(record, out):
+        raise Unwritable("the disk is full.")
+
+    monkeypatch.setattr("paracosm.reporting.publish", full)
+    assert all_of(tmp_path) == 2
+    printed = capsys.readouterr()
+    assert printed_names(printed) == ["E1"]
+    assert "the disk is full." in printed.err
 
 
 @pytest.mark.parametrize(

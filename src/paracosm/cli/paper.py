@@ -15,12 +15,11 @@ from rich.text import Text
 
 from paracosm import reporting
 from paracosm.cli import output
-from paracosm.core.checks import BadArgument, BadData
-from paracosm.core.files import try_folder
-from paracosm.core.progress import Progress
+from paracosm.core.checks import BadArgument, BadData, Missing
+from paracosm.core.files import Unwritten, shown, try_folder
 from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS
-from paracosm.paper.reproduce import reproduce
+from paracosm.paper.reproduce import check, reproduce, store_of
 from paracosm.paper.study import Scale
 from paracosm.sweep.how import How
 
@@ -80,48 +79,78 @@ def main(arguments: Sequence[str]) -> None:
     try_folder("--out", flags.out)
     if flags.experiment == "all":
         return _all(flags)
-    with output.progress() as tell:
-        record, files = _reproduced(flags.experiment, flags, tell)
+    with (
+        output.progress() as tell,
+        output.shown_anyway(lambda record: record.summary(()), as_json=flags.json),
+    ):
+        record, files = reproduce(flags.experiment, flags.out, flags.scale, _how(flags), tell)
     output.show(reporting.summary(record), _document(record, files), as_json=flags.json)
     if not flags.json:
         output.show(Text(f"\nThe page is {_page(files)}"), {}, as_json=False)
     return None
 
 
-def _reproduced(
-    name: str, flags: PaperFlags, tell: Progress
-) -> tuple[Experiment, tuple[Path, ...]]:
-    how = How(
+def _how(flags: PaperFlags) -> How:
+    return How(
         "local" if flags.ray is None else flags.ray,
         flags.workers,
         flags.resume,
         flags.force,
         flags.retry_failed,
     )
-    with output.shown_anyway(lambda record: record.summary(()), as_json=flags.json):
-        return reproduce(name, flags.out, flags.scale, how, tell)
 
 
 def _all(flags: PaperFlags) -> None:
     """One after the other; cells that fail in one do not stop the next, and are told of in
-    the end.
+    the end. What was finished is shown whatever comes.
     """
+    names, how = _names(flags), _how(flags)
+    for name in names:
+        check(name, flags.out, flags.scale, how)
     documents, problems = [], []
-    for name in CONTENTS:
-        try:
-            with output.progress() as tell:
-                record, files = _reproduced(name, flags, tell)
-        except BadData as problem:
-            problems.append(str(problem))
-            continue
-        documents.append(_document(record, files))
+    try:
+        for name in names:
+            try:
+                documents.append(_finished(name, flags, how))
+            except BadData as problem:
+                problems.append(str(problem))
+    except Unwritten as unwritten:
+        documents.append(_document(unwritten.result, ()))
         if not flags.json:
-            page = Text(f"\nThe page is {_page(files)}\n")
-            output.show(Group(reporting.summary(record), page), {}, as_json=False)
-    if flags.json:
-        output.show("", documents, as_json=True)
+            output.show(reporting.summary(unwritten.result), {}, as_json=False)
+        raise
+    finally:
+        if flags.json:
+            output.show("", documents, as_json=True)
     if problems:
         raise BadData(" ".join(problems))
+
+
+def _finished(name: str, flags: PaperFlags, how: How) -> dict:
+    """The document of an experiment that was run; its summary is shown, unless with --json."""
+    with output.progress() as tell:
+        record, files = reproduce(name, flags.out, flags.scale, how, tell)
+    if not flags.json:
+        page = Text(f"\nThe page is {_page(files)}\n")
+        output.show(Group(reporting.summary(record), page), {}, as_json=False)
+    return _document(record, files)
+
+
+def _names(flags: PaperFlags) -> list[str]:
+    """All experiments, or those with a sweep whose failed cells can be run again.
+
+    Raises:
+        Missing: failed cells are asked for, and there is no sweep.
+    """
+    if not flags.retry_failed:
+        return list(CONTENTS)
+    names = [name for name in CONTENTS if store_of(name, flags.out, flags.scale).exists()]
+    if not names:
+        raise Missing(
+            f"there is no sweep at scale {flags.scale} in {shown(flags.out)}; leave --retry-failed"
+            " out to begin."
+        )
+    return names
 
 
 def _document(record: Experiment, files: tuple[Path, ...]) -> dict:

@@ -18,7 +18,7 @@ from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.core.records.experiments import Claim, Findings
 from paracosm.paper import e10_shows
-from paracosm.paper.e10_cells import RUNGS, cells
+from paracosm.paper.e10_cells import HORIZONS, RUNGS, cells
 from paracosm.paper.e10_numbers import IN_ALL, MARGIN, RARE, UNTRAINED, Orders, orders
 from paracosm.paper.study import Answer, Study, beyond, must_hold
 
@@ -64,7 +64,7 @@ def _checks(systems: Sequence[Orders]) -> tuple[Claim, ...]:
             over,
             holds=over.mean == 0,
             why="both rungs are proved; what was checked is that constants in closed form keep"
-            f" them: {over.n:,} gaps of policies, worlds and horizons.",
+            f" them: {over.n:,} policies × wrong worlds × horizons from {HORIZONS[1]} × rungs.",
             says="none",
         ),
         must_hold(
@@ -73,7 +73,8 @@ def _checks(systems: Sequence[Orders]) -> tuple[Claim, ...]:
             " of both bounds, but the real one has another sign.",
             wrong,
             holds=wrong.mean == 0,
-            why=f"it follows from the bounds; {wrong.n:,} pairs are certified.",
+            why=f"it follows from the bounds; {wrong.n:,} pairs × wrong worlds × horizons from"
+            f" {HORIZONS[1]} × rungs are certified.",
         ),
     )
 

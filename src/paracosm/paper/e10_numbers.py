@@ -207,19 +207,25 @@ class Orders:
         return (size > total)[:, :, 1:]
 
     def wrongly_certified(self, rung: str) -> tuple[int, int]:
-        """How many of the certified pairs are not in their real order, and of how many."""
+        """How many of the certified pairs are not in their real order, and of how many; without
+        horizon 1, at which no order can differ.
+        """
         signs = (
-            np.sign(e10_orders.differences(self.together(columns)))[:, :, 1:]
+            np.sign(e10_orders.differences(self.together(columns)))[:, :, 1:, :, 1:]
             for columns in (self.real, self.imagined)
         )
-        wrong, certified = np.not_equal(*signs), self.certified(rung)
+        wrong, certified = np.not_equal(*signs), self.certified(rung)[..., 1:]
         return int(np.sum(wrong & certified)), int(np.sum(certified))
 
     def beyond_bound(self, rung: str) -> tuple[int, int]:
-        """How many gaps exceed a bound by more than rounding, and of how many."""
-        gaps = np.abs(self.together(self.real) - self.together(self.imagined))
-        bounds = self.together(self.bounds[rung])
-        over = gaps > bounds + 1e-9 * (1 + np.abs(self.together(self.real)))
+        """How many gaps exceed a bound by more than rounding, and of how many; without error 0 and
+        horizon 1, at which there is no gap.
+        """
+        real, imagined, bounds = (
+            self.together(columns)[:, :, 1:, :, 1:]
+            for columns in (self.real, self.imagined, self.bounds[rung])
+        )
+        over = np.abs(real - imagined) > bounds + 1e-9 * (1 + np.abs(real))
         return int(np.sum(over)), over.size
 
 

@@ -52,8 +52,8 @@ def setup(answers: Sequence[Answer]) -> tuple[str, ...]:
         f"Policies, {sizes.policies} of each kind: drawn at random; trained in reality; trained in"
         " the world that orders them; trained in the other world of the same ε. Trained ones are"
         f" {sizes.checkpoints} checkpoints of {sizes.trained} trainings, {total} steps of Adam on"
-        " gradients of the return of 50 steps straight through the system; all trainings of a seed"
-        " begin with the same weights and see the same starts.",
+        " gradients of the return of 50 steps straight through the system; each training begins"
+        " with the same weights and sees the same starts in every world.",
         "A pair is inverted if the signs of Ĵ(π') − Ĵ(π) and J(π') − J(π) are opposite. The safe"
         f" horizon is the largest of {', '.join(map(str, HORIZONS))} up to which no pair of the"
         " first three kinds together is. Regret is the best real return minus that of the policy"

@@ -91,7 +91,7 @@ def trained(
         samples: transitions that are trained on.
         seed: of the teacher, the data and the students.
         tasks: what is learned, of `e2_worlds.TASKS`.
-        weights: the teacher's, `normal` or `scaled`, divided by `sqrt(fan in)`.
+        weights: of the teacher's dynamics, `normal` or `scaled`, divided by `sqrt(fan in)`.
         starts: of episodes, uniform in the `cube` [-1, 1] or all at the `origin`.
         actions: `uniform` in the box or standard `normal`.
         teachers: `many`, one for each seed, or `one` for all.
@@ -272,7 +272,7 @@ _REMOVED = {
     "cause_of_slow_dynamics": ("before tanh", "predicting the same twelve outputs before the tanh"),
     "removed_by_scaled_weights": (
         "scaled weights: dynamics",
-        "dividing the teacher's weights by sqrt(fan in)",
+        "dividing the weights of the teacher's dynamics by sqrt(fan in)",
     ),
     "removed_by_one_output": (
         "one component",
@@ -439,8 +439,8 @@ def words(
         " which bounds and plans need, the"
         f" exponents are {power['exponent_dynamics_norm']} and {power['exponent_reward_norm']}."
         " The ratio of the"
-        " exponents belongs to the teachers: with weights divided by sqrt(fan in) they are"
-        f" {scaled[0]:.2f} and"
+        " exponents belongs to the teachers: with the dynamics' weights divided by sqrt(fan in)"
+        f" they are {scaled[0]:.2f} and"
         f" {scaled[1]:.2f}. Measure both curves on a system of your own."
     )
 

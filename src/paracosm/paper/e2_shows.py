@@ -31,8 +31,7 @@ def setup(measurements: ExperimentCurves) -> tuple[str, ...]:
         "Ablation: same samples and batches, with one thing changed: the first component only; the"
         " twelve outputs"
         " before the tanh, divided by sqrt(64) as the reward is; a tanh in the student; or"
-        " teachers with weights"
-        " divided by sqrt(fan in).",
+        " teachers whose dynamics' weights are divided by sqrt(fan in), the reward's not.",
     )
 
 
@@ -113,7 +112,7 @@ def tables(answers: Sequence[Answer], measurements: ExperimentCurves) -> tuple[T
     note = (
         "Mean squared errors on held-out transitions; 95% bootstrap over seeds, widened by t. All"
         " rows have the"
-        " same seeds and sizes."
+        " same seeds and sizes. Scaled weights are those of the teacher's dynamics."
     )
     return (
         Table("The ablation", columns, tuple(rows), note),

@@ -40,7 +40,7 @@ from paracosm.paper.e3_choices import (
     STEP,
     SYSTEMS,
 )
-from paracosm.paper.e3_shows import FACTOR, Group, GroupsByChange, together
+from paracosm.paper.e3_shows import EXACT, FACTOR, Group, GroupsByChange, together
 from paracosm.paper.study import Answer, Study, beside, beyond, bounded, must_hold
 
 
@@ -65,10 +65,6 @@ def read(answers: Sequence[Answer]) -> Findings:
         ),
         found=_summary(groups),
     )
-
-
-_EXACT = 1e-4
-"""Of a logarithm of ratios, what the search for the best may leave; its last grid is finer."""
 
 
 def _sorted(answers: Sequence[Answer]) -> tuple[GroupsByChange, dict[int, Any], np.ndarray]:
@@ -105,7 +101,7 @@ def _errors(main: dict[str, Group], groups: GroupsByChange) -> list[Claim]:
             f"{prefix}, linear systems.",
             linear,
             paper=0.0,
-            holds=linear.high < _EXACT,
+            holds=linear.high < EXACT,
             why="errors that are the same everywhere move a linear return by exactly weight times"
             " size, so the"
             " prediction is exact by proof; what was checked is the search for the best ratio, to"
@@ -278,7 +274,7 @@ def _global_constants(groups: GroupsByChange) -> list[Claim]:
             "Median |ℓ| with global constants where Lemma 1 is an equality: one state, one action,"
             " all signs alike.",
             tight,
-            holds=tight.high < _EXACT,
+            holds=tight.high < EXACT,
             why="made by us so that global constants are the sensitivities: the other way to read"
             " the paper's 0 on"
             " linear systems.",
@@ -372,7 +368,7 @@ def _of_small_errors(groups: GroupsByChange) -> str:
     linear = main["linear"].error()
     exactly = (
         "exactly on linear systems, as is proved"
-        if linear.high < _EXACT
+        if linear.high < EXACT
         else f"{linear.mean:.2g} on linear ones"
     )
     least, most = (pick(shares, key=lambda group: shares[group]) for pick in (min, max))

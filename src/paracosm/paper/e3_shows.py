@@ -19,6 +19,8 @@ from paracosm.paper.e3_choices import (
 )
 
 FACTOR = float(np.log(3))  # within a factor of 3, says the paper
+EXACT = 1e-4
+"""Of a logarithm of ratios, what the search for the best may leave; its last grid is finer."""
 _PAPER = {
     "linear": "0",
     "tanh and sin": "0.054",
@@ -59,6 +61,11 @@ class Group(NamedTuple):
         """The share of systems whose best ratio is predicted within a factor of 3."""
         near = np.abs(self.off(weights)) <= FACTOR
         return share(int(np.sum(near)), len(near))
+
+    def missed(self) -> np.ndarray:
+        """The |ℓ| of those systems whose best ratio is not predicted exactly."""
+        off = np.abs(self.off("realised"))
+        return off[off > EXACT]
 
 
 GroupsByChange = Mapping[str, Mapping[str, Group]]
@@ -119,9 +126,12 @@ def variations(by_change: GroupsByChange) -> Table:
     names = [name for name in by_change if "main" in by_change[name] and "norms" in by_change[name]]
 
     def row(change: str, words: str) -> tuple[str, ...]:
-        columns = [by_change[name][change] for name in names]
+        groups = {name: by_change[name][change] for name in names}
+        realised = {name: f"{group.error().mean:.2g}" for name, group in groups.items()}
+        if change == "signed" and len(groups["linear"].missed()):
+            realised["linear"] = f"0 or {np.median(groups['linear'].missed()):.2g}"
         return words, *(
-            f"{group.error().mean:.2g} | {group.error('global').mean:.2g}" for group in columns
+            f"{realised[name]} | {group.error('global').mean:.2g}" for name, group in groups.items()
         )
 
     rows = tuple(row(*change) for change in WORDS.items())
@@ -129,7 +139,19 @@ def variations(by_change: GroupsByChange) -> Table:
         "Median |ℓ| when one choice is changed",
         ("choice", *names),
         rows,
-        "Realised | global constants.",
+        "Realised | global constants. With signs as drawn errors cancel"
+        f" {_where_errors_cancel(by_change['linear']['signed'])}.",
+    )
+
+
+def _where_errors_cancel(linear: Group) -> str:
+    """On how many linear systems errors whose signs were drawn cancel, and what that does to ℓ."""
+    missed, systems = linear.missed(), len(linear.of["best"])
+    if not len(missed):
+        return f"on 0 of {systems} linear systems"
+    return (
+        f"on {len(missed)} of {systems} linear systems, where the best ratio is the one at which"
+        f" they do and the median |ℓ| is {np.median(missed):.2g}, and on the others ℓ is 0"
     )
 
 
@@ -233,8 +255,8 @@ def choices(by_change: GroupsByChange) -> tuple[Choice, ...]:
             f" {error('linear', 'rms')} off on linear"
             f" systems, and {error('linear', 'rms', 'squares')} with squared weights and doubled"
             " exponents;"
-            " with signs as drawn errors may cancel, and the best ratio is then where they do"
-            f" ({error('linear', 'signed')})",
+            " with signs as drawn errors cancel"
+            f" {_where_errors_cancel(by_change['linear']['signed'])}",
         ),
         Choice(
             "the errors' directions",

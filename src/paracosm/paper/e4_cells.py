@@ -109,7 +109,6 @@ def exact(*, world: str, weighting: str, rollouts: int, seed: int) -> dict[str, 
     noises = [gradient_noise(*system, *repeat, **choices) for repeat in repeats]
     uneven = [added_variance(_noise("uneven"), *system, *repeat, **choices) for repeat in repeats]
     return {
-        "intrinsic": [noise.intrinsic.mean for noise in noises],
         "coefficient": [noise.coefficient.mean for noise in noises],
         "shared": [noise.shared.mean for noise in noises],
         "bound": [noise.bound for noise in noises],

@@ -121,20 +121,19 @@ class _LabelAnswers:
             np.mean(self.moments[world]["gold"]) / MAIN_GOLD / np.mean(main.result["variance"])
         )
 
-    def cheap_best(self, world: str) -> float:
-        """The largest budget at which cheap labels alone were measured best, at the first prices; 0
-        if none.
-        """
+    def cheap_best(self, world: str) -> str:
+        """Up to which budget cheap labels alone were measured best, at the first prices."""
         errors = self.of("winners", world=world, prices=list(PRICES[0]))[0].result["measured"]
         cheap = NAMES.index("cheap")
-        won = (
+        won = [
             min((error, i) for i, error in enumerate(row) if error >= 0)[1] == cheap
             for row in errors
-        )
-        return max(
-            (budget for budget, is_best in zip(budgets(PRICES[0]), won, strict=True) if is_best),
-            default=0.0,
-        )
+        ]
+        tried = budgets(PRICES[0])
+        if all(won):
+            return f"at every budget tried, up to {tried[-1]:,.0f},"
+        first_lost = won.index(False)
+        return f"up to a budget of {tried[first_lost - 1]:,.0f}" if first_lost else "at no budget"
 
     def _variances(self, world: str) -> np.ndarray:
         return np.array([[np.mean(self.moments[world][name])] for name in _MOMENTS])
@@ -483,9 +482,8 @@ def _summary(answers: _LabelAnswers, claims: tuple[Claim, ...]) -> str:
         f" [{agreement.low:.0%}, {agreement.high:.0%}] of the "
         f"prices and budgets tried; following it cost {cost.ours:.2%} [{cost.low:.2%},"
         f" {cost.high:.2%}] on average. "
-        "At the first prices cheap labels alone were best up to a budget of "
-        f"{answers.cheap_best('linear'):,.0f} in the linear world and of"
-        f" {answers.cheap_best('tanh'):,.0f} in the tanh world."
+        f"At the first prices cheap labels alone were best {answers.cheap_best('linear')} in the"
+        f" linear world and {answers.cheap_best('tanh')} in the tanh world."
     )
 
 

@@ -37,16 +37,21 @@ def _held(all_sweeps: Sequence[Sweep]) -> Claim:
 
 def _violations(all_sweeps: Sequence[Sweep]) -> Claim:
     gaps = [within for sweep in all_sweeps for within in sweep.within()]
+    proven = [proven for sweep in all_sweeps for proven in sweep.proven()]
+    estimated = (
+        f" In {proven.count(False)} of {len(proven)} worlds a constant is an estimate, which proves"
+        " nothing."
+    )
     share = estimators.share(gaps.count(False), len(gaps))
     return must_hold(
         "violations",
         "Share of worlds and policies whose gap exceeds Lemma 1.",
         share,
         paper=0,
-        holds=share.mean == 0,
+        holds=share.mean == 0 and all(proven),
         why="Lemma 1 is proved; what was checked is that constants that are certified, and errors"
         f" that are measured on the same episodes, keep it: {gaps.count(False)} of {len(gaps)}"
-        " exceed it.",
+        f" exceed it.{'' if all(proven) else estimated}",
         says="none",
     )
 

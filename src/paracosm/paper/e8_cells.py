@@ -207,12 +207,10 @@ def held(*, system: str, multiple: float, seed: int, sizes: dict[str, int]) -> d
         "error": {part: fit.error.mean for part, fit in errors.items()},
         "baseline": {part: fit.baseline for part, fit in errors.items()},
         "certified": {name: bracket.upper for name, bracket in brackets.items()},
-        "seen": {name: bracket.lower for name, bracket in brackets.items()},
         "proven": all(bracket.kind == "certificate" for bracket in brackets.values()),
         "bounds": _bounds(learned.world, policy, episodes, of_episodes, brackets),
         "idle": _idle(bought, learned, brackets, size.episodes),
         "gap": {name: getattr(gap, name).mean for name in ("total", "dynamics", "reward")},
-        "on_policy": {part: getattr(diagnosis.baselines, part) for part in errors},
         "imagined": diagnosis.imagined_return.mean,
         "real": diagnosis.real_return.mean,
     }

@@ -93,6 +93,10 @@ class Sweep:
             for part, limit in limits.items()
         ]
 
+    def proven(self) -> list[bool]:
+        """Whether all constants of each world and its policy are certificates."""
+        return [result["proven"] for results in self.results.values() for result in results]
+
     def within(self) -> list[bool]:
         """Whether each gap keeps Lemma 1: of the trained policy, and of the one that does
         nothing.

@@ -80,7 +80,7 @@ def straightened(
         image=(SIDE, SIDE, 1),
         settings=settings,
     )
-    networks, losses = fitted.networks, fitted.losses
+    networks = fitted.networks
     played, pictures = e9_worlds.recorded(maze, HELD_OUT, STEPS, hold, stage_key(seed, "held out"))
     seen, actions = e9_measures.features_of(networks, pictures), np.asarray(played.action)
     seen, positions = np.asarray(seen), np.asarray(e9_worlds.positions(played))
@@ -92,7 +92,6 @@ def straightened(
     world = e9_worlds.latent_world(networks, maze)
     ways, goal = e9_worlds.ways(maze, positions), np.asarray(e9_worlds.goal_of(networks, maze))
     return {
-        "losses": losses,
         **e9_measures.errors(seen, predicted, AHEAD),
         "probe": e9_measures.probe(seen.reshape(-1, FEATURES), positions.reshape(-1, 2)),
         "agreement": e9_measures.agreement(seen, goal, ways),
@@ -101,7 +100,7 @@ def straightened(
         "positions": e9_measures.turns(positions, actions, *bounds),
         "seen": e9_measures.turns(seen, actions, *bounds),
         "imagined": e9_measures.turns(exact, actions, *bounds),
-        **_planned(maze, {"": world}, starts, seed, networks),
+        "success": _planned(maze, {"": world}, starts, seed, networks),
     }
 
 
@@ -119,15 +118,15 @@ def known(*, maze: str, starts: int, seed: int) -> dict[str, Any]:
 
     random = e9_worlds.HeldActions(e9_worlds.actions_of(maze), jnp.asarray(HOLD))
     return {
-        "random": e9_worlds.attempts(maze, random, starts, seed)[0],
-        **_planned(maze, e9_worlds.known_worlds(maze), starts, seed),
+        "random": e9_worlds.attempts(maze, random, starts, seed),
+        "success": _planned(maze, e9_worlds.known_worlds(maze), starts, seed),
     }
 
 
 def _planned(
     maze: str, worlds: dict[str, Any], starts: int, seed: int, networks: Any = None
-) -> dict[str, dict[str, float]]:
-    """Shares of starts from which the goal is reached, and mean steps, by `row`.
+) -> dict[str, float]:
+    """Shares of starts from which the goal is reached, by `row`.
 
     Args:
         maze: that is played.
@@ -138,7 +137,7 @@ def _planned(
     """
     from paracosm.paper import e9_worlds
 
-    success, steps = {}, {}
+    success = {}
     for cost, world in worlds.items():
         for planner in PLANNERS:
             for length in (LONG, SHORT):
@@ -146,8 +145,8 @@ def _planned(
                 if networks is not None:
                     policy = e9_worlds.seeing(policy, networks, maze)
                 name = row(planner, length, cost)
-                success[name], steps[name] = e9_worlds.attempts(maze, policy, starts, seed)
-    return {"success": success, "steps": steps}
+                success[name] = e9_worlds.attempts(maze, policy, starts, seed)
+    return success
 
 
 def row(planner: str, length: int, cost: str = "") -> str:

@@ -12,12 +12,11 @@ from paracosm.core import estimators
 from paracosm.core.records import Estimate
 from paracosm.paper.e9_cells import row
 from paracosm.paper.e9_choices import PLANNERS, VARIATIONS, WEIGHTS
+from paracosm.paper.power_laws import RESAMPLES, resampled
 from paracosm.paper.study import Answer
 
 FromResult = Callable[[dict[str, Any]], float]
 LEAST, MOST = min(WEIGHTS), max(WEIGHTS)
-_NORMAL = 1.96  # half of a 95% interval, in deviations
-_NEAR_ONE = 1 - 1e-9  # whose inverse of tanh is finite
 
 
 class Worlds:
@@ -97,22 +96,27 @@ class Worlds:
         return Estimate(gains[0], *ends, len(gains), f"difference of two: {before.method}")
 
     def explained(self, maze: str, explains: FromResult, explained: FromResult) -> Estimate:
-        """Spearman's rank correlation of two numbers over the worlds of a maze, of all λ.
+        """Spearman's rank correlation of two numbers over the worlds of a maze, of all λ; its
+        interval is over seeds, each drawn with its worlds of all λ, which share data and starts.
 
         Args:
             maze: Of `MAZES`.
             explains, explained: Read the two off a result.
         """
-        results = [r for weight in WEIGHTS for r in self.results(maze, weight)]
-        first, second = ([number(r) for r in results] for number in (explains, explained))
-        if not (np.ptp(first) and np.ptp(second)):
-            return Estimate(0.0, -1.0, 1.0, len(results), "one of them does not vary")
-        rank = float(np.asarray(stats.spearmanr(first, second))[0])
-        center = np.arctanh(np.clip(rank, -_NEAR_ONE, _NEAR_ONE))
-        half = _NORMAL / np.sqrt(len(results) - 3)
-        low, high = float(np.tanh(center - half)), float(np.tanh(center + half))
-        method = "rank correlation, 95% Fisher's z over worlds"
-        return Estimate(rank, low, high, len(results), method)
+        by_weight = [self.results(maze, weight) for weight in WEIGHTS]
+        numbers = np.array(
+            [
+                [[number(r) for r in results] for results in by_weight]
+                for number in (explains, explained)
+            ]
+        )
+        seeds = numbers.shape[2]
+        if not np.ptp(numbers, axis=(1, 2)).all():
+            return Estimate(0.0, -1.0, 1.0, seeds, "one of them does not vary")
+        drawn = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
+        draws = numbers[:, :, np.vstack([np.arange(seeds), drawn])]
+        ranks = _rank_correlations(*draws.swapaxes(1, 2).reshape(2, 1 + RESAMPLES, -1))
+        return _within(resampled(ranks, seeds), -1.0, 1.0)
 
     def best(self, maze: str, weight: float, length: int) -> str:
         """The planner that reaches the goal most often."""
@@ -133,6 +137,15 @@ def reached(planner: str, length: int, cost: str = "") -> FromResult:
 def of_paths(paths: str, name: str) -> FromResult:
     """Reads a number of `positions`, of `seen` or of `imagined` paths."""
     return lambda result: result[paths][name]
+
+
+def _rank_correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's of each draw `[draw, world]`, 0 where one of the two does not vary."""
+    a, b = (
+        stats.rankdata(column, axis=1) - (column.shape[1] + 1) / 2 for column in (first, second)
+    )
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.divide(np.sum(a * b, axis=1), lengths, out=np.zeros(len(a)), where=lengths > 0)
 
 
 def _within(estimate: Estimate, low: float, high: float) -> Estimate:

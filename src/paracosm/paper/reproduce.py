@@ -6,7 +6,7 @@ from pathlib import Path
 
 from paracosm import reporting
 from paracosm.core import checks
-from paracosm.core.files import Unwritable, Unwritten
+from paracosm.core.files import Unwritable, Unwritten, read_record, shown
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS, study
@@ -29,23 +29,21 @@ def reproduce(
 
     Args:
         name: `E1` to `E10`.
-        out: the folder; the experiment's files begin with its name, so that several can share it,
-            and each scale has a store of its own.
+        out: the folder; the experiment's files begin with its name, so that several can share it.
         scale: `quick` takes minutes, `full` has the paper's sizes.
         how: where and how the cells run.
         progress: told after each cell.
 
     Raises:
-        BadArgument: no such experiment, `out` is a file, or the folder holds the sweep already and
-            nothing says whether to go on with it.
+        BadArgument: as of `check`.
         BadData: cells failed; the others are kept.
         Missing: the back end is not there, or there is no sweep whose failed cells could be run
             again.
     """
     experiment = study(name)
     cells = experiment.cells(scale)
-    store = Path(out) / f"{name.lower()}-{scale}.sqlite"
-    how.check(name, store)
+    check(name, out, scale, how)
+    store = store_of(name, out, scale)
     answers = _run_cells(name, cells, store, how, progress)
     versions, seconds = provenance(store)
     record = Experiment(
@@ -65,6 +63,35 @@ def reproduce(
         raise Unwritten(
             f"{error} The cells are kept: make room and give --resume.", record
         ) from error
+
+
+def store_of(name: str, out: str | Path, scale: Scale) -> Path:
+    """Where the experiment's finished cells are kept, for each scale apart."""
+    return Path(out) / f"{name.lower()}-{scale}.sqlite"
+
+
+def check(name: str, out: str | Path, scale: Scale, how: How) -> None:
+    """Whether the experiment may be run into the folder.
+
+    Args:
+        name, out, scale, how: As of `reproduce`.
+
+    Raises:
+        BadArgument: `out` is a file, the folder holds the sweep already and nothing says whether to
+            go on with it, or it holds the results of the other scale.
+        BadData: the results that it holds are damaged.
+        Missing: there is no sweep whose failed cells could be run again.
+    """
+    how.check(name, store_of(name, out, scale))
+    results = Path(out) / f"{name.lower()}.json"
+    if how.force or not results.exists():
+        return
+    held = read_record(Experiment, results).scale
+    if held != scale:
+        raise checks.BadArgument(
+            f"{shown(results)} holds the results of {name} at scale {held}, which those at scale"
+            f" {scale} would replace; give another --out, or --force to replace them."
+        )
 
 
 def _run_cells(
