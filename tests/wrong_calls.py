@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 import paracosm
+from paracosm import foreign
 from paracosm.core.mdp import never
 from paracosm.core.networks import MLP
 from paracosm.core.records import PartFit
@@ -70,6 +71,18 @@ EMPTY = paracosm.Dataset(
 )
 
 TENSOR = torch.zeros(3)
+
+
+class Remembering(torch.nn.Module):
+    """A recurrent model by its methods."""
+
+    start = observe = next = reward = act = print
+
+
+class Encoding(torch.nn.Module):
+    """A latent model by its methods."""
+
+    encode = next = reward = pi = print
 
 
 class Functional:
@@ -285,6 +298,8 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     ),
     (lambda: paracosm.connect(dict), UNSUPPORTED, "dict"),
     (lambda: paracosm.connect("CartPole-v1", 5), ARGUMENT, "kwargs is 5"),
+    (lambda: paracosm.connect(WORLD, {"g": 1}), ARGUMENT, "kwargs is {'g': 1} and env is an MDP"),
+    (lambda: paracosm.connect(print, {"g": 1}), ARGUMENT, "kwargs is {'g': 1} and env is a"),
     (
         lambda: paracosm.collect(WORLD, 2.5, seed=0),
         ARGUMENT,
@@ -511,6 +526,25 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.rank([POLICY], WORLD, WORLD), ARGUMENT, "policies is"),
     (lambda: paracosm.audit_foreign(5, lambda: POLICY, env="CartPole-v1"), ARGUMENT, "world"),
     (lambda: paracosm.audit_foreign(lambda: WORLD, lambda: POLICY), ARGUMENT, "neither"),
+    # foreign
+    (
+        lambda: foreign.world(None, dynamics=len, reward=len),
+        ARGUMENT,
+        "spec is None; a Spec, which",
+    ),
+    (
+        lambda: foreign.world(SPEC, dynamics=max, reward=max, reward_of=5),
+        ARGUMENT,
+        "what a part takes is 5; a text such as 's,a'",
+    ),
+    (lambda: foreign.policy(abs, None), ARGUMENT, "spec is None"),
+    (lambda: foreign.recurrent(Remembering(), None), ARGUMENT, "spec is None"),
+    (lambda: foreign.window(abs, max, 2, None, reward=max, act=abs), ARGUMENT, "spec is None"),
+    (lambda: foreign.mbrl(None, None), ARGUMENT, "spec is None"),
+    (lambda: foreign.goal(abs, max, [0, 0], None, policy=len), ARGUMENT, "spec is None"),
+    (lambda: foreign.latent(Encoding(), None), ARGUMENT, "spec is None"),
+    (lambda: foreign.spec(np.zeros(3)), ARGUMENT, "recorded is an array of shape (3,)"),
+    (lambda: foreign.trajectory(None), ARGUMENT, "data is None; a Dataset is needed"),
 ]
 
 

@@ -3,6 +3,7 @@ TD-MPC2's.
 """
 
 import importlib
+import inspect
 
 import gymnasium
 import jax
@@ -242,6 +243,26 @@ def test_a_latent_model_is_a_world_of_encoded_states(answer):
         np.testing.assert_allclose(modes(inside.policy, flat[0]), action, rtol=1e-5, atol=1e-6)
 
 
+class Normalising(WorldModel):
+    """Its encoder answers no single row in training mode."""
+
+    def __init__(self):
+        super().__init__("alone")
+        self.norm = torch.nn.BatchNorm1d(3)
+
+    def encode(self, obs, task):
+        return super().encode(self.norm(obs), task)
+
+
+def test_a_model_in_training_mode_is_asked_in_evaluation_mode():
+    model = Normalising()
+    latent_model = foreign.latent(model, SPEC, task="walk", reward_from=model.expected)
+    inside = latent_model.on(episodes_of(latent_model.policy))
+    assert inside.world.spec.state_size == 4
+    assert model.norm.training
+    assert int(model.norm.num_batches_tracked) == 0
+
+
 def test_a_latent_end():
     latent_model = latent(ended=lambda z: z[:, :1] > 0)[1]
     inside = latent_model.on(episodes_of(latent_model.policy))
@@ -257,6 +278,20 @@ def test_a_model_without_the_methods_is_refused():
         checks.BadArgument, match="the latent model Linear has no encode, next, reward, pi; "
     ):
         foreign.latent(torch.nn.Linear(2, 2), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"termination_gives": "x"}, "termination_gives is 'x'; it must be one of"),
+        ({"discount": 2.0}, "discount is 2; it must lie in"),
+        ({"ended": 5}, "ended is 5; a function of a batch, or None, is needed"),
+        ({"reward_from": "x"}, "reward_from is 'x'; a function of a batch"),
+    ],
+)
+def test_what_is_wrong_about_a_latent_model_is_said_before_anything_is_played(options, message):
+    with pytest.raises(checks.BadArgument, match=message):
+        inspect.unwrap(foreign.latent)(WorldModel("alone"), SPEC, **options)
 
 
 @pytest.mark.parametrize(

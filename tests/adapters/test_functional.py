@@ -63,6 +63,14 @@ def test_a_state_is_packed_without_loss(wide):
             np.testing.assert_array_equal(*pair, err_msg=name)
 
 
+def test_parameters_may_be_arrays():
+    params = SlideParams(jnp.float32(1), jnp.int32(5))
+    system = foreign.gymnax(Slide(old=True), params)
+    assert system.mdp.spec.horizon == 5
+    plain = evaluate(foreign.gymnax(Slide(old=True), SlideParams(1, 5)), PUSH, episodes=2)
+    np.testing.assert_array_equal(evaluate(system, PUSH, episodes=2).alive, plain.alive)
+
+
 def test_complex_numbers_are_refused():
     with pytest.raises(checks.Unsupported, match="the state holds complex numbers"):
         packing_of(jnp.ones(2) * 1j, "the state")

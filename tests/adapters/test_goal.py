@@ -197,6 +197,8 @@ BAD = [
         checks.BadArgument,
         "policy is a Deterministic; a function that makes a Policy",
     ),
+    ("no goal", {"goal": "abc"}, checks.BadArgument, "goal is 'abc'; an observation of shape"),
+    ("a discount", {"discount": 2.0}, checks.BadArgument, "discount is 2; it must lie in"),
     ("functions", {"functions": "jax"}, checks.BadArgument, "functions is 'jax'"),
 ]
 

@@ -155,6 +155,43 @@ def test_inputs_are_processed_and_normalised_and_next_states_are_no_differences(
     np.testing.assert_allclose(reward, PAID, atol=1e-6)
 
 
+class Remote(SlideEnsemble):
+    """An ensemble that answers on the CPU once it was moved there."""
+
+    here = False
+
+    def _apply(self, function, recurse=True):
+        self.here = True
+        return super()._apply(function, recurse)
+
+    def forward(self, x, rng=None, use_propagation=True):
+        assert self.here, "Expected all tensors to be on the same device"
+        return super().forward(x, rng, use_propagation)
+
+
+class Dividing:
+    """mbrl-lib's `Normalizer`, whose numbers are no part of a module."""
+
+    def __init__(self):
+        self.by = torch.zeros(3)
+
+    def normalize(self, rows):
+        return rows / self.by
+
+
+def test_only_the_copy_on_the_cpu_is_asked_and_its_normaliser_comes_along(monkeypatch):
+    """What arrives of the normaliser are ones."""
+    model = SlideTransitions(Remote())
+    model.input_normalizer = Dividing()
+    moved = torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: torch.ones(3) if self.shape == (3,) else moved(self)
+    )
+    np.testing.assert_allclose(answers(foreign.mbrl(model, SPEC))[0], AFTER, atol=1e-6)
+    assert not model.model.here
+    assert not model.input_normalizer.by.any()
+
+
 class Unrewarded(SlideEnsemble):
     """Predicts next states alone, as they are."""
 

@@ -4,9 +4,11 @@ name.
 The host's side is asked without a compiled program.
 """
 
+import functools
 import itertools
 import sys
 
+import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,8 +16,11 @@ import torch
 
 from paracosm import adapters as foreign
 from paracosm.core import checks
-from tests.adapters.foreign_rows import RIGHT, ROWS, SLOPES, SPEC, S, host, right
+from paracosm.real.verbs import connect
+from tests.adapters.foreign_rows import RIGHT, ROWS, SLOPES, SPEC, S, host, right, unpaid
+from tests.real.composed import Sampling
 
+VECTOR = gymnasium.spaces.Box(-1, 1, (2,))
 MEMBERS = np.array([0.5, 0.7, 0.9, 1.1, 1.3])
 
 
@@ -259,3 +264,11 @@ def test_a_policy_called_by_itself_raises_its_own_sentence():
 
 def raising_policy(s):
     raise OSError("no oil")
+
+
+def test_a_source_raises_a_policys_own_sentence_as_the_verb_does():
+    policy = foreign.policy(raising_policy, SPEC)
+    real = foreign.world(SPEC, dynamics=right, reward=unpaid, initial=lambda key: jnp.ones(2))
+    for source in (connect(real), connect(functools.partial(Sampling, VECTOR), horizon=6)):
+        with pytest.raises(checks.BadData, match="the NumPy policy failed with OSError: no oil"):
+            source.evaluate(policy, episodes=1)

@@ -17,6 +17,7 @@ from paracosm.adapters.memory import MemoryForm
 from paracosm.core import callbacks, checks
 from paracosm.core.encoder import encode
 from paracosm.core.mdp import Discrete
+from paracosm.real.verbs import connect
 from tests.adapters.rememberers import HORIZON, SPEC, Cart, Ending, Late, Rememberer
 
 QUICKLY = {"certify": False, "dimensions": False}
@@ -210,6 +211,18 @@ def test_a_memory_that_is_not_finite_says_of_which_method_and_at_which_step():
         played(model(Lost()))
 
 
+def test_a_source_raises_the_sentence_of_a_model_that_fails():
+    class Cold(Rememberer):
+        def start(self, observation):
+            assert not observation.any(), "cold"
+            return super().start(observation)
+
+    source = connect(Cart, horizon=HORIZON, encoder=model(Cold()).encoder)
+    for call in (lambda: source.starts(2, first_seed=0), lambda: source.collect(3, seed=0)):
+        with pytest.raises(foreign.BadAnswer, match="start failed with AssertionError: cold"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("candidate", "message"),
     [
@@ -221,6 +234,31 @@ def test_a_memory_that_is_not_finite_says_of_which_method_and_at_which_step():
 def test_another_class_is_refused_and_told_where_it_fits(candidate, message):
     with pytest.raises(checks.BadArgument, match=message):
         foreign.recurrent(candidate, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reward_of": "x"}, "'x' names the argument 'x'; s, a and s' are the ones there are"),
+        ({"termination_gives": "x"}, "termination_gives is 'x'; it must be one of"),
+        ({"discount": 2.0}, "discount is 2; it must lie in"),
+        ({"noise": -1}, "noise is -1"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_played(options, message):
+    with pytest.raises(checks.BadArgument, match=message):
+        model(**options)
+
+
+def test_blanks_between_the_arguments_of_a_reward_are_none():
+    class Slow(Rememberer):
+        def reward(self, memory, action):
+            return memory["x"][:, 0] + action[:, 0]
+
+    memory, action = jnp.arange(3.0), jnp.ones(1)
+    for reward_of in ("s,a", "s, a"):
+        inside = played(model(Slow(), reward_of=reward_of), episodes=2)
+        assert float(inside.world.reward(memory, action, memory)) == 1
 
 
 def test_discrete_actions_may_be_given_by_their_numbers_for_each():

@@ -10,7 +10,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window, encode, encode_rows
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Deterministic
-from paracosm.real.verbs import connect
+from paracosm.real.verbs import connect, evaluate
 
 
 class Push(eqx.Module):
@@ -33,6 +33,14 @@ def test_a_policy_of_beliefs_plays_on_observations_as_it_does_on_beliefs(played)
     believed = source.through(encoder).evaluate(Deterministic(Push()), episodes=3, horizon=30)
     np.testing.assert_allclose(believed.action, observed.action, atol=1e-5)
     np.testing.assert_allclose(believed.reward, observed.reward, atol=1e-4)
+
+
+def test_a_policy_of_beliefs_plays_on_observations_by_the_verb_too(played):
+    source, encoder, observed = played
+    policy = Observing(Deterministic(Push()), encoder, source.action, source.state_size)
+    again = evaluate("Pendulum-v1", policy, episodes=3, horizon=30)
+    np.testing.assert_array_equal(again.state, observed.state)
+    np.testing.assert_array_equal(again.action, observed.action)
 
 
 def test_beliefs_of_rows_are_those_of_episodes_across_the_chunks_of_a_program(played, monkeypatch):

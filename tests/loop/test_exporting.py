@@ -186,6 +186,10 @@ def test_a_predictor_knows_one_image_from_a_batch():
     np.testing.assert_allclose(predictor.predict(image)[0], [0.2])
     assert predictor.predict(np.stack([image] * 5))[0].shape == (5, 1)
     assert predictor.predict(image.reshape(-1))[0].shape == (1,)
+    grey = Predictor(picked, Box(np.zeros(1), np.ones(1)), shape=(2, 3, 1))
+    for form in ((2, 3), (2, 3, 1), (6,)):
+        assert grey.predict(np.zeros(form, np.uint8))[0].shape == (1,)
+        assert grey.predict(np.zeros((5, *form), np.uint8))[0].shape == (5, 1)
 
 
 def test_each_component_of_an_action_is_compared_in_its_own_range():

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from paracosm.core import checks
 from paracosm.core.encoder import Window
-from paracosm.core.mdp import Box, Discrete, Spec
+from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.pomdp import POMDP
 from paracosm.real import datasets
 from paracosm.real.flattening import flat_row, flat_rows, leaves
 from paracosm.real.matching import demand_match
@@ -152,6 +153,14 @@ def test_boxes_of_any_shape_are_vectors(shape):
     np.testing.assert_allclose(data.reward, data.action.sum(axis=1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_an_action_at_a_bound_that_is_rounded_is_at_the_bound(kind):
+    source = connected(action_space=spaces.Box(kind(-0.3), kind(0.7), (2,), kind))
+    for bound in (source.action.low, source.action.high):
+        played = evaluate(source, lambda state, bound=bound: np.asarray(bound), episodes=1)
+        np.testing.assert_array_equal(played.action, np.broadcast_to(bound, (1, 5, 2)))
+
+
 def test_a_stated_range_bounds_the_sides_that_have_no_bound():
     low, high = np.float32([-np.inf, -5, 0]), np.float32([np.inf, np.inf, 3e38])
     free = functools.partial(Sampling, action_space=spaces.Box(low, high))
@@ -208,6 +217,7 @@ OBSERVED = {
     ),
     "a graph": (spaces.Graph(spaces.Box(0, 1), None), "observes a Graph space; observations of"),
     "too many": (spaces.Discrete(5000), "observes 5000 components in all; .* up to 4096"),
+    "too many of one axis": (spaces.Box(0, 1, (5000,)), "observes 5000 components in all; .* 4096"),
     "nothing": (spaces.Dict(), "observes 0 components in all"),
 }
 
@@ -352,6 +362,18 @@ def test_declared_scales_stand_in_for_those_of_the_data():
     plain = connect("Pendulum-v1")
     spec = plain.scaled({"2": 8}).spec(plain.collect(30, seed=0))
     assert float(spec.state_scale[2]) == 8
+
+
+def test_components_of_a_system_have_its_names_and_what_is_shown_of_it_has_none():
+    spec = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), 5, ("place", "speed"))
+    parts = (lambda s, a, key: s, lambda s, a, after: s[0], never, lambda key: jnp.ones(2))
+    still = MDP(spec, *parts, 0.9)
+    source = connect(still).scaled({"speed": 0.1})
+    assert source.components == spec.components
+    scaled = source.spec(source.collect(5, seed=0))
+    np.testing.assert_allclose(scaled.state_scale, [1, 0.1])
+    assert scaled.components == spec.components
+    assert connect(POMDP(still, lambda s: s[:1])).components == ()
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,24 @@ def test_a_bad_number_is_named_by_its_row_and_in_a_csv_file_by_its_line():
         load("t.csv", MAP)
 
 
+@pytest.mark.parametrize("columns", [MAP, WITHOUT_NEXT], ids=["next states", "none"])
+@pytest.mark.parametrize("role", ["episode", "time"])
+def test_an_episode_or_time_that_is_missing_is_refused_and_no_row_is_lost(role, columns):
+    data = lived([4, 4])
+    whole = frame(data, run=data.episode, t=data.time)
+    names = {**columns, "time": "t"}
+    table = whole.astype({names[role]: float})
+    table.loc[5, names[role]] = np.nan
+    needed = "a whole number of at least 0 is needed"
+    with pytest.raises(checks.BadData, match=f"{role} is nan in row 5; {needed}"):
+        load(table, names)
+    table.to_csv("t.csv", index=False)
+    with pytest.raises(checks.BadData, match=rf"t\.csv: {role} is (nan|empty) in line 7; "):
+        load("t.csv", names)
+    with pytest.raises(checks.BadData, match="time holds text; columns that are not numbers"):
+        load({**whole, "t": np.array(["now"] * 8)}, names)
+
+
 BAD_CSV = {
     "state,action,episode\n1,0,a\n2,0,a\n3,0,\n4,0,b\n": "episode is empty in line 4; a text is",
     "": "is empty; a first line that names each column is needed",

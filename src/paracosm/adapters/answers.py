@@ -191,6 +191,12 @@ class ActionReader:
         return index, ColumnFault(f"{words}{upwards}.", row)
 
 
+def demand_gives(gives: str | None) -> None:
+    """Require what an end rule may be said to give; None is not said."""
+    if gives is not None:
+        checks.one_of("termination_gives", gives, TERMINATION_GIVES)
+
+
 class EndReader:
     """Ends as flags, logits, P(end) or P(continue), as `gives` says.
 
@@ -198,8 +204,7 @@ class EndReader:
     """
 
     def __init__(self, gives: str | None) -> None:
-        if gives is not None:
-            checks.one_of("termination_gives", gives, TERMINATION_GIVES)
+        demand_gives(gives)
         self.gives, self._logits = gives, gives == "logit"
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]:

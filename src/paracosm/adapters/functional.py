@@ -30,9 +30,15 @@ _LIMIT = "max_steps_in_episode"
 
 
 class FunctionalEnvironment(eqx.Module):
-    """What gymnax's and Brax's environments have in common."""
+    """What gymnax's and Brax's environments have in common.
+
+    Attributes:
+        env: The environment itself.
+        limit: Its time limit in steps, None if it has none.
+    """
 
     env: eqx.AbstractVar[Any]
+    limit: eqx.AbstractVar[int | None]
 
     @abc.abstractmethod
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
@@ -48,11 +54,6 @@ class FunctionalEnvironment(eqx.Module):
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         """Its actions, and the shape that it takes them in."""
 
-    @property
-    @abc.abstractmethod
-    def limit(self) -> int | None:
-        """Its time limit in steps, None if it has none."""
-
 
 class GymnaxEnvironment(FunctionalEnvironment):
     """An environment with gymnax's `reset(key, params)` and `step(key, state, action, params)`.
@@ -61,6 +62,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
     """
 
     env: Any = eqx.field(static=True)
+    limit: int | None = eqx.field(static=True)
     params: Any
     stated: tuple[float, float] | None = eqx.field(static=True, default=None)
 
@@ -106,11 +108,6 @@ class GymnaxEnvironment(FunctionalEnvironment):
         least, most = self.stated or (-math.inf, math.inf)
         return jnp.where(jnp.isfinite(low), low, least), jnp.where(jnp.isfinite(high), high, most)
 
-    @property
-    def limit(self) -> int | None:
-        steps = getattr(self.params, _LIMIT, None)
-        return None if steps is None else int(steps)
-
     def _unlimited(self) -> Any:
         return dataclasses.replace(self.params, **{_LIMIT: checks.MOST})
 
@@ -122,6 +119,7 @@ class BraxEnvironment(FunctionalEnvironment):
     """
 
     env: Any = eqx.field(static=True)
+    limit: int | None = eqx.field(static=True)
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
         state = self.env.reset(_raw(key))
@@ -135,11 +133,6 @@ class BraxEnvironment(FunctionalEnvironment):
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         size = int(self.env.action_size)
         return Box(-jnp.ones(size), jnp.ones(size)), (size,)
-
-    @property
-    def limit(self) -> int | None:
-        steps = getattr(self.env, "episode_length", None)
-        return None if steps is None else int(steps)
 
 
 class FunctionalSystem(eqx.Module):
@@ -254,8 +247,14 @@ def _environment(
                 f"params are given for {_name(env)}, whose step(state, action) takes none."
             )
         _refuse_range(env, action_range)
-        return BraxEnvironment(env)
-    return GymnaxEnvironment(env, env.default_params if params is None else params, action_range)
+        return BraxEnvironment(env, _steps(getattr(env, "episode_length", None)))
+    params = env.default_params if params is None else params
+    # Parameters may be arrays, which nothing can be read of once they are traced
+    return GymnaxEnvironment(env, _steps(getattr(params, _LIMIT, None)), params, action_range)
+
+
+def _steps(limit: Any) -> int | None:
+    return None if limit is None else int(limit)
 
 
 def _refuse_range(env: Any, stated: tuple[float, float] | None) -> None:

@@ -21,7 +21,7 @@ from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace, LatentModel, encoded_by, latent_note
-from paracosm.adapters.parts import ForeignDynamics, arguments, host_of
+from paracosm.adapters.parts import ForeignDynamics, arguments, demand_spec, host_of
 from paracosm.adapters.torch import Adapted, is_torch
 from paracosm.adapters.worlds import no_start
 from paracosm.core import checks
@@ -170,6 +170,7 @@ def goal(
         BadArgument: one of the functions cannot be called, or `goal` is no observation.
         BadData: the encoder does not take the goal, or `predict` gives another shape.
     """
+    demand_spec(spec)
     for name, function in (("encode", encode), ("predict", predict)):
         if not callable(function) or isinstance(function, type):
             raise checks.BadArgument(
@@ -183,8 +184,9 @@ def goal(
         )
     if radius is not None:
         checks.POSITIVE_32.check("radius", radius)
-    target = np.asarray(goal, np.float32)
-    if target.shape != (spec.state_size,):
+    checks.in_unit_interval("discount", discount)
+    target = _numbers(goal)
+    if target is None or target.shape != (spec.state_size,):
         raise checks.BadArgument(
             f"goal is {checks.described(goal)}; an observation of shape ({spec.state_size},) is"
             " needed."
@@ -198,6 +200,14 @@ def goal(
     still = np.zeros(1 if isinstance(spec.action, Discrete) else spec.action.size, np.float32)
     model._dynamics(model.blank).host.value(np.concatenate([reached, still])[None])
     return model
+
+
+def _numbers(values: Any) -> np.ndarray | None:
+    """An array of 32 bits; None of what is no array of numbers."""
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError, RuntimeError):  # torch refuses a part of its graph
+        return None
 
 
 def _latent_shape(

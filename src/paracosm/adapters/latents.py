@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import failure_of, mode_of
+from paracosm.adapters.answers import demand_gives, failure_of, mode_of
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.parts import arguments
+from paracosm.adapters.parts import arguments, demand_spec
 from paracosm.adapters.policies import policy
-from paracosm.adapters.torch import Adapted, TorchHost
+from paracosm.adapters.torch import Adapted, Copies, TorchHost
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -76,6 +76,11 @@ class Latent(LatentModel):
     termination_gives: str | None
     discount: float
 
+    def __post_init__(self) -> None:
+        demand_spec(self.spec)
+        demand_gives(self.termination_gives)
+        checks.in_unit_interval("discount", self.discount)
+
     @property
     def policy(self) -> Policy:
         """`pi` of the encoded observation: what acts in the environment."""
@@ -115,10 +120,11 @@ class Latent(LatentModel):
     def _size(self, observation: np.ndarray) -> int:
         import torch
 
-        kind = next((parameter for parameter in self.model.parameters()), torch.zeros(0))
+        copied = Copies(self.model, "PyTorch encoder").original
+        kind = next((parameter for parameter in copied.parameters()), torch.zeros(0))
         try:
             with torch.no_grad():
-                encoded = self.caller(self.model)("encode", torch.tensor(observation).to(kind))
+                encoded = self.caller(copied)("encode", torch.tensor(observation).to(kind))
         except Exception as error:
             raise failure_of("PyTorch encoder", error) from error
         if not torch.is_tensor(encoded) or encoded.ndim != 2:
@@ -168,7 +174,8 @@ def latent(
         discount: γ.
 
     Raises:
-        BadArgument: the model is no torch module, or lacks one of these methods.
+        BadArgument: the model is no torch module, or lacks one of these methods; or another
+            argument cannot be used.
     """
     if not hasattr(model, "parameters"):
         raise checks.BadArgument(
@@ -181,6 +188,9 @@ def latent(
             f"the latent model {type(model).__name__} has no {', '.join(lacking)};"
             f" {', '.join(_METHODS)} are needed{fitting(model)}."
         )
+    for name, function in (("reward_from", reward_from), ("ended", ended)):
+        if function is not None:
+            checks.function(name, function, "of a batch, or None,")
     caller = functools.partial(MethodCaller, task=task)
     return Latent(model, spec, caller, reward_from, ended, termination_gives, discount)
 

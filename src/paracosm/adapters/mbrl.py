@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Slot
-from paracosm.adapters.parts import ForeignDynamics, HostPart, arguments, host_of
-from paracosm.adapters.torch import Adapted
+from paracosm.adapters.parts import ForeignDynamics, HostPart, arguments, demand_spec, host_of
+from paracosm.adapters.torch import Adapted, Copies
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec
@@ -76,6 +76,7 @@ def mbrl(
         BadArgument: the model is of another class or of other sizes than the task, or it has not
             learned rewards and `reward` is not given.
     """
+    demand_spec(spec)
     _demand_model(model, spec)
     if reward is None and not model.learned_rewards:
         raise checks.BadArgument(
@@ -83,17 +84,27 @@ def mbrl(
             " (action, next state)."
         )
     size, rewards = spec.state_size, bool(model.learned_rewards)
-    step = Adapted(model, lambda copied: functools.partial(_step, copied, size))
+    copies = Copies(model, "mbrl-lib model")
+    _bring_to_cpu(getattr(copies.original, "input_normalizer", None))
+    step = Adapted(model, lambda copied: functools.partial(_step, copied, size), copies)
     parts: dict[str, Any] = {"step": step} if rewards else {"dynamics": step}
     if reward is not None:
         parts |= {"reward": reward, "reward_of": "a,s'"}
     ends = {} if termination is None else {"termination": termination, "termination_of": "a,s'"}
     mean = world(spec, **parts, **ends, functions="torch", discount=discount)
-    members = Adapted(model, lambda copied: functools.partial(_members_step, copied, size))
-    gives = [Slot("members", 2 * _answering(model, spec) * size)]
+    members = Adapted(model, lambda copied: functools.partial(_members_step, copied, size), copies)
+    gives = [Slot("members", 2 * _answering(copies.original, spec) * size)]
     host = host_of(members, "ensemble", arguments("s,a", spec), gives, functions="torch")
     dynamics: Any = mean.dynamics
     return mean.replace(dynamics=MbrlDynamics(dynamics.host, answers=MemberAnswers(host)))
+
+
+def _bring_to_cpu(normalizer: Any) -> None:
+    """Move the tensors of a copied normaliser: mbrl-lib's is no module, and stays behind."""
+    import torch
+
+    held = getattr(normalizer, "__dict__", {})
+    held.update({name: value.cpu() for name, value in held.items() if torch.is_tensor(value)})
 
 
 def _step(model: Any, size: int, state: Any, action: Any) -> Any:
@@ -127,7 +138,7 @@ def _answering(model: Any, spec: Spec) -> int:
 
     like = next(model.parameters(), torch.zeros(()))
     sizes = spec.state_size, spec.action.size
-    row = (torch.zeros(1, size, dtype=like.dtype, device=like.device) for size in sizes)
+    row = (like.new_zeros(1, size) for size in sizes)
     with torch.no_grad():
         return len(_answers(model, spec.state_size, *row)[0])
 
@@ -147,7 +158,7 @@ def _answers(model: Any, size: int, state: Any, action: Any) -> tuple[Any, Any, 
     mean, spread = _moments(model, rows if normalizer is None else normalizer.normalize(rows))
     after = mean[..., :size]
     if model.target_is_delta:
-        moves = torch.ones(size, dtype=after.dtype)
+        moves = after.new_ones(size)
         moves[list(getattr(model, "no_delta_list", None) or [])] = 0
         after = after + moves * state
     return after, spread[..., :size], mean[..., size:]

@@ -102,14 +102,15 @@ class ForeignTermination(HostPart):
 class ForeignPolicy(MarkovPolicy):
     """A deterministic policy from a foreign function.
 
-    `note` is a sentence about what it may lack, for whoever reads what is made with it. `encoder`
-    makes the states that it acts on of observations; None where it acts on these.
+    `note` is a sentence about what it may lack, for whoever reads what is made with it.
+    `played_through` is the encoder that makes the states that it acts on of observations; None
+    where it acts on these.
     """
 
     host: Host = eqx.field(static=True)
     discrete: bool = eqx.field(static=True)
     note: str = eqx.field(static=True, default="")
-    encoder: Encoder | None = None
+    played_through: Encoder | None = None
 
     @property
     def derivatives(self) -> str:
@@ -226,12 +227,18 @@ def _counted(signature: inspect.Signature) -> str:
     return f"{number} argument{'' if number == '1' else 's'} ({named}){needed}"
 
 
+def demand_spec(spec: Any) -> None:
+    """Require what is fixed about a task."""
+    checks.of_kind("spec", spec, Spec, "a Spec, which foreign.spec(recorded) gives,")
+
+
 def arguments(of: str, spec: Spec) -> list[Slot]:
     """The arguments that `of` names, such as `s,a,s'`, in its order.
 
     Raises:
-        BadArgument: one of them is none of s, a, s'.
+        BadArgument: one of them is none of s, a, s', or `of` is no text.
     """
+    checks.of_kind("what a part takes", of, str, "a text such as 's,a'")
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
     slots = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
     names = [name.strip() for name in of.split(",")]

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from paracosm.adapters.arrays import NumpyHost
-from paracosm.adapters.parts import ForeignPolicy, arguments, chosen_action, host_of
+from paracosm.adapters.parts import (
+    ForeignPolicy,
+    arguments,
+    chosen_action,
+    demand_spec,
+    host_of,
+)
 from paracosm.adapters.torch import is_torch
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
@@ -32,6 +38,7 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """
     if isinstance(function, Policy):
         return function
+    demand_spec(spec)
     takes, gives = arguments("s", spec), [chosen_action(spec.action)]
     if _predicts(function):
         host = NumpyHost(_numbered(_predicting(function), spec.action), "policy", takes, gives)

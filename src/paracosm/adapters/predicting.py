@@ -45,6 +45,8 @@ class Predictor:
         checks.of_kind("policy", policy, Policy, "a Policy")
         checks.of_kind("space", space, (Box, Discrete), "a Box or a Discrete")
         self.policy, self.space, self.shape = policy, space, shape
+        # Grey pictures may be shown without their one channel
+        self._single = (shape, shape[:-1]) if shape and shape[-1] == 1 else (shape,)
         self._key, self._asked = jax.random.key(checks.seed("seed", seed)), 0
 
     def predict(
@@ -64,7 +66,7 @@ class Predictor:
                 looked at.
             deterministic: Whether to play as the policy is evaluated, rather than a sample.
         """
-        single = np.ndim(observation) == 1 or np.shape(observation) == self.shape
+        single = np.ndim(observation) == 1 or np.shape(observation) in self._single
         rows = np.asarray(observation)[None] if single else np.asarray(observation)
         rows = rows.reshape(len(rows), -1)
         rows = rows if rows.dtype == np.uint8 else rows.astype(np.float32)

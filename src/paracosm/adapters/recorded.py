@@ -15,9 +15,11 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
     In the padding states stay, rewards are 0 and `alive` is false.
 
     Raises:
+        BadArgument: `data` is no data set.
         BadData: there are none, an episode does not hold every step from its first one, or it
             jumps.
     """
+    checks.of_kind("data", data, Dataset, "a Dataset")
     mask = data.has_transition & data.has_label
     if not len(mask) or not mask.all():
         raise checks.BadData(

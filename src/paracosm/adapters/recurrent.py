@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.adapters.answers import mode_of
+from paracosm.adapters.answers import demand_gives, mode_of
 from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import demand_methods
 from paracosm.adapters.functions import Calls, Functions
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace
 from paracosm.adapters.memory import MemoryForm
-from paracosm.adapters.parts import ForeignPolicy, arguments
+from paracosm.adapters.parts import ForeignPolicy, arguments, demand_spec
 from paracosm.adapters.policies import policy
 from paracosm.adapters.torch import TorchHost
 from paracosm.adapters.worlds import world
@@ -89,12 +89,12 @@ class Recurrent:
 
     @property
     def policy(self) -> ForeignPolicy:
-        """`act` of the memory, which it brings its own `encoder` for: what acts in the
+        """`act` of the memory, which it brings its own encoder for: what acts in the
         environment.
         """
         size = self.form.size
         blank = Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
-        return dataclasses.replace(self._policy(blank), encoder=self.encoder)
+        return dataclasses.replace(self._policy(blank), played_through=self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """The world, its policy and real `episodes`, all of memories.
@@ -156,7 +156,7 @@ class Recurrent:
         )
 
     def _reward(self, calls: Calls) -> Callable[..., Any]:
-        names = self.settings.reward_of.split(",")
+        names = [slot.name for slot in arguments(self.settings.reward_of, self.spec)]
 
         def reward(*columns: Any) -> Any:
             rows = zip(names, columns, strict=True)
@@ -192,6 +192,11 @@ class MemorySettings:
     termination_gives: str | None
     noise: int
     discount: float
+
+    def __post_init__(self) -> None:
+        demand_gives(self.termination_gives)
+        checks.count("noise", self.noise, 0)
+        checks.in_unit_interval("discount", self.discount)
 
 
 def recurrent(
@@ -246,7 +251,8 @@ def remembering(functions: Functions, spec: Spec, settings: MemorySettings) -> R
     Raises:
         BadArgument, BadAnswer: as `recurrent` raises them.
     """
-    checks.count("noise", settings.noise, 0)
+    demand_spec(spec)
+    arguments(settings.reward_of, spec)  # which refuses what names none
     rows, observation = _LOOKED_AT, functions.zeros(_LOOKED_AT, spec.state_size)
     action = functions.zeros(rows, spec.action.size)
     if isinstance(spec.action, Discrete):

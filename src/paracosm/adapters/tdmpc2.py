@@ -28,7 +28,7 @@ from paracosm.adapters.latents import (
     MethodCaller,
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
-from paracosm.adapters.parts import arguments, chosen_action
+from paracosm.adapters.parts import arguments, chosen_action, demand_spec
 from paracosm.adapters.torch import Adapted, TorchHost
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -211,6 +211,7 @@ def tdmpc2(
     if settings.episodic:
         demand_methods("tdmpc2", model, (*_METHODS, "termination"))
     spec = settings.spec() if spec is None else spec
+    demand_spec(spec)
     space = settings.box(spec)
     caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
     model = _on_cpu(model)

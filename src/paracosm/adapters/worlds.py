@@ -19,6 +19,7 @@ from paracosm.adapters.parts import (
     ForeignTermination,
     RecordedActions,
     arguments,
+    demand_spec,
     host_of,
 )
 from paracosm.core import checks
@@ -82,6 +83,7 @@ def world(
     Raises:
         BadArgument: a part is missing, or an argument is not one of those named above.
     """
+    demand_spec(spec)
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = arguments("s,a", spec)
     scalar = [Slot("reward", None), Slot("end", None, reading=EndReader(termination_gives))]
@@ -143,8 +145,10 @@ def spec(
     it is the longest episode.
 
     Raises:
+        BadArgument: `recorded` is neither a data set nor episodes.
         BadData: a recorded discrete action is below 0.
     """
+    checks.of_kind("recorded", recorded, (Dataset, Trajectory), "a Dataset or a Trajectory")
     if isinstance(recorded, Dataset):
         states, actions, longest = recorded.state, recorded.action, int(recorded.time.max()) + 1
     else:

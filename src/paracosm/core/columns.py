@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
     if not len(raw["state"]):
         raise checks.BadData(f"{where} holds no rows; at least one is needed.")
     typed = {name: flags(values, name, where) for name, values in raw.items() if name in _FLAGS}
-    typed |= {name: _places(raw[name], name, where) for name in _PLACES}
+    typed |= {name: whole_numbers(raw[name], name, where) for name in _PLACES}
     typed |= {name: _numbers(name, raw[name], typed["has_label"], where) for name in _NUMBERS}
     if typed["state"].shape != typed["next_state"].shape:
         state, after = typed["state"].shape[1], typed["next_state"].shape[1]
@@ -92,6 +92,30 @@ def single(values: np.ndarray, name: str, where: str) -> np.ndarray:
     return values.reshape(len(values))
 
 
+def _row(row: int) -> str:
+    return f"row {row}"
+
+
+def whole_numbers(
+    values: np.ndarray, name: str, where: str, *, place: Callable[[int], str] = _row
+) -> np.ndarray:
+    """A column of episodes or times as int64 `[rows]`.
+
+    Args:
+        values: The column, `[rows]`.
+        name, where: What the error message calls the column and what holds it.
+        place: What it calls a row.
+
+    Raises:
+        BadData: naming the first row that holds no whole number of at least 0.
+    """
+    _demand_kind(name, values, "iuf", where)
+    with np.errstate(invalid="ignore"):
+        sound = np.asarray((values >= 0) & (values < 2**53) & (values == np.floor(values)))
+    _demand(name, values, sound, "a whole number of at least 0 is needed", where, place=place)
+    return values.astype(np.int64)
+
+
 def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str) -> None:
     """Require rows between bounds, up to rounding.
 
@@ -122,14 +146,6 @@ def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
             )
         return values
     return single(values, name, where)
-
-
-def _places(values: np.ndarray, name: str, where: str) -> np.ndarray:
-    _demand_kind(name, values, "iuf", where)
-    with np.errstate(invalid="ignore"):
-        sound = np.asarray((values >= 0) & (values < 2**53) & (values == np.floor(values)))
-    _demand(name, values, sound, "a whole number of at least 0 is needed", where)
-    return values.astype(np.int64)
 
 
 def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
@@ -195,20 +211,29 @@ def _kind(values: np.ndarray) -> str:
     }.get(values.dtype.kind, f"the type {values.dtype}")
 
 
-def _demand(name: str, values: np.ndarray, sound: np.ndarray, needed: str, where: str) -> None:
+def _demand(
+    name: str,
+    values: np.ndarray,
+    sound: np.ndarray,
+    needed: str,
+    where: str,
+    *,
+    place: Callable[[int], str] = _row,
+) -> None:
     """Require that every row is sound.
 
     Args:
         name, values, where: As for `_numbers`.
         sound: Which rows are, `[rows]`.
         needed: What a row must be, in words.
+        place: What the error message calls a row.
 
     Raises:
         BadData: naming the first row that is not.
     """
     if not sound.all():
         row = int(np.argmin(sound))
-        raise checks.BadData(f"{where}: {name} is {values[row]} in row {row}; {needed}.")
+        raise checks.BadData(f"{where}: {name} is {values[row]} in {place(row)}; {needed}.")
 
 
 def _demand_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:

@@ -169,7 +169,7 @@ def _played(
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
     theirs = _called(policy, "policy", blank)
     acting = foreign.policy(theirs, blank)
-    encoder = getattr(acting, "encoder", None)
+    encoder = getattr(acting, "played_through", None)
     source = source if encoder is None else opened(encoder=encoder)
     try:
         with callbacks.as_raised():
@@ -212,7 +212,7 @@ def _read(
     recorded = foreign.trajectory(datasets.load(data, columns), data)
     spec = foreign.spec(recorded)
     acting = foreign.policy(_called(policy, "policy", spec), spec)
-    encoder = getattr(acting, "encoder", None)
+    encoder = getattr(acting, "played_through", None)
     return recorded if encoder is None else encode(encoder, recorded), acting, spec
 
 

@@ -64,7 +64,7 @@ class HostSource(StepSource):
             spaces.demand_still(name, env)
             limit = spaces.limit(env)
             self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
-            self._type, self._shape = acted.dtype, tuple(acted.shape)
+            self._acted = acted
             demand_working(name, env, self._look(1)[0], self._form)
             self._of_limits = spaces.remarks(name, env)
         finally:
@@ -104,7 +104,8 @@ class HostSource(StepSource):
     def _typed(self, actions: Any) -> Any:
         """Actions `[row, …]` as the environment takes them."""
         rows = self.action.values(actions) if isinstance(self.action, Discrete) else actions
-        return np.asarray(rows).astype(self._type).reshape(len(rows), *self._shape)
+        typed = np.asarray(rows).astype(self._acted.dtype)
+        return spaces.at_bounds(typed.reshape(len(rows), *self._acted.shape), self._acted)
 
 
 class _Typed(Lanes):

@@ -55,6 +55,7 @@ class SystemSource(Source):
         """
         self.name, self.steps, self.mdp = name, 0, mdp
         self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
+        self.components = mdp.spec.components
         self.limit = None  # of an MDP the horizon is a matter of choice
         self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
         _demand_parts(mdp, name)
@@ -210,7 +211,7 @@ class HiddenSource(SystemSource):
         super().__init__(system.mdp, name, horizon)
         self._system, self._shown_by = system, system.through(None)
         self.state_size = belief_size(self._shown_by, self.state_size, self.action)
-        self.encoder = self._shown_by
+        self.encoder, self.components = self._shown_by, ()
 
     def through(self, encoder: Encoder) -> Source:
         """As of `Source`: the encoder is handed what is shown."""

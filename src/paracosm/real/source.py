@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
-from paracosm.core import checks
+from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.forms import demand_shape
@@ -285,7 +285,8 @@ class Source(abc.ABC):
         request = CollectionRequest(
             steps, seed, policy, first_episode, workers, before, lanes, spare, tuple(failed)
         )
-        return self._collect(request, progress or _silent)
+        with callbacks.as_raised():
+            return self._collect(request, progress or _silent)
 
     def evaluate(
         self,
@@ -325,10 +326,9 @@ class Source(abc.ABC):
         checks.seed("seed", seed)
         _demand_acting(policy, sampled=sampled)
         self._demand_form(policy)
-        return self._evaluate(
-            EvaluationRequest(policy, episodes, first_seed, horizon, sampled, seed),
-            progress or _silent,
-        )
+        request = EvaluationRequest(policy, episodes, first_seed, horizon, sampled, seed)
+        with callbacks.as_raised():
+            return self._evaluate(request, progress or _silent)
 
     def starts(self, count: int, *, first_seed: int) -> Num[np.ndarray, "start state"]:
         """First states of episodes, beliefs where there is an encoder; no real step is taken.
@@ -347,7 +347,8 @@ class Source(abc.ABC):
         checks.count("count", count)
         checks.seed("first_seed", first_seed)
         checks.seed("the last seed", first_seed + count - 1)
-        return self._starts(first_seed + np.arange(count))
+        with callbacks.as_raised():
+            return self._starts(first_seed + np.arange(count))
 
     def _demand_form(self, policy: Acting) -> None:
         """Refuse a policy of another state or action size."""

@@ -46,7 +46,8 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
         Unsupported: they are neither numbers and choices, which are flattened, nor images of a size
             that is supported; the sentence names the key of the part that is the trouble.
     """
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.shape[0]:
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        _demand_components(name, space.shape[0])
         return ObservationForm(space.shape)
     if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3):
         height, width, channels = (*space.shape, 1)[:3]
@@ -59,9 +60,13 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
     except Unflattened as error:
         raise checks.Unsupported(_unflattened(name, error)) from error
     size = sum(part.size for part in parts)
+    _demand_components(name, size)
+    return ObservationForm((size,), leaves=parts)
+
+
+def _demand_components(name: str, size: int) -> None:
     if not 1 <= size <= MOST_COMPONENTS:
         raise checks.Unsupported(f"{name} observes {size} components in all; {_OBSERVED}.")
-    return ObservationForm((size,), leaves=parts)
 
 
 def _unflattened(name: str, error: Unflattened) -> str:
@@ -149,6 +154,19 @@ def _joint(name: str, space: spaces.MultiDiscrete | spaces.MultiBinary) -> Discr
             " are supported, each of which is one action."
         )
     return Discrete(actions, 0, counts, starts)
+
+
+def at_bounds(actions: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:
+    """Actions in the space's type; those that lie on a bound which 32 bits rounded, on the bound
+    itself.
+    """
+    if not isinstance(space, spaces.Box):
+        return actions
+    for bound in (space.low, space.high):
+        with np.errstate(over="ignore"):
+            rounded = bound.astype(np.float32)
+        actions = np.where(actions == rounded, bound, actions)
+    return actions
 
 
 def of(name: str, env: Any) -> tuple[Any, Any]:

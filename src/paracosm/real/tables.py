@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.columns import COLUMNS, demand_equal_lengths, flags, from_columns, single
+from paracosm.core.columns import (
+    COLUMNS,
+    demand_equal_lengths,
+    flags,
+    from_columns,
+    single,
+    whole_numbers,
+)
 from paracosm.core.recordings import places
 from paracosm.real.column_map import VECTORS, ColumnMap, resolved
 from paracosm.real.completing import ReadData, completed
@@ -229,6 +236,9 @@ def _placed(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np.n
         rows["episode"], rows["time"] = places(ends(flat, table.where))
     else:
         rows["episode"] = _numbered(rows["episode"], table)
+        for role in ("episode", "time"):  # before rows are moved, or left out
+            if role in rows:
+                rows[role] = whole_numbers(rows[role], role, table.where, place=table.place)
         rows = _in_order(rows, cut, table)
     return {name: values for name, values in rows.items() if name not in ("truncated", "done")}
 

@@ -39,7 +39,7 @@ def connect(
             `gymnasium.Env`, an `MDP` or a `POMDP`, one of these itself, or a source, which is
             taken as it is. Of an environment copies are played (`copy.deepcopy`); it stays as it
             is.
-        kwargs: keyword arguments of a named environment.
+        kwargs: keyword arguments of a named environment, which nothing else takes.
         horizon: steps in a full episode, where the environment has no time limit or a shorter
             episode is wanted.
         encoder: what makes states of observations, for an environment that does not show its
@@ -69,12 +69,17 @@ def _source(
     Args:
         env, kwargs, horizon, action_range: As for `connect`.
     """
+    if kwargs is not None:
+        checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
+    if kwargs and not isinstance(env, str):
+        raise checks.BadArgument(
+            f"kwargs is {checks.described(kwargs)} and env is {checks.described(env)}; keyword"
+            " arguments are of an environment that is given by its name."
+        )
     if isinstance(env, (Source, MDP, POMDP)):
         return _bounded(env, "the system", horizon, action_range)
     if isinstance(env, gymnasium.Env):
         return HostSource(_copying(env), _named(env), horizon, action_range)
-    if kwargs is not None:
-        checks.of_kind("kwargs", kwargs, Mapping, "a mapping of keyword arguments, or None,")
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
             f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
@@ -154,7 +159,7 @@ def evaluate(
             the policy brings its own.
         action_range: As for `connect`.
     """
-    encoder = getattr(policy, "encoder", None) if encoder is None else encoder
+    encoder = getattr(policy, "played_through", None) if encoder is None else encoder
     with callbacks.as_raised():
         source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
         played = source.evaluate(
