@@ -25,7 +25,7 @@ _BLOCKS = 8  # at least, of the size that is chosen: of like length, and none of
 def block_size(rows: int) -> int:
     """How many of so many rollouts run together, a power of two.
 
-    A block runs as long as its longest row and computes rows that it lacks too. On a processor that
+    A block runs until its last row has ended and computes rows that it lacks too. On a processor that
     is what it costs; on other devices a step costs the same for all sizes.
     """
     if jax.default_backend() != "cpu":
@@ -144,7 +144,7 @@ def _values(
     states: Float[Array, "rows state"],
     *noise: Array,
 ) -> tuple[Float[Array, "rows discount"]]:
-    """One compiled program that runs as long as its longest row needs.
+    """One compiled program that runs until all its rows have ended.
 
     Args:
         discounts: γ of each return.
@@ -157,15 +157,16 @@ def _values(
     def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
         steps, states, keys, since = rows
 
-        def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            state, alive, total = carry
+        def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            t, state, alive, total = carry
             at = jax.vmap(jax.random.fold_in)(keys, since + t)
-            _, next_state, reward, ended, _ = advance(*played, state, alive & (t < steps), at)
-            return next_state, alive & ~ended, total + discounts**t * reward[:, None]
+            _, next_state, reward, ended, _ = advance(*played, state, alive, at)
+            alive = alive & ~ended & (t + 1 < steps)
+            return t + 1, next_state, alive, total + discounts**t * reward[:, None]
 
         total = jnp.zeros((len(states), len(discounts)), states.dtype)
-        start = (states, jnp.ones(len(states), bool), total)
-        return jax.lax.fori_loop(0, jnp.max(steps), step, start)[2]
+        start = (jnp.zeros((), int), states, jnp.asarray(steps > 0), total)
+        return jax.lax.while_loop(lambda carry: jnp.any(carry[2]), step, start)[3]
 
     return (spread(local, len(states), shared=2)(discounts, played, steps, states, *noise),)
 
@@ -183,7 +184,7 @@ def _gradients(
     """Forward, keeping the states; then backward by the adjoint `λ_t = ∇_s [r̂ + γ λ_{t+1} · f̂]`,
     step by step.
 
-    Written out, since a loop as long as its longest row has no reverse mode.
+    Written out, since a loop that ends with its last row has no reverse mode.
 
     Args:
         world, policy, steps, states, keys: As for `gradients`.
@@ -204,15 +205,14 @@ def _gradients(
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
             return advance(world, policy, state, alive, at)[1:4]
 
-        def forward(t: Array, carry: tuple[jax.Array, ...]) -> tuple[Array, ...]:
-            state, alive, total, passed, lived = carry
-            alive = alive & (t < steps)
+        def forward(carry: tuple[jax.Array, ...]) -> tuple[Array, ...]:
+            t, state, alive, total, passed, lived = carry
             next_state, reward, ended = move(t, state, alive)
-            total = total + world.discount**t * reward
             return (
+                t + 1,
                 next_state,
-                alive & ~ended,
-                total,
+                alive & ~ended & (t + 1 < steps),
+                total + world.discount**t * reward,
                 passed.at[t].set(state),
                 lived.at[t].set(alive),
             )
@@ -222,11 +222,12 @@ def _gradients(
             pull = jax.vjp(lambda state: move(t, state, lived[t])[:2], passed[t])[1]
             return pull((world.discount * adjoint, jnp.ones_like(total)))[0] * lived[t][:, None]
 
-        rows, last = len(states), jnp.max(steps)
+        rows = len(states)
         nothing = jnp.zeros(rows, states.dtype)
         buffers = jnp.zeros((most, *states.shape), states.dtype), jnp.zeros((most, rows), bool)
-        start = (states, jnp.ones(rows, bool), nothing, *buffers)
-        _, _, total, passed, lived = jax.lax.fori_loop(0, last, forward, start)
+        start = (jnp.zeros((), int), states, jnp.asarray(steps > 0), nothing, *buffers)
+        played = jax.lax.while_loop(lambda carry: jnp.any(carry[2]), forward, start)
+        last, _, _, total, passed, lived = played
         return total, jax.lax.fori_loop(0, last, backward, jnp.zeros_like(states))
 
     return spread(local, len(states), shared=2)(world, policy, states, steps, keys)
