@@ -66,7 +66,11 @@ def varied_mean(
     center = float(np.mean(samples))
     (low, high), method = _interval(samples, level, *_limits(samples, bounds))
     return Estimate(
-        center, min(low, center), max(high, center), len(samples), f"mean, {probability(level)} {method}"
+        center,
+        min(low, center),
+        max(high, center),
+        len(samples),
+        f"mean, {probability(level)} {method}",
     )
 
 
@@ -235,7 +239,9 @@ def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
         stats.binom.ppf((1 - level) / 2, n, 0.5)
     )  # P(at most outside - 1 below) <= (1 - level) / 2
     if not outside:
-        return Estimate(center, -np.inf, np.inf, n, f"median of {n}: no {probability(level)} interval")
+        return Estimate(
+            center, -np.inf, np.inf, n, f"median of {n}: no {probability(level)} interval"
+        )
     low, high = float(ordered[outside - 1]), float(ordered[n - outside])
     return Estimate(center, low, high, n, f"median, {probability(level)} order statistics")
 
