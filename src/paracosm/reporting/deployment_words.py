@@ -141,7 +141,11 @@ def _by(record: Deployment) -> str:
             " nothing certifies it"
         )
     if record.basis == "certificate":
-        return "by proven bounds on both gaps"
+        level = words.probability(record.level)
+        return (
+            "by proven bounds on both gaps over the recorded starts; over all starts that is an"
+            f" estimate at {level} from how these starts differ"
+        )
     return f"by {rung(record.basis)}, bounds that are not proven"
 
 
