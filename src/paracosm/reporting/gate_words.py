@@ -25,8 +25,8 @@ _NAMES = {
 }
 
 _EXACT = (
-    " Errors on the policy's states are recorded without an interval: their limits are the allowance"
-    " alone."
+    " Errors on the policy's states are recorded without an interval: their limits are the"
+    " allowance alone."
 )
 
 
