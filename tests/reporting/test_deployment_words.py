@@ -49,7 +49,7 @@ def open_deployment(further: int | None, half: float = 1.0) -> Deployment:
         ),
         (
             open_deployment(None),
-            "No number of real episodes up to a billion would settle it at this spread.",
+            "No number of real episodes up to a million would settle it at this spread.",
         ),
         (
             open_deployment(None, float("inf")),
