@@ -12,6 +12,7 @@ from paracosm.auditing import deployment
 from paracosm.auditing.control_variate import assisted_mean
 from paracosm.auditing.deployment import ImaginedPair
 from paracosm.core import checks
+from paracosm.core.estimators import mean
 from paracosm.core.records import AssistedMean, Certificate, Estimate, Help
 from paracosm.core.records.deployment import DeploymentVerdict
 from paracosm.real.systems import linear_quadratic, perturbed
@@ -166,27 +167,59 @@ def test_fewest_pairs_by_level():
         deployment.next_episode(NONE)
 
 
-def test_as_many_further_pairs_as_said_settle_it_in_four_of_five():
-    rng = np.random.default_rng(3)
-    differences = 0.3 + rng.standard_normal(12)
-    first = assisted_mean(differences, NONE, NONE)
-    assert not first.value.excludes_zero
-    further = deployment.further_pairs(first)
-    n, spread = 12 + further, float(np.std(differences, ddof=1))
-    plays = np.mean(differences) + spread * rng.standard_normal((4000, n))
-    student = abs(plays.mean(axis=1)) / plays.std(axis=1, ddof=1) * math.sqrt(n)
-    settled = np.mean(student > 1.96)
-    # That interval allows for skew too, so that it takes a little less than Student's is enough
-    assert 0.75 < settled < 0.95
+def centered(draws, mean):
+    """These draws about another mean."""
+    return np.asarray(draws) - np.mean(draws) + mean
+
+
+_RNG = np.random.default_rng(3)
+UNSETTLED = {
+    "normal": (centered(_RNG.standard_normal(20), 0.3), None),
+    "exponential": (centered(_RNG.exponential(size=20), 0.25), None),
+    "log-normal": (centered(-_RNG.lognormal(size=20), 0.3), None),
+    "failures of the old policy": (np.array([350.0, 300, *np.zeros(18)]), (-500, 500)),
+    "a little better, always": (centered(_RNG.normal(0, 0.5, 20), -2), (-500, 500)),
+}
+
+
+@pytest.mark.parametrize(("differences", "bounds"), UNSETTLED.values(), ids=UNSETTLED)
+def test_as_many_further_pairs_as_said_settle_it_in_four_of_five(differences, bounds):
+    """By the interval that judges them, of draws from the differences seen."""
+    assisted = assisted_mean(differences, NONE, NONE, plain=mean(differences, 0.95, bounds))
+    assert not assisted.value.excludes_zero
+    further = deployment.further_pairs(differences, assisted, 0.95, bounds)
+    draws = np.random.default_rng(0).choice(differences, (200, len(differences) + further))
+    settled = np.mean([mean(row, 0.95, bounds).excludes_zero for row in draws])
+    assert 0.7 < settled < 0.95
+
+
+@pytest.mark.parametrize(("fresh", "least", "most"), [(40, 0.7, 1), (2000, 0.15, 0.5)])
+def test_imagination_spares_further_pairs_as_far_as_fresh_starts_go(fresh, least, most):
+    rng = np.random.default_rng(2)
+    pairs = rng.multivariate_normal([0, 0], [[1, 0.85], [0.85, 1]], 20)
+    differences, recorded = centered(pairs[:, 0], 0.2), centered(pairs[:, 1], 0)
+    first = assisted_mean(differences, recorded, centered(rng.standard_normal(fresh), 0))
+    further = deployment.further_pairs(differences, first)
+    alone = deployment.further_pairs(differences, assisted_mean(differences, NONE, NONE))
+    assert least * alone < further < most * alone
+    settled = 0
+    for rows in rng.integers(0, 20, (100, 20 + further)):
+        starts = recorded[rng.integers(0, 20, fresh)]
+        settled += assisted_mean(differences[rows], recorded[rows], starts).value.excludes_zero
+    assert 65 < settled < 96
 
 
 def test_nothing_is_needed_further_where_it_is_settled_and_nothing_settles_a_zero():
-    clear = assisted_mean(np.linspace(1, 2, 20), NONE, NONE)
-    assert deployment.further_pairs(clear) == 0
-    even = assisted_mean(np.array([-1.0, 1.0, -0.5, 0.5]), NONE, NONE)
-    assert deployment.further_pairs(even) is None
-    same = assisted_mean(np.ones(5), NONE, NONE)  # no spread to go by
-    assert deployment.further_pairs(same) is None
+    def further(differences, bounds=None):
+        plain = mean(differences, 0.95, bounds)
+        assisted = assisted_mean(differences, NONE, NONE, plain=plain)
+        return deployment.further_pairs(np.asarray(differences), assisted, 0.95, bounds)
+
+    assert further(np.linspace(1, 2, 20)) == 0
+    assert further([-1.0, 1.0, -0.5, 0.5]) is None
+    assert further(np.ones(5)) is None  # no spread to go by
+    assert further([1.0], (-9, 9)) > 0
+    assert further(centered(UNSETTLED["normal"][0], 1e-4)) is None
 
 
 def mean_between(low, high):

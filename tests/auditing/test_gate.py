@@ -163,11 +163,13 @@ def test_what_was_not_measured_is_not_compared():
     assert result.passed
 
 
-def ranked(flips, regret, discount=1.0):
-    """A run whose checkpoints were ranked, with this share of flips and this selection regret."""
+def ranked(flips, regret, discount=1.0, *, half=0.5):
+    """A run whose checkpoints were ranked, with this share of flips and this selection regret, give
+    or take `half`.
+    """
     pair = PolicyPair("a", "b", estimate(5.0), estimate(4.0), Ordering.AGREES)
     share = Estimate(flips, flips, flips, 1, "share")
-    ranking = Ranking((), (pair,), share, share, estimate(regret), "a", (), 0, 0.95, discount)
+    ranking = Ranking((), (pair,), share, share, estimate(regret, half), "a", (), 0, 0.95, discount)
     return run(ranking=ranking)
 
 
@@ -178,6 +180,16 @@ def test_imaginations_order_of_checkpoints_may_not_become_worse(flips, regret, w
     rules = GateRules(0.95, tuple(GateRule("ranks", name, None) for name in GATED["ranks"]))
     result = gate({"before": ranked(0.1, 3.0)}, ("after", ranked(flips, regret)), rules)
     assert [check.name for check in result.worse] == ([worse] if worse else [])
+
+
+def test_orders_share_the_chance_of_a_false_alarm():
+    rules = tuple(GateRule("ranks", name, 0.0) for name in GATED["ranks"])
+    before = {name: ranked(0.1 + i / 10, 3.0 + i) for i, name in enumerate("abc")}
+    both = gate(before, ("after", ranked(0.1, 3.0)), GateRules(0.95, rules))
+    alone = gate(before, ("after", ranked(0.1, 3.0)), GateRules(0.975, rules[1:]))
+    assert (both.compared, alone.compared) == (2, 1)
+    assert of(both, "ranks", "regret") == of(alone, "ranks", "regret")
+    assert alone.checks[0].reason == "refits"
 
 
 def test_an_order_that_is_open_is_no_worse():
@@ -195,7 +207,8 @@ def test_an_order_that_is_open_is_no_worse():
 def test_orders_of_returns_of_other_discounts_are_not_compared():
     rules = GateRules(0.95, (GateRule("ranks", "regret", None), GateRule("return", "real", None)))
     result = gate({"before": ranked(0.1, 3.0)}, ("after", ranked(0.1, 300.0, 0.9)), rules)
-    assert of(result, "ranks", "regret").verdict == "not compared"
+    check = of(result, "ranks", "regret")
+    assert (check.verdict, check.baseline, check.candidate) == ("not compared", 2.5, 299.5)
 
 
 def test_an_audit_whose_conditions_do_not_hold_fails_a_gate_of_baselines_whose_do():

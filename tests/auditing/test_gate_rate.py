@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from paracosm.auditing.gate import gate
 from paracosm.auditing.refits import Chance, reaches
+from paracosm.core.records.gate import GateRule, GateRules
+from tests.auditing.test_gate import ranked
 from tests.statistical import FALSE_ALARM
 
 EPISODES = 20
@@ -69,6 +72,18 @@ def test_in_proportion_the_rate_is_exact_where_logarithms_are_normal():
     assert stats.binomtest(int(hits.sum()), hits.size, ALARMS).pvalue > FALSE_ALARM
     # On their own scale the same draws would alarm more often than they may.
     assert alarms(*exponentials, ALARMS).mean() > 1.2 * ALARMS
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+@pytest.mark.parametrize("sigma", [0.5, 1.0])
+def test_a_regret_among_checkpoints_alarms_at_most_at_its_rate(runs, sigma):
+    """Of refits whose intervals are narrow: what was possible of those before is not enough."""
+    rules = GateRules(1 - ALARMS, (GateRule("ranks", "regret", 0.0),))
+    rng, hits = np.random.default_rng(runs), []
+    for regrets in rng.lognormal(sigma=sigma, size=(400, runs + 1)):
+        *before, after = (ranked(0.0, regret, half=0.05) for regret in regrets)
+        hits.append(not gate(dict(zip("abcde", before, strict=False)), ("f", after), rules).passed)
+    assert_at_most(np.array(hits), ALARMS)
 
 
 @pytest.mark.parametrize("between", [0.0, 0.5])

@@ -2,6 +2,8 @@
 that takes beside a design of equal numbers, and what is bought.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from paracosm.auditing.sequential import added_up, equal_episodes, separate
+from paracosm.core.anytime import anytime_mean
 from paracosm.core.checks import BadArgument
 from tests.auditing.separating import failing, fixed_design, log_normal, normal, score
 from tests.statistical import FALSE_ALARM
@@ -111,6 +114,19 @@ def test_episodes_are_played_once_each_in_their_order_and_no_more_than_allowed()
     assert len(played) == len(set(played)) == 47
     for k, row in enumerate(result.returns):
         assert [i for policy, i in played if policy == k] == list(range(len(row)))
+
+
+def test_the_interval_of_a_pair_that_is_open_allows_for_skew():
+    """As documented; while policies are played what cannot tell them apart is spared."""
+    case = log_normal(1.0, 1, 1.2, 1.4)
+    for seed in range(8):
+        table = case.draw(np.random.default_rng(seed))
+        result = separate(lambda k, i, table=table: table[k, i], 3, most=60)
+        for i, j in itertools.combinations(range(3), 2):
+            n = min(len(result.returns[i]), len(result.returns[j]))
+            whole = anytime_mean(table[i, :n] - table[j, :n], 1 - _RISK / 3)
+            if max(result.low[i, j], result.low[j, i]) <= 0:
+                assert (result.low[i, j], -result.low[j, i]) == (whole.low, whole.high)
 
 
 def test_differences_that_do_not_matter_need_not_be_told_apart():

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from paracosm.core import estimators
+from paracosm.core.anytime import anytime_mean
 from paracosm.core.checks import BadArgument, BadData
 from tests.core import coverage
 from tests.statistical import FALSE_ALARM, assert_share
@@ -192,6 +193,24 @@ def test_a_bounded_mean_allows_for_what_the_samples_cannot_exclude():
         estimators.mean([0.0], bounds=(1, 0))
     with pytest.raises(BadData, match=r"reach from 2 to 2, beyond \[0, 1\]"):
         estimators.mean([2.0], bounds=(0, 1))
+
+
+METHODS = {
+    "mean": lambda level: estimators.mean([0.0, 1, 3, 4], level),
+    "betting": lambda level: estimators.bounded_mean([0.0, 1, 3, 4], (0, 9), level),
+    "Student": lambda level: estimators.student_mean([0.0, 1, 3, 4], level),
+    "median": lambda level: estimators.median(np.arange(30.0), level),
+    "no median": lambda level: estimators.median([0.0, 1, 3], level),
+    "share": lambda level: estimators.share(3, 9, level),
+    "any n": lambda level: anytime_mean([0.0, 1, 3, 4], level),
+}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_the_method_of_a_level_below_one_never_says_100_per_cent(method):
+    assert " 99.833% " in method(1 - 0.05 / 30).method
+    assert " 99.999995% " in method(1 - 5e-8).method
+    assert " 95% " in method(0.95).method
 
 
 def test_one_sample_says_that_it_has_no_interval():

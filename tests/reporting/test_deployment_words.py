@@ -49,7 +49,7 @@ def open_deployment(further: int | None, half: float = 1.0) -> Deployment:
         ),
         (
             open_deployment(None),
-            "No number of real episodes up to a billion would settle it at this spread.",
+            "No number of real episodes up to a million would settle it at this spread.",
         ),
         (
             open_deployment(None, float("inf")),
@@ -65,3 +65,13 @@ def test_what_would_settle_it(record: Deployment, expected: str):
 def test_what_is_settled_needs_nothing():
     record = dataclasses.replace(open_deployment(0), verdict=DeploymentVerdict.ESTIMATED)
     assert deployment_words.further(record) == ""
+
+
+def test_a_worse_policy_is_proven_so_for_the_recorded_starts_alone():
+    record = dataclasses.replace(
+        open_deployment(0), verdict=DeploymentVerdict.WORSE, basis="certificate"
+    )
+    assert deployment_words.verdict(record) == (
+        "No: new is worse than old, by proven bounds on both gaps over the recorded starts; over"
+        " all starts that is an estimate at 95% from how these starts differ."
+    )

@@ -52,6 +52,14 @@ def test_few_baselines_say_that_refits_are_not_known(baselines):
     assert "not known" not in gate_words.limits(gate(FINE))
 
 
+def test_limits_that_hold_no_chance_of_episodes_are_named():
+    errors = GateCheck("policy_errors", "dynamics", "worse", 0.1, 0.102, 0.1, 0.0)
+    without = "on the policy's states are recorded without an interval"
+    assert without in gate_words.limits(gate(FINE, errors, baselines=1))
+    assert without not in gate_words.limits(gate(FINE, baselines=1))
+    assert without not in gate_words.limits(gate(FINE, errors))
+
+
 def test_notes_name_what_differs_and_what_is_absent():
     notes = " ".join(gate_words.notes(gate(FINE, ABSENT, differing=("rounds",))))
     assert "set differently (rounds)" in notes

@@ -27,6 +27,7 @@ from paracosm.auditing.imagined_returns import EpisodeStarts, play_in
 from paracosm.core import callbacks, checks, estimators
 from paracosm.core.control_variates import DebiasedMean, debiased_mean
 from paracosm.core.mdp import MDP
+from paracosm.core.numerals import probability
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records import AssistedMean, Estimate, Help
@@ -132,7 +133,7 @@ def _interval(debiased: DebiasedMean, plain: Estimate, alone: float, level: floa
             (of_rows.high - of_rows.mean, plain.high - plain.mean),
         )
     )
-    method = f"mean, {level:.0%} with imagined returns as control variate"
+    method = f"mean, {probability(level)} with imagined returns as control variate"
     return Estimate(center, center - low, center + high, len(rows), method)
 
 

@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from paracosm.auditing.control_variate import assisted_mean
-from paracosm.core import checks
+from paracosm.core import checks, estimators
 from paracosm.core.records import AssistedMean, Certificate
 from paracosm.core.records.deployment import BoundedDifference, DeploymentVerdict, NextEpisode
 
-_POWER = 0.8  # the chance that so many episodes settle it: with half width = mean it is a half
+_POWER = float(special.ndtri(0.8))  # for a chance of four in five; at 0 it would be a half
 _MEAN_ERROR = "mean_error"  # the rung that is asked where nothing is proven, chosen beforehand
-_MOST_FURTHER = 10**9  # episodes: nobody plays more
+_MOST = 1_000_000  # paired episodes: nobody plays more
 
 
 class ImaginedPair(NamedTuple):
@@ -170,38 +170,56 @@ def next_episode(differences: Float[np.ndarray, " pair"], level: float = 0.95) -
     return NextEpisode(float(ordered[rank - 1]), 1 - rank / (n + 1), rank, n, least)
 
 
-def further_pairs(assisted: AssistedMean, level: float = 0.95) -> int | None:
-    """How many more paired episodes would settle the sign of a mean difference.
+def further_pairs(
+    differences: Float[np.ndarray, " pair"],
+    assisted: AssistedMean,
+    level: float = 0.95,
+    bounds: tuple[float, float] | None = None,
+) -> int | None:
+    """How many more paired episodes would settle the sign of a mean difference with a chance of
+    four in five, if mean and spread stay as they are.
 
-    The smallest m whose `(t + z) s / √m` is at most the mean, t of Student at the level, z of the
-    power 0.8 and s the spread of one episode, less what imagination takes off it; 0 where the
-    interval excludes zero already. None where m is above a billion.
+    The smallest m for which the mean is at least the reach of the interval of m differences and z
+    of the power 0.8 times their standard error, both less what imagination takes off them. The
+    interval is that of `estimators.mean`, of these differences repeated to m; 0 where it excludes
+    zero already. None where m is above a million, or no interval is finite.
 
     Args:
-        assisted: The mean difference of the episodes so far.
+        differences: Real return of the new policy minus that of the old one, `[pair]`.
+        assisted: Their mean.
         level: Of the interval.
+        bounds: The least and the most that a difference can be, where rare episodes may decide.
     """
-    value = assisted.value
+    value, n = assisted.value, len(differences)
     if value.excludes_zero:
         return 0
-    half = (assisted.plain.high - assisted.plain.low) / 2
-    n = value.n
-    if not math.isfinite(half) or value.mean == 0:
+    if not math.isfinite(assisted.plain.high - assisted.plain.low) or value.mean == 0:
         return None
-    student = float(stats.t.ppf((1 + level) / 2, n - 1))
-    spread = half / student * math.sqrt(n * assisted.factor)
+    ordered = np.sort(differences)
+    spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
 
     def settles(m: int) -> bool:
-        ask = float(stats.t.ppf((1 + level) / 2, m - 1) + stats.norm.ppf(_POWER))
-        return ask * spread / math.sqrt(m) <= abs(value.mean)
+        plain = estimators.mean(ordered[np.arange(m) * n // m], level, bounds)
+        reach = plain.mean - plain.low if value.mean > 0 else plain.high - plain.mean
+        ask = reach + _POWER * spread / math.sqrt(m)
+        return ask * math.sqrt(_factor(assisted, m)) <= abs(value.mean)
 
-    if not settles(_MOST_FURTHER):
-        return None
-    low, high = n, _MOST_FURTHER
+    low, high = n, min(2 * n, _MOST)
+    while not settles(high):
+        if high == _MOST:
+            return None
+        low, high = high, min(2 * high, _MOST)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if settles(middle) else (middle, high)
     return high - n
+
+
+def _factor(assisted: AssistedMean, pairs: int) -> float:
+    """What as many fresh starts take off the variance of so many pairs: `1 - ρ² N / (N + m)`."""
+    fresh = assisted.fresh
+    gain = (1 - assisted.factor) * (fresh + assisted.value.n)
+    return 1 - gain / (fresh + pairs)
 
 
 def decide(

@@ -4,6 +4,10 @@
 same in all baselines and has no interval, such as the term of a part that is known, has no part in
 dividing the chance of a false alarm: any difference beyond rounding is a change.
 
+Of a measure of an order what is certain stands for a run: its interval holds what undecided pairs
+may be, and is no sampling error. The candidate's is worse where it exceeds what was possible of
+every baseline, and what refits of theirs may differ by.
+
 One or two baselines show nothing of refits that a gate could use: with K = 2 the quantile of t is
 over a hundred. Then the limit is that of episodes alone, with an allowance on top: that of the gate
 file, or a default for what refits may differ by; and false alarms have no stated rate.
@@ -11,6 +15,7 @@ file, or a default for what refits may differ by; and false alarms have no state
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -59,7 +64,7 @@ class _Gated(NamedTuple):
     def worse(self) -> Worse:
         if self.signed:
             return "further from 0"
-        return "larger in proportion" if self.rule.section in SHARES else "larger"
+        return "larger in proportion" if self.rule.section in (*SHARES, "ranks") else "larger"
 
     @property
     def rounding(self) -> float:
@@ -110,10 +115,7 @@ def gate(
     _require_one_task(dict(baselines) | {name: run})
     _require_different(baselines, rules)
     quantities = [(rule, _quantity(rule, runs)) for rule in rules.rules]
-    compared = sum(
-        quantity is not None and rule.section != "ranks" and quantity.varies
-        for rule, quantity in quantities
-    )
+    compared = sum(quantity is not None and quantity.varies for _, quantity in quantities)
     if not any(quantity for _, quantity in quantities):
         raise checks.BadData(
             "the gate checks nothing that all of these runs have measured; a quantity that they"
@@ -152,12 +154,12 @@ def _order(check: GateCheck) -> tuple[bool, float]:
 
 def _check(quantity: _Gated, tail: float) -> GateCheck:
     """The limit of one quantity, and whether the candidate is beyond it."""
-    if quantity.rule.section == "ranks":
-        return _check_ranks(quantity)
     baselines, candidate = quantity.chances()
     degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
     chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
     center, refits, episodes = map(float, chance)
+    if quantity.rule.section == "ranks":
+        episodes = max(baseline.high for baseline in quantity.baselines) - center
     reach = max(refits, episodes, quantity.rounding)
     if np.isinf(reach) and np.isfinite(candidate.value):
         return _uncompared(quantity.rule, center, float(candidate.value))
@@ -177,34 +179,12 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
     )
 
 
-def _check_ranks(quantity: _Gated) -> GateCheck:
-    """A measure of an order is worse where what is certain of it exceeds what was possible before:
-    its interval holds what undecided pairs may be, and is no sampling error. What is certain stands
-    for baselines and candidate.
-    """
-    center = float(np.mean([baseline.low for baseline in quantity.baselines]))
-    reach = max(baseline.high for baseline in quantity.baselines) - center
-    allowance = quantity.rule.allowance or 0.0
-    limit = center + reach + allowance
-    return GateCheck(
-        section=quantity.rule.section,
-        name=quantity.rule.name,
-        verdict="worse" if quantity.candidate.low > limit else "no worse",
-        baseline=center,
-        candidate=quantity.candidate.low,
-        limit=limit,
-        reach=reach,
-        allowance=allowance,
-        reason="episodes",
-    )
-
-
 def _allowance(quantity: _Gated, center: float) -> float:
     """What the gate file grants beyond chance, in the quantity's own unit."""
     granted, in_shares = quantity.rule.allowance, quantity.rule.section in SHARES
     if granted is not None:
         return granted * center if in_shares else granted
-    if len(quantity.baselines) >= REFITS:
+    if len(quantity.baselines) >= REFITS or quantity.rule.section == "ranks":
         return 0.0
     if in_shares:
         return UNKNOWN_ERRORS * center + NEGLIGIBLE * quantity.unit
@@ -278,8 +258,11 @@ def _of_gap(diagnosis: Diagnosis, section: GateSection, name: str) -> Estimate |
 
 
 def _of_ranking(ranking: Ranking | None, name: str) -> Estimate | None:
-    """A measure of the order of a run's checkpoints."""
-    return None if ranking is None else getattr(ranking, name)
+    """What is certain of a measure of the order of a run's checkpoints, and all that it may be."""
+    if ranking is None:
+        return None
+    measure: Estimate = getattr(ranking, name)
+    return dataclasses.replace(measure, mean=measure.low)
 
 
 def _size(value: float, term: Estimate) -> Estimate:
@@ -296,8 +279,8 @@ def _exactly(value: float, episodes: int) -> Estimate:
 
 
 def _unit(run: RunResult, rule: GateRule) -> float:
-    """What a quantity is large or small against: returns, or the error of the simplest
-    predictor.
+    """What a quantity is large or small against: returns, the error of the simplest predictor, or
+    all of the pairs.
     """
     diagnosis, dynamics = run.diagnosis, rule.name == "dynamics"
     if rule.section == "errors":
@@ -305,6 +288,8 @@ def _unit(run: RunResult, rule: GateRule) -> float:
     if rule.section == "policy_errors":
         simplest = diagnosis.baselines
         return simplest.mean_next_state if dynamics else simplest.zero_reward
+    if rule.name == "flips":
+        return 1.0
     return max(abs(diagnosis.real_return.mean), abs(diagnosis.imagined_return.mean))
 
 

@@ -17,16 +17,16 @@ What the draws are taken to be:
 * *Terms and the gap* have a sign, and are worse where they are further from 0. Their signed values
   are taken for normal, and the size of a refit's exceeds `|mean(x)| + t(1 - α/2) s √(1 + 1/K)` with
   probability at most α: then it is further than that from the mean, to one side or the other.
-* *Sizes and errors* are positive and vary in proportion: their logarithms are taken for normal, as
-  long as no baseline is 0.
+* *Sizes, errors and measures of an order* are positive and vary in proportion: their logarithms
+  are taken for normal, as long as none of them is 0.
 * *The real return* is worse where it is lower.
 
 Episodes widen this twice. A candidate that was evaluated on fewer episodes than the baselines
 varies by more than they do: the excess of its variance is added to s² (1 + 1/K), which leaves the
 chance of an alarm at α or below, since a known part of a variance makes the tails of t lighter. And
 baselines may agree by chance, as where an end rule errs in one episode of many: so no limit is
-closer than what the intervals over episodes say of baselines and candidate by themselves, widened
-from 95% to the level of the gate as Student's t is.
+closer than what the intervals over episodes, where there are any, say of baselines and candidate by
+themselves, widened from 95% to the level of the gate as Student's t is.
 """
 
 from __future__ import annotations

@@ -65,17 +65,25 @@ class _Buying:
         self.counts[policy] += 1
         for rival in np.flatnonzero(self.counts > number).tolist():
             if rival != policy and not self._told(policy, rival):
-                self.compare(policy, rival)
+                self._compare(policy, rival, spared=self.within)
+
+    def complete(self) -> None:
+        """The whole interval of each pair that is open: `buy` spares what cannot tell the pair, but
+        sums along chains would rest on it.
+        """
+        for two in itertools.combinations(range(len(self.counts)), 2):
+            if not self._told(*two):
+                self._compare(*two)
 
     def _told(self, policy: int, rival: int) -> bool:
         """Whether the interval of a pair has told it already: intervals at all n hold together."""
         ends = self.low[policy, rival], self.low[rival, policy]
         return bool(max(ends) > 0 or min(ends) > -self.within)
 
-    def compare(self, policy: int, rival: int) -> None:
-        """Look at the difference of two policies."""
+    def _compare(self, policy: int, rival: int, *, spared: float | None = None) -> None:
+        """Look at the difference of two policies, by `anytime_mean`."""
         rows = self.differences(policy, rival)
-        difference = anytime_mean(rows, self.level, self.bounds, spared=self.within)
+        difference = anytime_mean(rows, self.level, self.bounds, spared=spared)
         self.low[policy, rival], self.low[rival, policy] = difference.low, -difference.high
 
     def differences(self, policy: int, rival: int) -> np.ndarray:
@@ -184,12 +192,14 @@ def separate(
         best,
         within,
     )
-    for two in itertools.combinations(range(policies), 2):
-        buying.compare(*two)
+    buying.complete()
     order, pair = buying.state()
     while pair is not None and buying.counts.sum() < most:
         buying.buy(min(pair, key=lambda policy: buying.counts[policy]))
         order, pair = buying.state()
+        if pair is None or buying.counts.sum() == most:
+            buying.complete()
+            order, pair = buying.state()
     rests_on = [(order[0], k) for k in order[1:]] if best else itertools.pairwise(order)
     told = [buying.differences(*two) for two in rests_on]
     returns = tuple(row[:n] for row, n in zip(buying.returns, buying.counts, strict=True))

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike
 from paracosm.core import checks
 from paracosm.core.betting import betting_interval
 from paracosm.core.estimators import concentrated, most_equal
+from paracosm.core.numerals import probability
 from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval
 
@@ -83,7 +84,7 @@ def anytime_mean(
         ends = _varied_interval(samples, risk / 2 if bounded else risk, spared)
         ends, method = (max(ends[0], low), min(ends[1], high)), "t mixture allowing for skew"
     ends = min(ends[0], center), max(ends[1], center)
-    return Estimate(center, *ends, len(samples), f"mean, {level:.4g} at every n: {method}")
+    return Estimate(center, *ends, len(samples), f"mean, {probability(level)} at every n: {method}")
 
 
 def _varied_interval(samples: np.ndarray, risk: float, spared: float | None) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from scipy import stats
 
 from paracosm.core import checks
 from paracosm.core.betting import betting_interval
+from paracosm.core.numerals import probability
 from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval, student_interval
 
@@ -65,7 +66,11 @@ def varied_mean(
     center = float(np.mean(samples))
     (low, high), method = _interval(samples, level, *_limits(samples, bounds))
     return Estimate(
-        center, min(low, center), max(high, center), len(samples), f"mean, {level:.0%} {method}"
+        center,
+        min(low, center),
+        max(high, center),
+        len(samples),
+        f"mean, {probability(level)} {method}",
     )
 
 
@@ -105,7 +110,7 @@ def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float =
             f"the bounds are {low:g} and {high:g}; two finite numbers in order are needed."
         )
     ends = betting_interval(samples, low, high, level)
-    method = f"mean, {level:.0%} {_betting(low, high)}"
+    method = f"mean, {probability(level)} {_betting(low, high)}"
     return Estimate(float(np.mean(samples)), *ends, len(samples), method)
 
 
@@ -121,7 +126,7 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
         return Estimate(float(samples[0]), -np.inf, np.inf, 1, "one sample: no interval")
     low, high = student_interval(samples, level)
     return Estimate(
-        float(np.mean(samples)), low, high, len(samples), f"mean, {level:.0%} Student t"
+        float(np.mean(samples)), low, high, len(samples), f"mean, {probability(level)} Student t"
     )
 
 
@@ -234,9 +239,11 @@ def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
         stats.binom.ppf((1 - level) / 2, n, 0.5)
     )  # P(at most outside - 1 below) <= (1 - level) / 2
     if not outside:
-        return Estimate(center, -np.inf, np.inf, n, f"median of {n}: no {level:.0%} interval")
+        return Estimate(
+            center, -np.inf, np.inf, n, f"median of {n}: no {probability(level)} interval"
+        )
     low, high = float(ordered[outside - 1]), float(ordered[n - outside])
-    return Estimate(center, low, high, n, f"median, {level:.0%} order statistics")
+    return Estimate(center, low, high, n, f"median, {probability(level)} order statistics")
 
 
 def share(hits: int, trials: int, level: float = 0.95) -> Estimate:
@@ -253,5 +260,5 @@ def share(hits: int, trials: int, level: float = 0.95) -> Estimate:
         float(exact.low),
         float(exact.high),
         trials,
-        f"share, {level:.0%} Clopper-Pearson",
+        f"share, {probability(level)} Clopper-Pearson",
     )

@@ -114,7 +114,8 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
     )
     proven = deployment.certified(imagined, *ladders, level=level)
     bounds = deployment.by_rung(imagined, *ladders, level=level)
-    plain = mean(differences, level, of_differences(rare, differences))
+    bounds_of_pairs = of_differences(rare, differences)
+    plain = mean(differences, level, bounds_of_pairs)
     assisted = assisted_mean(
         differences, imagined.recorded, imagined.fresh, level=level, plain=plain
     )
@@ -135,7 +136,9 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         next_episode=deployment.next_episode(differences, level),
         verdict=verdict,
         basis=basis,
-        further=0 if settled else deployment.further_pairs(assisted, level),
+        further=0
+        if settled
+        else deployment.further_pairs(differences, assisted, level, bounds_of_pairs),
     )
 
 

@@ -141,7 +141,11 @@ def _by(record: Deployment) -> str:
             " nothing certifies it"
         )
     if record.basis == "certificate":
-        return "by proven bounds on both gaps"
+        level = words.probability(record.level)
+        return (
+            "by proven bounds on both gaps over the recorded starts; over all starts that is an"
+            f" estimate at {level} from how these starts differ"
+        )
     return f"by {rung(record.basis)}, bounds that are not proven"
 
 
@@ -156,7 +160,7 @@ def further(record: Deployment) -> str:
             f" {words.count(record.pairs)} whose spread is not known; play some with --episodes."
         )
     if record.further is None:
-        return "No number of real episodes up to a billion would settle it at this spread."
+        return "No number of real episodes up to a million would settle it at this spread."
     return (
         f"About {words.counted(record.further, 'more real episode')} of each, judged a single time"
         " when all are played, would settle it with a chance of four in five, if difference and"

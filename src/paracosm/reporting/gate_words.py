@@ -24,6 +24,11 @@ _NAMES = {
     ("ranks", "regret"): "certain selection regret among checkpoints",
 }
 
+_EXACT = (
+    " Errors on the policy's states are recorded without an interval: their limits are the"
+    " allowance alone."
+)
+
 
 class GateRow(NamedTuple):
     """A row of the table, under `HEADS`."""
@@ -105,10 +110,12 @@ def limits(gate: Gate) -> str:
     """What the limits are made of, and what they do not know."""
     if not gate.refits:
         few = "one baseline" if len(gate.baselines) == 1 else f"{len(gate.baselines)} baselines"
+        compared = {c.section for c in gate.checks if c.verdict != "not compared"}
         return (
             f"With {few} the differences between refits of one configuration are not known: the"
             " limits are the chance of episodes, and an allowance. A refit may pass them, or"
             " exceed them, for its seed alone; three or more baselines, of other seeds, would say."
+            f"{_EXACT if 'policy_errors' in compared else ''}"
         )
     return (
         f"A refit of the {len(gate.baselines)} baselines' configuration, if theirs is one and its"

@@ -110,8 +110,7 @@ def probability(chance: float) -> str:
     """A level or probability as a percentage, to three digits of it or of what it lacks to 1: one
     below 1 is never 100%.
     """
-    decimals = _decimals(100 * min(chance, 1 - chance))
-    return f"{round(100 * chance, decimals):.15g}%"
+    return numerals.probability(chance)
 
 
 def counted(number: int, one: str, several: str = "") -> str:

@@ -73,7 +73,7 @@ class Deployment(Record):
     `verdict` is of the mean over all starts of the task and rests on the form named in `basis`: a
     rung, `certificate` or `episodes`, empty if on none. `further` is how many more paired real
     episodes would settle the sign with a chance of four in five, were the difference and the
-    spread those seen; none where no number of up to a billion would, 0 where it is settled.
+    spread those seen; none where no number of up to a million would, 0 where it is settled.
     """
 
     env: str

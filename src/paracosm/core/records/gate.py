@@ -50,13 +50,13 @@ class GateRules(Record):
 class GateCheck(Record):
     """One quantity of the candidate beside that of the baselines.
 
-    `baseline` is the mean over the baselines (the geometric one where the allowance is a share and
-    none is 0), of the size of a term. The candidate is worse beyond `limit`, which is below the
-    baseline for the real return and above it else: `reach` is how far chance may carry a run and
-    `allowance` what the gate file grants on top, both in the quantity's own unit. `reason` says
-    which chance made the reach: that of refits, or that of episodes alone. Numbers are None where
-    a run did not measure the quantity, or no episodes tell how far chance may carry it. `named`
-    says that the gate file names it.
+    `baseline` is the mean over the baselines (the geometric one where a quantity varies in
+    proportion and none is 0), of the size of a term; of an order what is certain is taken. The
+    candidate is worse beyond `limit`, which is below the baseline for the real return and above it
+    else: `reach` is how far chance may carry a run and `allowance` what the gate file grants on
+    top, both in the quantity's own unit. `reason` says which chance made the reach: that of refits,
+    or that of episodes alone. Numbers are None where a run did not measure the quantity, or no
+    episodes tell how far chance may carry it. `named` says that the gate file names it.
     """
 
     section: GateSection
