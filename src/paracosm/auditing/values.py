@@ -25,8 +25,8 @@ _BLOCKS = 8  # at least, of the size that is chosen: of like length, and none of
 def block_size(rows: int) -> int:
     """How many of so many rollouts run together, a power of two.
 
-    A block runs until its last row has ended and computes rows that it lacks too. On a processor that
-    is what it costs; on other devices a step costs the same for all sizes.
+    A block runs until its last row has ended and computes rows that it lacks too. On a processor
+    that is what it costs; on other devices a step costs the same for all sizes.
     """
     if jax.default_backend() != "cpu":
         return _MOST
