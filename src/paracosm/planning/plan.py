@@ -42,6 +42,8 @@ from paracosm.planning.rules import (
 )
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+# What is for sale beside other sources of labels: their names say so in records and on pages.
+_NAMES = (*PARTS, "joint", "episode")
 # Draws of the laws: the mean of a regret is then known to 1/√2000, a 45th, of its spread.
 _DRAWS = 2000
 # Budgets of the frontier, relative to the plan's; half and double are among them.
@@ -209,8 +211,15 @@ def _offers(
         cost_dynamics, cost_reward, cost_joint, sources, lots: As `plan` has them.
 
     Raises:
-        BadArgument: prices, lots or worths are not positive, or two offers have one name.
+        BadArgument: prices, lots or worths are not positive, two offers have one name, or a source
+            has none or that of something else.
     """
+    for source in sources:
+        if not source.name or source.name in _NAMES:
+            raise checks.BadArgument(
+                f"a source of labels has the name {source.name!r}; one of its own is needed, other"
+                f" than {', '.join(_NAMES)}."
+            )
     offers = [
         Offer("dynamics", cost_dynamics, transitions=1, lot=lots[0]),
         Offer("reward", cost_reward, labels=1, lot=lots[1]),
