@@ -1,19 +1,25 @@
 """A benchmark: cells that fail, sweeps that go on, and what the pages say."""
 
+import contextlib
 import dataclasses
+import types
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from paracosm import reporting
-from paracosm.bench import cells
+from paracosm.bench import cells, peers
 from paracosm.bench.bench import bench, normalised
 from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.records.base import Estimate
 from paracosm.core.records.benchmarks import Benchmark, Point, Reported, Shortfall, Task, TaskScore
+from paracosm.loop.directory import RunDirectory
 from paracosm.reporting import benchmark_words
+from paracosm.sweep.cells import Outcome
 from paracosm.sweep.how import How
+from paracosm.sweep.store import writer
 from tests.loop import small
 
 SUITE = """
@@ -78,6 +84,36 @@ def test_a_run_of_ours_is_a_cell_and_goes_on_where_it_was(tmp_path, monkeypatch)
     assert 0 < answer["curve"][-1]["steps"] <= 200
     again = cells.of_run("CartPole-v1", **options, out=str(tmp_path / "run"))
     assert again == answer
+
+
+@pytest.mark.parametrize("hindrance", ["store", "cluster", "run"])
+def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkeypatch, hindrance):
+    out = tmp_path / "out"
+    run = out / "runs/mine/CartPole-v1-reinforce-seed0"
+    run.mkdir(parents=True)
+    RunDirectory.create(run, {}, resume=False, force=False).close()
+    for name in ("result.json", "mine.txt"):
+        (run / name).write_text("{}")
+    files = sorted(run.rglob("*"))
+
+    def anew(**options):
+        return bench(suite, out, learners=["reinforce"], seeds=[0], how=How(force=True, **options))
+
+    def fail(waiting, workers):
+        return (Outcome(cell.name, None, "ValueError: no", "Traceback …", 0.1) for cell in waiting)
+
+    monkeypatch.setattr("paracosm.sweep.run.local.outcomes", fail)
+    writing = {
+        "store": lambda: writer(out / "mine.sqlite", {}, resume=False),
+        "cluster": contextlib.nullcontext,
+        "run": lambda: RunDirectory.create(run, {}, resume=True, force=False),
+    }
+    options = {"backend": "127.0.0.1:9"} if hindrance == "cluster" else {}
+    with writing[hindrance](), pytest.raises(checks.ParacosmError):
+        anew(**options)
+    assert sorted(run.rglob("*")) == files
+    anew()
+    assert [file.name for file in run.rglob("*.*")] == ["mine.txt"]
 
 
 def test_a_curve_has_the_same_steps_for_every_seed():
@@ -162,6 +198,31 @@ def test_normalised_returns_are_0_of_random_actions_and_1_of_the_anchor(record):
     np.testing.assert_allclose(normalised(record, "pathwise"), [[0.5, 0.6, 0.7]])
     failed = dataclasses.replace(record, scores=record.scores[:2])
     assert normalised(failed, "pathwise").shape == (0, 3), "a seed is missing"
+
+
+@pytest.mark.parametrize("random", [110.0, 120.0])
+def test_an_anchor_that_random_actions_reach_normalises_nothing(record, random):
+    level = dataclasses.replace(record, random={"CartPole-v1": random})
+    assert normalised(level, "pathwise").shape == (0, 3)
+    said = "CartPole-v1 has no normalised return, since that first return is not above"
+    assert said in reporting.render(level)
+    assert "no normalised return" not in reporting.render(record)
+
+
+@pytest.mark.parametrize(
+    ("space", "takers"),
+    [
+        (spaces.Box(-1, 1, (2,)), {"sb3-sac", "sb3-ppo"}),
+        (spaces.Discrete(3), {"sb3-dqn", "sb3-ppo"}),
+        (spaces.MultiDiscrete([2, 3]), {"sb3-ppo"}),
+        (spaces.MultiBinary(2), {"sb3-ppo"}),
+        (spaces.Dict({"a": spaces.Discrete(2)}), set()),
+    ],
+)
+def test_a_peer_takes_the_actions_that_its_library_does(space, takers, monkeypatch):
+    task = types.SimpleNamespace(action_space=space)
+    monkeypatch.setattr(peers.registry, "make", lambda env: lambda: task)
+    assert {name for name in peers.PEERS if peers.takes_actions_of(name, "some")} == takers
 
 
 @pytest.mark.parametrize(

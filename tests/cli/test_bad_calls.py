@@ -187,6 +187,8 @@ CALLS = {
     "labels nowhere --budget 100 --fidelity power:2,1": "nowhere is no run directory",
     "labels --budget 100": "--fidelity is not given",
     f"{LABELS} --trust": "--trust and --weighting are of a run directory; none is given",
+    f"{MIXTURE} --trust": "--trust and --weighting are of a run directory; none is given",
+    f"{MIXTURE} --weighting plain": "--trust and --weighting are of a run directory",
     MIXTURE: "--bias is not given",
     "bench atari": "no suite 'atari'; classic, mujoco",
     "bench $HERE/none.toml": "there is no file",

@@ -168,7 +168,10 @@ def test_joint_samples_sources_and_lots(table, capsys):
         ({"owned-reward": 0, "lot-reward": 10000}, "does not buy a lot of both parts"),
         ({"label-source": "crowd:2"}, "NAME:PRICE:WORTH"),
         ({"label-source": "crowd:2:0"}, "the worth of a label from crowd is 0"),
-        ({"label-source": "reward:2:1"}, "each may be there once"),
+        ({"label-source": "reward:2:1"}, "a source of labels has the name 'reward'"),
+        ({"label-source": "joint:2:1"}, "'joint'; one of its own is needed"),
+        ({"label-source": "episode:2:1"}, "other than dynamics, reward, joint, episode"),
+        ({"label-source": ":2:1"}, "a source of labels has the name ''"),
     ],
 )
 def test_bad_flags_get_one_sentence(table, capsys, flags, words):

@@ -278,3 +278,16 @@ def test_a_module_says_what_is_wrong_with_what_it_is_given():
         predict(np.zeros(4))
     with pytest.raises(ValueError, match="deterministic=True is needed"):
         predict(np.zeros(3), deterministic=False)
+
+
+def test_a_module_takes_pictures_as_they_are_or_flat():
+    names, spec = {}, Spec(48, BOX, jnp.ones(48), 50)
+    policy = initial_policy(spec, jax.random.key(1), width=8)
+    exec(numpy_file.encode(program_of(policy, BOX, (4, 4, 3)), "A title.", "policy"), names)
+    predict, pictures = names["predict"], observations(48).reshape(ROWS, 4, 4, 3)
+    actions = predict(pictures)[0]
+    np.testing.assert_array_equal(predict(pictures.reshape(ROWS, 48))[0], actions)
+    for one in (pictures[0], pictures[0].ravel()):
+        assert predict(one)[0].shape == (2,)
+    with pytest.raises(ValueError, match=r"shape \(64, 16, 3\); \(4, 4, 3\), or several"):
+        predict(pictures.reshape(ROWS, 16, 3))

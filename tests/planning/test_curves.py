@@ -523,6 +523,24 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     )
 
 
+def test_the_slope_of_a_law_is_that_of_its_error_below_the_largest_size_too():
+    laws = Law(
+        scale=np.array([0.0, 30.0, 30.0, 30.0]),
+        exponent=np.array([0.5, 0.5, 0.5, 0.6]),
+        floor=np.array([0.4, 0.4, 0.0, 0.0]),
+        added=np.array([0.3, 0.2, 0.0, 0.0]),
+        bend=np.array([0.0, 0.0, 0.02, 0.05]),
+        size=8000.0,
+        reach=np.log(16),
+    )
+    counts = np.array([[100.0], [600.0], [3000.0], [7999.0], [8001.0], [1e5]])
+    slopes = (laws.error(counts - 1e-3) - laws.error(counts + 1e-3)) / 2e-3
+    np.testing.assert_allclose(np.exp(laws.log_slope(counts)), slopes, rtol=1e-5, atol=1e-9)
+    assert np.all(np.isinf(laws.error(0.0)))
+    below, at = laws.error(8000 * (1 - 1e-12)), laws.error(8000)
+    np.testing.assert_allclose(below, at, rtol=1e-9)
+
+
 def test_flattening_is_not_refused():
     laws = posterior(curve([2, 1.354, 1.125, 1.044, 1.016]))
     assert laws.cells.probability[laws.cells.floor > 0].sum() > 0.5

@@ -107,6 +107,18 @@ def test_no_pilot_where_the_budget_does_not_pay_for_one():
     assert proposed(place(beliefs, budget=500.0), beliefs) is None
 
 
+def test_pilots_are_whole_lots_beyond_what_was_measured():
+    beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
+    stall = place(beliefs)
+    offers = OFFERS[0]._replace(lot=7000), OFFERS[1]._replace(lot=300)
+    dynamics, reward = (law._replace(size=8000.0) for law in stall.task.laws)
+    stall = stall._replace(offers=offers, task=stall.task._replace(laws=(dynamics, reward)))
+    sizes = {part: [n for of, n in pilots._candidates(stall) if of == part] for part in (0, 1)}
+    assert sizes == {0: [22_000, 36_000], 1: []}
+    dearer = stall._replace(offers=(offers[0]._replace(lot=60_000), offers[1]))
+    assert pilots._candidates(dearer) == []
+
+
 def test_splits_that_another_beats_on_both_parts_are_left_out():
     beliefs = belief(0.3, 0.1, 0), belief(0.3, 0.1, 1)
     with_joint = place(beliefs)._replace(

@@ -14,10 +14,12 @@ import pytest
 from paracosm.core.checks import BadArgument, BadData, ParacosmError
 from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve, Plan
+from paracosm.core.records.reasons import CaveatKind, Stakes
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
 from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.law import Law
+from paracosm.reporting.decision_words import marginal
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 WEIGHTS = Weights(3.2, 6.0, "scaled states", 0.99, 200, "realised sensitivities")
@@ -104,6 +106,25 @@ def test_sharp_curves_give_the_split_of_the_true_laws():
     assert decision.interval[0] < decision.ratio < decision.interval[1]
 
 
+@pytest.mark.parametrize("owned", [500, 2000, 8000])
+def test_what_was_measured_is_what_is_predicted(owned):
+    """Of counts up to the largest size the table knows; pilots are of larger ones."""
+    decision = plan(
+        CURVES, WEIGHTS, budget=100_000, **PRICES, owned={"dynamics": owned, "reward": owned}
+    )
+    of_table = {
+        part: np.mean([anchor.error for anchor in CURVES[part].anchors if anchor.samples == owned])
+        for part in CURVES
+    }
+    before = decision.predicted_error["before"]
+    assert before.mean == pytest.approx(
+        3.2 * of_table["dynamics"] + 6.0 * of_table["reward"], rel=0.04
+    )
+    assert before.high / before.low < 1.25
+    assert decision.best.regret.low > -1e-9
+    assert decision.next_pilot is None or decision.next_pilot.samples > 8000
+
+
 def test_money_has_no_unit_and_weights_only_a_ratio(planned):
     dearer = plan(CURVES, WEIGHTS, budget=420_000, cost_dynamics=7.0, cost_reward=70.0)
     louder = plan(
@@ -176,6 +197,43 @@ def test_routes_to_the_weights_that_agree_lose_nothing_and_others_are_judged_bot
     assert rivals["weights from the audit's terms"].units == decision.best.units
     assert rivals["weights from global constants"].regret.mean > decision.expected_regret
     assert "one route" in plan(CURVES, WEIGHTS, budget=60_000, **PRICES).disagreement
+
+
+def test_another_route_is_judged_as_it_would_plan_alone():
+    """An unsure weight of the plan's route says nothing of the other route's."""
+    unsure = dataclasses.replace(WEIGHTS, unsure={"dynamics": 3.2})
+    theirs = dataclasses.replace(WEIGHTS, dynamics=9.6, origin="another")
+    both = plan(CURVES, (unsure, theirs), budget=60_000, **PRICES)
+    alone = plan(CURVES, (theirs, unsure), budget=60_000, **PRICES)
+    (route,) = both.reasons.routes
+    assert route.ratio == alone.ratio
+    assert route.if_right == alone.reasons.routes[0].if_wrong
+    assert route.if_wrong == alone.reasons.routes[0].if_right
+
+
+def test_money_does_most_on_the_joint_samples_that_the_plan_buys():
+    even = dataclasses.replace(WEIGHTS, dynamics=6.0)
+    prices = {"cost_dynamics": 1.0, "cost_reward": 1.0, "cost_joint": 1.05}
+    decision = plan(CURVES, even, budget=60_000, **prices)
+    assert decision.best.units == {"dynamics": 0, "reward": 0, "joint": 57_142}
+    assert max(decision.marginal, key=decision.marginal.get) == "joint"
+    assert marginal(decision) == "The next unit of money does most on labelled transitions."
+
+
+def test_a_part_that_nobody_owns_hides_no_pilot_behind_infinity():
+    """Warnings are errors here: splits without a label are none."""
+    unsure = {**CURVES, "dynamics": curve("dynamics", 4.0, 0.3, 0.2)}
+    owned = {"dynamics": 8000, "reward": 0}
+    assert plan(unsure, WEIGHTS, budget=200_000, **PRICES, owned=owned).next_pilot is not None
+
+
+def test_a_lot_that_the_budget_does_not_reach_is_said_and_not_proposed():
+    decision = plan(CURVES, WEIGHTS, budget=20_000, **PRICES, lots=(30_000, 1))
+    (caveat,) = (c for c in decision.reasons.caveats if c.kind is CaveatKind.NOTHING_AFFORDED)
+    assert caveat.part == "dynamics"
+    assert caveat.numbers == {"price": 30_000.0, "units": 30_000, "budget": 20_000.0}
+    assert decision.reasons.stakes is Stakes.UNRIVALLED, "equal spending buys labels alone"
+    assert decision.next_pilot is None or decision.next_pilot.part == "reward"
 
 
 def test_mean_squares_are_converted_and_that_is_said(planned):

@@ -9,6 +9,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import LabelPlan, Plan
 from paracosm.planning.fidelity import FidelityTable, Floor, Power
 from paracosm.planning.labels import plan_labels
+from paracosm.planning.law import Law
 from paracosm.planning.mixture import plan_mixture
 from paracosm.planning.plan import plan
 from tests.planning.test_plan import CURVES
@@ -17,21 +18,25 @@ from tests.planning.test_plan import CURVES
 @pytest.fixture(scope="module")
 def planned():
     weights = Weights(3.2, 6.0, "scaled", 0.99, 200, "realised", {"reward": 2.0})
-    return plan(CURVES, weights, budget=40_000, cost_dynamics=1, cost_reward=10, lots=(30, 1))
+    owned = {"dynamics": 8000, "reward": 800}
+    prices = {"cost_dynamics": 1, "cost_reward": 10}
+    return plan(CURVES, weights, budget=40_000, **prices, owned=owned, lots=(30, 1))
 
 
 def test_the_draws_give_the_predicted_error_back(planned):
     """Of the sure weight as it is, of the unsure one with the draws of its error."""
     left = np.zeros(2000)
     for part, sample in planned.question.laws.items():
-        scale, exponent, floor, chance = map(np.asarray, dataclasses.astuple(sample))
+        *columns, size, reach = map(np.asarray, vars(sample).values())
+        scale, exponent, floor, chance, added, bend = columns
         weight, unsure = getattr(planned.weights[0], part), planned.weights[0].unsure.get(part, 0)
         assert len(chance) == (2000 if unsure else 0)
         factor = abs(weight + unsure * chance) if unsure else weight
         count = planned.owned[part] + getattr(planned.best, part)
-        left += factor * (floor + scale * count**-exponent)
+        left += factor * Law(scale, exponent, floor, added, bend, size, reach).error(count)
     assert left.mean() == pytest.approx(planned.best.error.mean, rel=1e-12)
-    assert np.quantile(left, 0.025) == pytest.approx(planned.best.error.low, rel=1e-3)
+    low = np.quantile(left, 0.025, method="closest_observation")
+    assert low == pytest.approx(planned.best.error.low, rel=1e-12)
 
 
 def test_offers_and_budget_are_as_asked(planned):

@@ -36,6 +36,10 @@ def test_marginal_names_a_part_only_where_it_makes_a_difference():
     assert "about the same" in decision_words.marginal(records.plan())
     apart = records.plan(marginal={"dynamics": 1e-6, "reward": 3e-6})
     assert decision_words.marginal(apart) == "The next unit of money does most on reward labels."
+    joint = records.plan(marginal={"dynamics": 1e-6, "reward": 2e-6, "joint": 2e-6})
+    assert decision_words.marginal(joint) == (
+        "The next unit of money does most on reward labels or labelled transitions."
+    )
     assert "about the same" in decision_words.marginal(records.plan(marginal={}))
 
 

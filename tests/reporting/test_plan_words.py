@@ -220,8 +220,8 @@ def test_a_plan_for_labels_says_what_decides_and_what_other_prices_lose():
         ),
         (
             {"cheaper": CheaperLabels.NO_BETTER, "stakes": Stakes.UNRIVALLED},
-            "Nothing can be better: these labels have no noise, and the gradient was said not to"
-            " vary otherwise.",
+            "Nothing can be better: these labels have no noise that counts, and the gradient was"
+            " said not to vary otherwise.",
         ),
         (
             {"cheaper": CheaperLabels.NO_BETTER, "stakes": Stakes.HARDLY_MATTERS},
@@ -262,10 +262,30 @@ def test_a_plan_for_cheap_and_gold_labels_says_what_wins_and_where(stakes, losse
         f" policy gradient then has squared error 0.064. {middle} With a small budget cheap labels"
         " alone would win; from about 940 on the mixture."
     )
-    unchanging = records.mixture_plan(reasons=reasons, changes={})
-    assert label_words.mixture_in_words(unchanging).verdict.endswith(
-        "At any other budget cheap labels alone would win, too."
-    )
+
+
+@pytest.mark.parametrize(
+    ("winner", "changes", "end"),
+    [
+        ("cheap", {}, "At any other budget cheap labels alone would win, too."),
+        (
+            "gold",
+            {},
+            "With large budgets cheap labels alone would win. At this budget whole rollouts"
+            " decide.",
+        ),
+        (
+            "cheap",
+            {"mixture": 940.0},
+            "from about 940 on the mixture. At this budget whole rollouts decide.",
+        ),
+        ("cheap", {"mixture": 9400.0}, "would win; from about 9,400 on the mixture."),
+    ],
+)
+def test_other_budgets_do_not_contradict_what_whole_rollouts_decide(winner, changes, end):
+    reasons = MixtureVerdict(Stakes.HARDLY_MATTERS, (WayLoss("gold", 0.004, False),), "cheap", ())
+    plan = records.mixture_plan(reasons=reasons, winner=winner, changes=changes)
+    assert label_words.mixture_in_words(plan).verdict.endswith(end)
 
 
 def test_a_record_without_reasons_keeps_its_sentences():

@@ -17,7 +17,9 @@ from paracosm.reporting.planner import planner
 from tests.reporting import decision_records as records
 from tests.reporting.test_page import Balanced
 
-DRAWS = LawSample((0.5, 1 / 3), (0.2, 0.1), (0.0, 1e-17), (-0.3, 2.0))
+DRAWS = LawSample(
+    (0.5, 1 / 3), (0.2, 0.1), (0.0, 1e-17), (-0.3, 2.0), (0.0, 1e-17), (0.1, 0.0), 8000.0, 2.8
+)
 MIXTURE = plan_mixture(
     budget=5000,
     cost_rollout=1,
@@ -89,7 +91,9 @@ def test_the_draws_in_the_page_are_the_records_to_the_last_bit():
     laws = json.loads(text[1])["laws"]
     assert len(laws) == 2
     for name, column in dataclasses.asdict(DRAWS).items():
-        assert np.frombuffer(base64.b64decode(laws[1][name]), "<f8").tolist() == list(column)
+        assert np.frombuffer(base64.b64decode(laws[1][name]), "<f8").tolist() == list(
+            np.ravel(column)
+        )
 
 
 def test_a_name_of_ones_own_cannot_leave_the_data():

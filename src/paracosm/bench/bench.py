@@ -18,7 +18,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records.base import Estimate, typed
 from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.loop.directory import CONFIG, files_of_run
+from paracosm.loop.directory import CONFIG, files_of_run, is_run, require_free
 from paracosm.loop.named_parts import LEARNERS, REINFORCE, learner_of
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.how import HERE, How
@@ -67,7 +67,7 @@ def bench(
 
     Raises:
         BadArgument: a suite or learner that is not known, seeds that repeat, a peer that takes the
-            actions of no task, or a folder that is in use.
+            actions of no task, or a folder or a run in it that is in use.
         Missing: a peer that is not installed, or a file that is not there.
         Unwritten: the pages could not be written; the error holds the record.
     """
@@ -80,9 +80,16 @@ def bench(
     store = Path(out) / f"{stem}.sqlite"
     how.check(f"the suite {stem}", store)
     jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)
-    if how.force:
-        _forget_runs(jobs)
-    results = sweep([job.cell for job in jobs], store, **how.options(), progress=progress)
+    runs = _runs(jobs) if how.force else []
+    for run in filter(is_run, runs):
+        require_free(run, {}, resume=False, force=True)
+    results = sweep(
+        [job.cell for job in jobs],
+        store,
+        **how.options(),
+        forget=lambda: _forget(runs),
+        progress=progress,
+    )
     failed = failures(store)
     versions, seconds = provenance(store)
     scores, random = [], {}
@@ -111,14 +118,15 @@ def bench(
 
 def normalised(record: Benchmark, learner: str) -> np.ndarray:
     """Returns of a learner as a share of the way from random actions to the anchor, `[task, seed]`,
-    of the tasks on which none of its seeds is missing.
+    of the tasks that have such a way and on which none of its seeds is missing.
     """
     rows = []
     for task in record.tasks:
         scores, random = record.of(task.env, learner), record.random.get(task.env)
         if len(scores) == len(record.seeds) and random is not None:
             way = task.anchors[0].value - random
-            rows.append([(score.mean - random) / way for score in scores])
+            if way > 0:
+                rows.append([(score.mean - random) / way for score in scores])
     return np.array(rows).reshape(len(rows), len(record.seeds))
 
 
@@ -229,13 +237,17 @@ def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) ->
     )
 
 
-def _forget_runs(jobs: Sequence[_Job]) -> None:
+def _runs(jobs: Sequence[_Job]) -> list[Path]:
+    """The run directories that are there."""
+    places = (Path(job.cell.arguments["out"]) for job in jobs if "out" in job.cell.arguments)
+    return [place for place in places if (place / CONFIG).is_file()]
+
+
+def _forget(runs: Sequence[Path]) -> None:
     """Remove what the runs of a bench that begins anew had written."""
-    for job in jobs:
-        out = job.cell.arguments.get("out")
-        if out is not None and (Path(out) / CONFIG).is_file():
-            for file in files_of_run(Path(out)):
-                file.unlink()
+    for run in runs:
+        for file in files_of_run(run):
+            file.unlink()
 
 
 def _command(name: str, seeds: Sequence[int], learners: Sequence[str], episodes: int) -> str:

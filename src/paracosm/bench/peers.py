@@ -6,14 +6,15 @@ import importlib.util
 from typing import Any
 
 import gymnasium
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from paracosm.real import registry
 
-# By name: the class, and the kinds of actions that it takes.
+# By name: the class, and the spaces of actions that it takes.
 PEERS = {
-    "sb3-sac": ("SAC", ("continuous",)),
-    "sb3-dqn": ("DQN", ("discrete",)),
-    "sb3-ppo": ("PPO", ("continuous", "discrete")),
+    "sb3-sac": ("SAC", (Box,)),
+    "sb3-dqn": ("DQN", (Discrete,)),
+    "sb3-ppo": ("PPO", (Box, Discrete, MultiDiscrete, MultiBinary)),
 }
 DEFAULTS = ("sb3-sac", "sb3-dqn")
 
@@ -29,8 +30,7 @@ def takes_actions_of(learner: str, env: str) -> bool:
         space = registry.make(env)().action_space
     except Exception:
         return True
-    discrete = isinstance(space, gymnasium.spaces.Discrete)
-    return ("discrete" if discrete else "continuous") in PEERS[learner][1]
+    return isinstance(space, PEERS[learner][1])
 
 
 def trained(learner: str, task: gymnasium.Env, transitions: int, seed: int) -> Any:

@@ -103,6 +103,11 @@ def _demand(flags: LabelsFlags, names: Sequence[str], why: str) -> None:
         raise BadArgument(f"{flag(lacking[0])} is not given; {why}.")
 
 
+def _refuse_of_run(flags: LabelsFlags) -> None:
+    if flags.run is None and (flags.trust or flags.weighting is not None):
+        raise BadArgument("--trust and --weighting are of a run directory; none is given.")
+
+
 def _mixture(flags: LabelsFlags) -> MixturePlan:
     """Cheap labels, gold ones or both."""
     foreign = ["a run directory"] * (flags.run is not None) + [
@@ -114,6 +119,7 @@ def _mixture(flags: LabelsFlags) -> MixturePlan:
             " labels are compared "
             "with gold ones, or one price is sought with --fidelity."
         )
+    _refuse_of_run(flags)
     _demand(
         flags,
         ("budget", *_MIXTURE),
@@ -125,8 +131,7 @@ def _mixture(flags: LabelsFlags) -> MixturePlan:
 
 def _labels(flags: LabelsFlags) -> LabelPlan:
     """One price of labels, the gradient's numbers given or measured."""
-    if flags.run is None and (flags.trust or flags.weighting is not None):
-        raise BadArgument("--trust and --weighting are of a run directory; none is given.")
+    _refuse_of_run(flags)
     if flags.run is not None and _given(flags, _NOISE):
         raise BadArgument(
             f"both a run directory and {flag(_given(flags, _NOISE)[0])} are given; it is measured"

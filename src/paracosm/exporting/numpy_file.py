@@ -65,7 +65,8 @@ def predict(observation, state=None, episode_start=None, deterministic=True):
     if not deterministic:
         raise ValueError("the file holds the deterministic policy; deterministic=True is needed")
     array = np.asarray(observation, np.{kind})
-    if OBSERVATION not in (array.shape, array.shape[1:]):
+    shapes = OBSERVATION, ({size},)  # as it is, or flat
+    if array.shape not in shapes and array.shape[1:] not in shapes:
         needed = f"{{OBSERVATION}}, or several, is needed"
         raise ValueError(f"observation has shape {{array.shape}}; {{needed}}")
     rows = array.reshape(-1, {size})
@@ -74,7 +75,7 @@ def predict(observation, state=None, episode_start=None, deterministic=True):
     if episode_start is not None:
         state = np.where(np.reshape(episode_start, (-1, 1)), np.float32(0), state)
     action, state = step(rows, state)
-    return (action[0] if array.shape == OBSERVATION else action), (state if CARRY else None)
+    return (action[0] if array.shape in shapes else action), (state if CARRY else None)
 
 
 def step(observation, carry):

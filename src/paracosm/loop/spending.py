@@ -77,7 +77,7 @@ class Purse:
     ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
 
-        After the last round plan what another budget of the same size would buy. Where curves and
+        After the last round say what another budget of the same size would buy. Where curves and
         weights cannot be measured or support no plan, each part gets as much money.
 
         Args:
@@ -86,11 +86,7 @@ class Purse:
             known: Measures learning curves and weights.
             seed: Of the plan's draws.
         """
-        left, share = (
-            (self.budget, 0.0)
-            if round == self.rounds
-            else (self.left(data), 1 / (self.rounds - round))
-        )
+        left, share = self._to_spend(round, data)
         try:
             split = plan(
                 *known(),
@@ -110,9 +106,17 @@ class Purse:
 
     def transitions_only(self, round: int, data: Dataset) -> Decision:
         """This round's share of the money on transitions, where labels say nothing new."""
-        share = 0.0 if round == self.rounds else 1 / (self.rounds - round)
+        left, share = self._to_spend(round, data)
         why = purchase_reason(PurchaseReason.SAME_REWARDS)
-        return Decision(round, *self._units(share * self.left(data), 0.0), None, why)
+        return Decision(round, *self._units(share * left, 0.0), None, why)
+
+    def _to_spend(self, round: int, data: Dataset) -> tuple[float, float]:
+        """The money that a round plans, and its share of that; after the last round all of another
+        budget.
+        """
+        if round == self.rounds:
+            return self.budget, 1.0
+        return self.left(data), 1 / (self.rounds - round)
 
     def _units(self, dynamics: float, reward: float) -> tuple[int, int]:
         """What so much money on each part buys."""

@@ -85,11 +85,9 @@ class BudgetProblem(NamedTuple):
             )
 
     def _log_slope(self, part: int, counts: np.ndarray) -> np.ndarray:
-        law, weight = self.laws[part], np.asarray(self.weights[part], float)[..., None]
-        exponent = np.atleast_1d(law.exponent)
+        weight = np.asarray(self.weights[part], float)[..., None]
         with np.errstate(divide="ignore"):
-            level = np.log(weight * law.scale * exponent)
-            return _log_mean(level - (exponent + 1) * np.log(counts[..., part, None]))
+            return _log_mean(np.log(weight) + self.laws[part].log_slope(counts[..., part, None]))
 
 
 class BudgetSplit(NamedTuple):

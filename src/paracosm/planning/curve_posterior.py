@@ -65,18 +65,20 @@ class Posterior:
         return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
 
     def draws(self, number: int, seed: int) -> LawDraws:
-        """Equally probable laws beyond the largest size: the law's own draws, but for what a pilot
-        cannot know.
+        """Equally probable laws: the law's own draws, but for what a pilot cannot know.
 
         A share of them goes on as curves that steepen, which have a level of their own. A share
         `FLATTENS` flattens from there on: part of the error that falls, uniform from none to all,
-        becomes floor. All have the error there that `forecast` gives them inside the pilot, so that
-        its band widens with how far it reaches and never jumps.
+        becomes floor. All have the error there that they have inside the pilot, where those that
+        steepen bend as fitted, so that a forecast's band widens with how far it reaches and never
+        jumps.
         """
         chosen, bend, chance = self._chosen(number, seed)
         flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
-        return chosen._replace(law=_flattened(chosen.law, float(self.pilot.sizes[-1]), becomes))
+        first, last = self.pilot.sizes[[0, -1]]
+        law = _flattened(chosen.law, float(last), becomes)
+        return chosen._replace(law=law._replace(bend=bend, reach=float(np.log(last / first))))
 
     def _chosen(self, number: int, seed: int) -> tuple[LawDraws, np.ndarray, np.ndarray]:
         """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for
@@ -112,19 +114,8 @@ class Posterior:
         """
         checks.between("level", level, 0, 1)
         samples = np.asarray(samples, float)[:, None]
-        error = np.where(
-            samples <= self.pilot.sizes[-1], self._inside(samples), self._law.error(samples)
-        )
-        return np.quantile(error, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1).T
-
-    def _inside(self, samples: np.ndarray) -> np.ndarray:
-        """Errors of the draws at sizes `[samples, 1]` of the pilot, where those that steepen bend
-        as fitted.
-        """
-        chosen, bend, _ = self._chosen(DRAWS, 0)
-        first, last = np.log(self.pilot.sizes[[0, -1]])
-        past = np.clip(np.log(samples) - last, first - last, 0)
-        return chosen.law.error(samples) * np.exp(bend * past * ((last - first) / 2 - past))
+        ends = [(1 - level) / 2, 0.5, (1 + level) / 2]
+        return np.quantile(self._law.error(samples), ends, axis=1).T
 
     @functools.cached_property
     def _law(self) -> Law:
@@ -248,11 +239,11 @@ def _drawn(
 
 
 def _flattened(law: Law, size: float, share: np.ndarray) -> Law:
-    """Laws `[draws]` in which a share of what falls at this size is floor instead; the error there
-    is the same.
+    """Laws `[draws]` in which a share of what falls at this size is floor from there on; the error
+    there is the same.
     """
-    falls = law.scale * size ** -np.asarray(law.exponent)
-    return Law(law.scale * (1 - share), law.exponent, law.floor + share * falls)
+    added = share * law.scale * size ** -np.asarray(law.exponent)
+    return Law(law.scale * (1 - share), law.exponent, law.floor + added, added, size=size)
 
 
 def _as_rms(curve: Curve) -> tuple[Anchor, ...]:

@@ -13,13 +13,14 @@ plan minimises
     E(B - c m) + h(m)    over whole m ≥ 2.
 
 Both terms are convex in m, E because the loss is convex in the counts and the budget is linear in
-them: a sum that rises to either side of a count is least there.
+them: a sum that rises to either side of a count is least there. Whole lots make steps of E; so the
+counts that leave just the lots around the exact split are compared with that one, in whole lots.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from scipy import special
 from paracosm.core import checks
 from paracosm.core.records.decisions import EpisodePurchase, EvaluationChoice
 from paracosm.planning.budget import BudgetProblem, Offer, best_split
+from paracosm.planning.lot_rounding import lot_prices, round_to_lots
 
 LEAST = 2  # episodes, of which a spread can be told
 USUAL = (5, 10, 20, 50, 100)  # what people evaluate on
@@ -53,8 +55,8 @@ def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
 def buy_episodes(
     task: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer
 ) -> EpisodePurchase:
-    """The number of episodes that leaves the least sum of predicted error and half-width, lots of
-    the models' data left aside.
+    """The number of episodes that leaves the least sum of predicted error and half-width, whole
+    lots bought for the models with the rest.
 
     Args:
         task: The models' laws, weights and owned samples.
@@ -76,40 +78,62 @@ def buy_episodes(
             f" cheapest lot cost {LEAST * offer.cost + least:g}, at least that is needed."
         )
 
-    def ways(counts: np.ndarray) -> list[EvaluationChoice]:
-        errors = best_split(task, offers, money - offer.cost * counts).loss
-        widths = half_width(counts, offer.deviation)
-        return [
-            EvaluationChoice(int(count), float(width), float(error), float(width + error))
-            for count, width, error in zip(counts, widths, errors, strict=True)
-        ]
+    def way(count: int) -> EvaluationChoice:
+        width = float(half_width(count, offer.deviation))
+        error = float(round_to_lots(task, offers, money - offer.cost * count).loss)
+        return EvaluationChoice(count, width, error, width + error)
 
-    best = _least(ways, LEAST, most)
-    usual = np.array([count for count in USUAL if count <= most and count != best.episodes])
+    exact = _least(task, offers, money, offer, most=most)
+    near = _leaving_lots(task, offers, money, offer, exact)
+    usual = [count for count in USUAL if count <= most]
+    ways = {count: way(count) for count in {exact, *usual, *np.clip(near, LEAST, most).tolist()}}
+    best = min(ways.values(), key=lambda choice: (choice.total, choice.episodes))
     return EpisodePurchase(
         best,
         offer.cost,
         best.episodes * offer.cost,
         offer.deviation,
-        tuple(ways(usual)) if len(usual) else (),
+        tuple(ways[count] for count in usual if count != best.episodes),
     )
 
 
-def in_whole_lots(purchase: EpisodePurchase, error: float) -> EpisodePurchase:
-    """The purchase with the predicted error that whole lots for the models leave."""
-    best = purchase.best
-    best = dataclasses.replace(best, error=error, total=best.half_width + error)
-    return dataclasses.replace(purchase, best=best)
+def _leaving_lots(
+    task: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer, count: int
+) -> list[int]:
+    """The most episodes that leave the money for the lots around the split beside `count` of them.
+
+    Args:
+        task, offers, money, offer: As `buy_episodes` has them.
+        count: Episodes.
+    """
+    amounts = best_split(task, offers, money - offer.cost * count).amounts
+    lots = amounts / np.array([sold.lot for sold in offers])
+    around = itertools.product(*({np.floor(number), np.ceil(number)} for number in lots))
+    return [
+        int(np.floor((money - bought @ lot_prices(offers)) / offer.cost))
+        for bought in map(np.array, around)
+    ]
 
 
 def _least(
-    ways: Callable[[np.ndarray], list[EvaluationChoice]], low: int, high: int
-) -> EvaluationChoice:
-    """The best of all counts from `low` to `high`, whose totals fall and then rise."""
+    task: BudgetProblem,
+    offers: Sequence[Offer],
+    money: float,
+    offer: EpisodeOffer,
+    *,
+    most: int,
+) -> int:
+    """The best of all counts up to `most`, whose sums fall and then rise, lots left aside.
+
+    Args:
+        task, offers, money, offer: As `buy_episodes` has them.
+        most: Episodes that leave the money for the cheapest lot.
+    """
+    low, high = LEAST, most
     while True:
         counts = np.unique(np.round(np.geomspace(low, high, _GRID)))
-        tried = ways(counts)
-        place = min(range(len(tried)), key=lambda k: tried[k].total)
+        errors = best_split(task, offers, money - offer.cost * counts).loss
+        place = int(np.argmin(errors + half_width(counts, offer.deviation)))
         if len(counts) > high - low:
-            return tried[place]
+            return int(counts[place])
         low, high = int(counts[max(place - 1, 0)]), int(counts[min(place + 1, len(counts) - 1)])

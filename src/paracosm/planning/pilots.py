@@ -97,15 +97,18 @@ def _price(market: Market, part: int, samples: int) -> float:
 
 
 def _candidates(market: Market) -> list[tuple[int, int]]:
-    """Counts of either part beyond the owned one that the budget pays for."""
+    """Counts of either part beyond the owned one and beyond what was measured, in whole lots that
+    the budget pays for.
+    """
     pilots = []
     for part in (0, 1):
-        owned = float(market.task.owned[part])
-        most = owned + market.budget / unit_price(market, part)
-        sizes = itertools.takewhile(
-            lambda n, most=most: n <= most, (owned * _GROWTH**k for k in range(1, _DOUBLINGS))
-        )
-        pilots += [(part, int(samples)) for samples in sizes if owned > 0]
+        owned, offer = float(market.task.owned[part]), market.offers[cheapest(market.offers, part)]
+        sizes = owned * _GROWTH ** np.arange(1, _DOUBLINGS)
+        lots = np.unique(np.ceil((sizes - owned) / (offer.lot * offer.yields[part])))
+        affordable = lots * offer.lot * float(offer.cost) <= market.budget
+        counts = owned + lots[affordable] * offer.lot * offer.yields[part]
+        counts = counts[counts > np.max(market.task.laws[part].size)]
+        pilots += [(part, int(count)) for count in counts]
     return pilots
 
 
@@ -134,6 +137,8 @@ def _saved(
     losses = np.concatenate([splits.losses, least.losses], axis=1)
     allowed = counts[:, part] >= samples * (1 - 1e-9)
     outcomes = np.arange(min(number, len(losses)))
+    if not allowed.any():
+        return np.zeros(len(outcomes))
     weights = _reweighted(belief, samples, outcomes, seed)
     after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
     now = int(np.argmin(losses.mean(axis=0)))
@@ -182,8 +187,11 @@ def _splits(market: Market) -> Splits:
 
 
 def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
+    """The splits after which no part that counts is left without a sample."""
     counts = counts_after(market.task, market.offers, amounts)
-    return Splits(counts, market.task.losses(counts).T)
+    losses = market.task.losses(counts)
+    usable = np.isfinite(losses).all(axis=1)
+    return Splits(counts[usable], losses[usable].T)
 
 
 def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:

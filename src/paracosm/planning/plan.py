@@ -21,7 +21,7 @@ from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
 from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
 from paracosm.planning.curve_posterior import Posterior, posterior
-from paracosm.planning.evaluation import EpisodeOffer, buy_episodes, in_whole_lots
+from paracosm.planning.evaluation import EpisodeOffer, buy_episodes
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
@@ -42,6 +42,8 @@ from paracosm.planning.rules import (
 )
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+# What is for sale beside other sources of labels: their names say so in records and on pages.
+_NAMES = (*PARTS, "joint", "episode")
 # Draws of the laws: the mean of a regret is then known to 1/√2000, a 45th, of its spread.
 _DRAWS = 2000
 # Budgets of the frontier, relative to the plan's; half and double are among them.
@@ -100,20 +102,18 @@ def plan(
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
     money = _left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
-    laws = _weighted(beliefs[0].law, beliefs[1].law, routes[0], seed)
-    task = BudgetProblem(
-        laws, (routes[0].dynamics, routes[0].reward), (owned_now["dynamics"], owned_now["reward"])
-    )
-    question = _question(beliefs, routes[0], seed, offers=offers, budget=money)
+    task, *believed = (_task(beliefs, route, owned_now, seed) for route in routes)
+    question = _question(beliefs, routes, seed, offers=offers, budget=money)
     evaluation = None if episodes is None else buy_episodes(task, offers, money, episodes)
     money -= evaluation.spend if evaluation else 0.0
     place = market(task, offers, money)
     best = _reachable(purchase("planned", place, round_to_lots(task, offers, money).amounts), money)
-    evaluation = evaluation and in_whole_lots(evaluation, best.error.mean)
     after = owned_now["dynamics"] + best.dynamics, owned_now["reward"] + best.reward
     rules = simple(place)
-    rivals = tuple(by_weights(place, route) for route in routes[1:])
-    facts = stakes.Facts(place, best, rules, rivals, routes, owned_now)
+    rivals = tuple(
+        by_weights(place, route, theirs) for route, theirs in zip(routes[1:], believed, strict=True)
+    )
+    facts = stakes.Facts(place, best, rules, rivals, tuple(believed), routes, owned_now)
     return Plan(
         dynamics=int(best.dynamics + 1e-9),
         reward=int(best.reward + 1e-9),
@@ -209,8 +209,15 @@ def _offers(
         cost_dynamics, cost_reward, cost_joint, sources, lots: As `plan` has them.
 
     Raises:
-        BadArgument: prices, lots or worths are not positive, or two offers have one name.
+        BadArgument: prices, lots or worths are not positive, two offers have one name, or a source
+            has none or that of something else.
     """
+    for source in sources:
+        if not source.name or source.name in _NAMES:
+            raise checks.BadArgument(
+                f"a source of labels has the name {source.name!r}; one of its own is needed, other"
+                f" than {', '.join(_NAMES)}."
+            )
     offers = [
         Offer("dynamics", cost_dynamics, transitions=1, lot=lots[0]),
         Offer("reward", cost_reward, labels=1, lot=lots[1]),
@@ -277,25 +284,30 @@ def _beliefs(
     return beliefs[0], beliefs[1]
 
 
-def _weighted(dynamics: Law, reward: Law, route: Weights, seed: int) -> tuple[Law, Law]:
-    """The draws of the laws, each times what a draw of its weight is of the weight: unsure weights
+def _task(
+    beliefs: tuple[Belief, Belief], route: Weights, owned: Mapping[str, int], seed: int
+) -> BudgetProblem:
+    """What a route to the weights says of the errors in return.
+
+    A realised weight is the size of a mean over episodes, so that a draw of it is `|weight + its
+    standard error · z|`; each draw of a law is times what that is of the weight: unsure weights
     count like laws.
 
-    A realised weight is the size of a mean over episodes, so that a draw is `|weight + its standard
-    error · z|`.
-
     Args:
-        dynamics, reward: Draws of the laws, arrays `[draws]`.
+        beliefs: Draws of either part's law, unweighted.
         route: The weights and their standard errors.
+        owned: Samples of each part owned already.
         seed: Of the draws of the weights.
     """
     laws = []
-    for place, (part, law) in enumerate(zip(PARTS, (dynamics, reward), strict=True)):
+    for place, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
-        chance = _chance(law, seed, place)
-        factor = np.abs(1 + unsure / weight * chance) if weight > 0 else 1.0
-        laws.append(Law(law.scale * factor, law.exponent, law.floor * factor))
-    return laws[0], laws[1]
+        chance = _chance(belief.law, seed, place)
+        laws.append(
+            belief.law.times(np.abs(1 + unsure / weight * chance)) if weight > 0 else belief.law
+        )
+    weights = route.dynamics, route.reward
+    return BudgetProblem((laws[0], laws[1]), weights, (owned["dynamics"], owned["reward"]))
 
 
 def _chance(law: Law, seed: int, place: int) -> np.ndarray:
@@ -305,7 +317,7 @@ def _chance(law: Law, seed: int, place: int) -> np.ndarray:
 
 def _question(
     beliefs: tuple[Belief, Belief],
-    route: Weights,
+    routes: Sequence[Weights],
     seed: int,
     *,
     offers: tuple[Offer, ...],
@@ -315,7 +327,7 @@ def _question(
 
     Args:
         beliefs: Draws of either part's law, unweighted.
-        route: The weights that are used.
+        routes: The weights, those that are used first.
         seed: Of the draws of the weights.
         offers: What is for sale.
         budget: Money for all of it, episodes included.
@@ -328,10 +340,15 @@ def _question(
     ]
     laws = {}
     for place, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
-        columns = [np.asarray(column, float) for column in belief.law]
-        unsure = route.unsure.get(part, 0.0) > 0
-        chance = _chance(belief.law, seed, place) if unsure else np.zeros(0)
-        laws[part] = LawSample(*(tuple(column.tolist()) for column in (*columns, chance)))
+        law = belief.law
+        unsure = any(route.unsure.get(part, 0.0) > 0 for route in routes)
+        chance = _chance(law, seed, place) if unsure else np.zeros(0)
+        columns = law.scale, law.exponent, law.floor, chance, law.added, law.bend
+        laws[part] = LawSample(
+            *(tuple(np.asarray(column, float).tolist()) for column in columns),
+            size=float(law.size),
+            reach=float(law.reach),
+        )
     return SplitQuestion(budget, tuple(terms), laws)
 
 
@@ -344,11 +361,12 @@ def ratio_interval(place: Market) -> tuple[float, float]:
 
 def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
     """How much the expected error falls per unit of money spent more on a part, where that is
-    cheapest.
+    cheapest, and on what yields both.
     """
-    alone = [place.offers[cheapest(place.offers, part)] for part in (0, 1)]
-    values = log_values(place.task, alone, counts)
-    return {part: float(np.exp(value)) for part, value in zip(PARTS, values, strict=True)}
+    sold = {part: place.offers[cheapest(place.offers, k)] for k, part in enumerate(PARTS)}
+    sold |= {offer.name: offer for offer in place.offers if min(offer.yields) > 0}
+    values = log_values(place.task, list(sold.values()), counts)
+    return {name: float(np.exp(value)) for name, value in zip(sold, values, strict=True)}
 
 
 def _frontier(task: BudgetProblem, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:

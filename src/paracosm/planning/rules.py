@@ -108,9 +108,10 @@ def simple(market: Market) -> tuple[Purchase, ...]:
     return _usable([*rules, *(_rule(Rule.ALL_JOINT, market, {k: 1.0}) for k in joint)])
 
 
-def by_weights(market: Market, weights: Weights) -> Purchase:
-    """The best split by these weights, with its error and regret under the market's own."""
-    believed = market.task._replace(weights=(weights.dynamics, weights.reward))
+def by_weights(market: Market, weights: Weights, believed: BudgetProblem) -> Purchase:
+    """The best split of the task that these weights make, with its error and regret under the
+    market's own.
+    """
     amounts = round_to_lots(believed, market.offers, market.budget).amounts
     return purchase(f"weights from {weights.origin}", market, amounts)
 

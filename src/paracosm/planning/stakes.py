@@ -19,8 +19,8 @@ from paracosm.core.records.reasons import (
     RuleLoss,
     Stakes,
 )
-from paracosm.planning.budget import counts_after
-from paracosm.planning.rules import Market, by_weights, market, over_draws
+from paracosm.planning.budget import BudgetProblem, counts_after
+from paracosm.planning.rules import Market, over_draws
 
 HARDLY = 0.01
 """Where a rule loses less than this share the split hardly matters: a hundredth of the error is far
@@ -37,13 +37,15 @@ _CERTAIN = 2
 
 class Facts(NamedTuple):
     """What is compared: the market, the planned purchase, the simple rules, the splits by other
-    routes to the weights, the routes (the plan's first), and what is owned.
+    routes to the weights and the tasks that those make, the routes (the plan's first), and what is
+    owned.
     """
 
     place: Market
     best: Purchase
     rules: tuple[Purchase, ...]
     rivals: tuple[Purchase, ...]
+    believed: tuple[BudgetProblem, ...]
     routes: tuple[Weights, ...]
     owned: dict[str, int]
 
@@ -60,8 +62,10 @@ def verdict(facts: Facts, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
         losses=losses,
         one_sided=_one_sided(facts) if losses and matters else None,
         routes=tuple(
-            _route_loss(facts, rival, route)
-            for rival, route in zip(facts.rivals, facts.routes[1:], strict=True)
+            _route_loss(facts, rival, believed, route.origin)
+            for rival, believed, route in zip(
+                facts.rivals, facts.believed, facts.routes[1:], strict=True
+            )
         ),
         caveats=(*curve_caveats, *_caveats(facts)),
     )
@@ -71,9 +75,13 @@ def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
     """What the rules that favour neither part would lose, the best first.
 
     "All on transitions" is no such rule: that transitions are the part to buy, the curves and the
-    weights say.
+    weights say. Nor is one whose share of a part buys not a lot of it.
     """
-    neutral = [rule for rule in facts.rules if rule.name not in ONE_SIDED]
+    neutral = [
+        rule
+        for rule in facts.rules
+        if rule.name not in ONE_SIDED and min(rule.dynamics, rule.reward) > 0
+    ]
     ranked = sorted(neutral, key=lambda rule: rule.error.mean)
     return tuple(_rule_loss(facts, rule) for rule in ranked)
 
@@ -104,15 +112,21 @@ def _of_amounts(place: Market, amounts: Sequence[float]) -> np.ndarray:
     return place.task.losses(counts_after(place.task, place.offers, np.array(amounts)))
 
 
-def _route_loss(facts: Facts, rival: Purchase, route: Weights) -> RouteLoss:
-    """What is lost where the one or the other route to the weights is wrong."""
-    task = facts.place.task._replace(weights=(route.dynamics, route.reward))
-    theirs = market(task, facts.place.offers, facts.place.budget)
+def _route_loss(facts: Facts, rival: Purchase, believed: BudgetProblem, origin: str) -> RouteLoss:
+    """What is lost where the one or the other route to the weights is wrong.
+
+    Args:
+        facts: What is compared.
+        rival: The best split by the other route.
+        believed: The task that it makes.
+        origin: The name of the route.
+    """
+    theirs = facts.place._replace(task=believed)
     return RouteLoss(
-        origin=route.origin,
+        origin=origin,
         ratio=owned_ratio(facts.owned, rival),
         if_wrong=loss_against(facts.place, rival, facts.best).mean,
-        if_right=loss_against(theirs, facts.best, by_weights(theirs, route)).mean,
+        if_right=loss_against(theirs, facts.best, rival).mean,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 
 from paracosm.core.records.benchmarks import Benchmark, Shortfall, Task, TaskScore
@@ -47,6 +48,16 @@ def setup(record: Benchmark) -> tuple[str, ...]:
         "The normalised return is 0 of random actions and 1 of the first of the returns that others"
         " report, which had the real steps that stand beside them.",
     ]
+    wayless = [
+        task.env
+        for task in record.tasks
+        if record.random.get(task.env, -math.inf) >= task.anchors[0].value
+    ]
+    if wayless:
+        sentences.append(
+            f"{' and '.join(wayless)} {'has' if len(wayless) == 1 else 'have'} no normalised"
+            " return, since that first return is not above the one of random actions."
+        )
     if "sb3-ppo" in record.learners:
         sentences.append(
             "sb3-ppo takes whole batches of 2,048 transitions, also where that is more."

@@ -156,11 +156,12 @@ def marginal_lot(plan: Plan) -> int:
 
 
 def marginal(plan: Plan) -> str:
-    """Which part more money should go to, if it makes a difference."""
-    if min(plan.marginal.values(), default=0.0) >= SAME * max(plan.marginal.values(), default=0.0):
+    """What more money should go to, if it makes a difference."""
+    most = max(plan.marginal.values(), default=0.0)
+    best = [name for name, value in plan.marginal.items() if value >= SAME * most]
+    if len(best) == len(plan.marginal):
         return "More money is worth about the same on either part, as it is at the best split."
-    best = max(plan.marginal, key=lambda part: plan.marginal[part])
-    return f"The next unit of money does most on {bought(best)}."
+    return f"The next unit of money does most on {' or '.join(map(bought, best))}."
 
 
 def pilot(proposal: Pilot | None) -> str:

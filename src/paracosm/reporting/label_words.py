@@ -79,8 +79,8 @@ def _label_share(reasons: LabelVerdict) -> str:
 def _stakes(reasons: LabelVerdict) -> list[str]:
     if reasons.stakes is Stakes.UNRIVALLED:
         return [
-            "Nothing can be better: these labels have no noise, and the gradient was said not to"
-            " vary otherwise."
+            "Nothing can be better: these labels have no noise that counts, and the gradient was"
+            " said not to vary otherwise."
         ]
     if reasons.stakes is Stakes.HARDLY_MATTERS:
         return ["The choice hardly matters: no simple rule has 1% more variance."]
@@ -134,7 +134,7 @@ def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, 
     return (
         f"Buy {_bought(best)}: the policy gradient then has squared error {short(best.error)}.",
         *_mixture_stakes(reasons),
-        _other_budgets(plan.changes, reasons.smallest),
+        _other_budgets(plan, reasons.smallest),
     )
 
 
@@ -161,9 +161,15 @@ def _way_loss(loss: WayLoss) -> str:
     return f"{_WAYS[loss.name].capitalize()} would have {more}{tail}."
 
 
-def _other_budgets(changes: dict[str, float], smallest: str) -> str:
-    """From which budget on another way wins."""
-    if not changes:
-        return f"At any other budget {_WAYS[smallest]} would win, too."
-    starts = [f"from about {short(start)} on {_WAYS[name]}" for name, start in changes.items()]
-    return f"With a small budget {_WAYS[smallest]} would win; {', '.join(starts)}."
+def _other_budgets(plan: MixturePlan, smallest: str) -> str:
+    """From which budget on another way wins; and that whole rollouts decide, where parts of them
+    would say otherwise at this one.
+    """
+    starts = [f"from about {short(start)} on {_WAYS[name]}" for name, start in plan.changes.items()]
+    begun = [smallest, *(name for name, start in plan.changes.items() if start <= plan.budget)]
+    whole = "" if begun[-1] == plan.winner else " At this budget whole rollouts decide."
+    if starts:
+        return f"With a small budget {_WAYS[smallest]} would win; {', '.join(starts)}.{whole}"
+    if whole:
+        return f"With large budgets {_WAYS[smallest]} would win.{whole}"
+    return f"At any other budget {_WAYS[smallest]} would win, too."

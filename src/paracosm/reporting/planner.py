@@ -118,7 +118,11 @@ def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
         "weights": [weights.dynamics, weights.reward],
         "unsure": [weights.unsure.get(part, 0.0) for part in _PARTS],
         "routes": [
-            {"name": f"weights from {route.origin}", "weights": [route.dynamics, route.reward]}
+            {
+                "name": f"weights from {route.origin}",
+                "weights": [route.dynamics, route.reward],
+                "unsure": [route.unsure.get(part, 0.0) for part in _PARTS],
+            }
             for route in routes
         ],
         "episode": plan.evaluation
@@ -204,10 +208,9 @@ def _packed(law: LawSample) -> dict[str, str]:
     """The columns of a sample as 64-bit floats, little-endian, in base 64: every digit, in half the
     letters.
     """
-    columns = {name: getattr(law, name) for name in ("scale", "exponent", "floor", "chance")}
     return {
         name: base64.b64encode(np.asarray(column, "<f8").tobytes()).decode()
-        for name, column in columns.items()
+        for name, column in vars(law).items()
     }
 
 

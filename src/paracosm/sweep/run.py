@@ -5,7 +5,7 @@ one by one.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def sweep(
     retry_failed: bool = False,
     resume: bool = True,
     force: bool = False,
+    forget: Callable[[], None] | None = None,
     progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
     """The results of the cells by name, in their order; cells that failed are missing, and
@@ -45,6 +46,8 @@ def sweep(
         retry_failed: Run the cells again that have failed.
         resume: Go on with the sweep that the store holds, if it does.
         force: Throw away whatever sweep the store holds, and begin anew.
+        forget: Removes what the cells of a sweep that `force` throws away had written; called once
+            the store is ours.
         progress: Told after each cell how many are finished, the rate, and the time left.
 
     Raises:
@@ -60,6 +63,8 @@ def sweep(
     if backend != "local":
         ray.reachable(backend)
     with writer(Path(store), named, resume=resume, force=force) as book:
+        if force and forget is not None:
+            forget()
         if retry_failed:
             book.retry_failed()
         waiting = [named[name] for name in book.names("waiting")]

@@ -152,9 +152,10 @@ class Plan(Record):
     then; `interval` its 90% interval over what the curves leave open. `predicted_error` is the
     error in return `before` buying and `after`. `expected_regret` is relative, the mean over the
     quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
-    per unit of money spent more on a part. `alternatives` are the simple rules at the same price,
-    `frontier` the best splits at other budgets, half and double among them, and `across` splits of
-    this budget by share. Where episodes are for sale too, `evaluation` holds those to buy, and
+    per unit of money spent more on a part, or on what yields both. `alternatives` are the simple
+    rules at the same price, `frontier` the best splits at other budgets, half and double among
+    them, and `across` splits of this budget by share. Where episodes are for sale too,
+    `evaluation` holds those to buy, and
     `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
     `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
     are empty until `reporting` fills them. `placement` says from which regions of states to buy

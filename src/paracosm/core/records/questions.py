@@ -30,13 +30,18 @@ class LawSample(Record):
     """Equally probable laws `floor + scale · N^-exponent` of a part's error, each field `[draws]`.
 
     `chance` holds standard normal draws of what is unsure of the part's weight, and is empty where
-    the weight is sure.
+    all routes to the weight are sure. Below `size`, the largest size measured, laws are as
+    `planning.law.Law` says with `added`, `bend` and `reach`.
     """
 
     scale: tuple[float, ...]
     exponent: tuple[float, ...]
     floor: tuple[float, ...]
     chance: tuple[float, ...]
+    added: tuple[float, ...] = ()
+    bend: tuple[float, ...] = ()
+    size: float = 0.0
+    reach: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,14 +11,42 @@ function weighted(law, weight, unsure) {
   if (!(unsure > 0 && weight > 0)) return law;
   const factor = law.chance.map(chance => Math.abs(1 + unsure / weight * chance));
   const times = column => column.map((value, draw) => value * factor[draw]);
-  return {...law, scale: times(law.scale), floor: times(law.floor)};
+  return {...law, scale: times(law.scale), floor: times(law.floor), added: times(law.added)};
+}
+
+// How a draw's curve came to the largest size measured, at a count below that: what it falls from there on
+// as a power, its floor then, the bend of its logarithm, and of the logarithm's slope.
+function below({scale, exponent, floor, added, bend, size: [size], reach: [reach]}, count, draw) {
+  const past = Math.max(Math.log(count / size), -reach);
+  return {
+    falls: scale[draw] + added[draw] * size ** exponent[draw],
+    floor: floor[draw] - added[draw],
+    bend: bend[draw] * past * (reach / 2 - past),
+    steeper: past > -reach ? bend[draw] * (reach / 2 - 2 * past) : 0,
+  };
+}
+
+function errorAt(law, count, draw) {
+  const power = Math.exp(-law.exponent[draw] * Math.log(count));
+  if (!(count < law.size[0])) return law.floor[draw] + law.scale[draw] * power;
+  const {falls, floor, bend} = below(law, count, draw);
+  return (floor + falls * power) * Math.exp(bend);
+}
+
+// The logarithm of how fast a draw's error falls with the count.
+function logSlopeAt(law, count, draw) {
+  const exponent = law.exponent[draw], fall = -(exponent + 1) * Math.log(count);
+  if (!(count < law.size[0])) return Math.log(law.scale[draw] * exponent) + fall;
+  const {falls, bend, steeper} = below(law, count, draw);
+  return Math.log(falls * (exponent - steeper)) + fall + bend;
 }
 
 // The error in return that a part leaves at a count, for each draw; loops, since they run often.
 function weighed(task, part, count) {
-  const {scale, exponent, floor} = task.laws[part], weight = task.weights[part], log = Math.log(count);
+  const law = task.laws[part], {scale, exponent, floor} = law, weight = task.weights[part], log = Math.log(count);
   const left = new Float64Array(scale.length);
   if (!(weight > 0)) return left;
+  if (count < law.size[0]) return left.map((_, draw) => weight * errorAt(law, count, draw));
   for (let draw = 0; draw < left.length; draw++)
     left[draw] = weight * (floor[draw] + scale[draw] * Math.exp(-exponent[draw] * log));
   return left;
@@ -31,22 +59,19 @@ function losses(task, counts) {
   return left;
 }
 
-// The logarithm of how fast a draw's error falls with a part's count.
-function logSlope({laws, weights}, part, count, draw) {
-  const {scale, exponent} = laws[part];
-  return Math.log(weights[part] * scale[draw] * exponent[draw]) - (exponent[draw] + 1) * Math.log(count);
-}
-
-// The same of the expected error, as a function of the count: what the draws share is computed once.
+// The logarithm of how fast the expected error in return falls, as a function of a part's count: what the
+// draws share is computed once.
 function meanLogSlope({laws, weights}, part) {
-  const {scale, exponent} = laws[part];
+  const {scale, exponent, size} = laws[part];
   const level = scale.map((value, draw) => Math.log(weights[part] * value * exponent[draw]));
   const terms = new Float64Array(level.length);
   return count => {
     const log = Math.log(count);
     let top = -Infinity, sum = 0;
     for (let draw = 0; draw < terms.length; draw++) {
-      terms[draw] = level[draw] - (exponent[draw] + 1) * log;
+      terms[draw] = count < size[0]
+        ? Math.log(weights[part]) + logSlopeAt(laws[part], count, draw)
+        : level[draw] - (exponent[draw] + 1) * log;
       top = Math.max(top, terms[draw]);
     }
     if (!Number.isFinite(top)) return top;
@@ -111,12 +136,10 @@ function expectedBest(task, offers, budget) {
 // The best split under each draw, if that were the law.
 function bestSplits(task, offers, budget) {
   const {laws, weights} = task;
-  const error = (part, count, draw) => weights[part] > 0
-    ? weights[part] * (laws[part].floor[draw] + laws[part].scale[draw] * Math.exp(-laws[part].exponent[draw] * Math.log(count)))
-    : 0;
+  const error = (part, count, draw) => weights[part] > 0 ? weights[part] * errorAt(laws[part], count, draw) : 0;
   return Array.from(laws[0].scale, (_, draw) => bestSplit(
     task, offers, budget,
-    (part, count) => logSlope(task, part, count, draw),
+    (part, count) => Math.log(weights[part]) + logSlopeAt(laws[part], count, draw),
     ([dynamics, reward]) => error(0, dynamics, draw) + error(1, reward, draw)));
 }
 
@@ -188,11 +211,12 @@ function leastLoss(task, offers, candidates, around) {
   return candidates[best];
 }
 
-// Around a count, the third-order polynomial of a part's expected error; nothing is known around 0.
+// Around a count, the third-order polynomial of a part's expected error; nothing is known around 0, nor
+// below the largest size measured, where the error is no mean of powers.
 function polynomialBelow(task, part, middle) {
-  const {scale, exponent, floor} = task.laws[part], weight = task.weights[part], sums = [0, 0, 0, 0];
+  const {scale, exponent, floor, size} = task.laws[part], weight = task.weights[part], sums = [0, 0, 0, 0];
   if (!(weight > 0)) return () => 0;
-  if (!(middle > 0)) return () => -Infinity;
+  if (!(middle > 0) || middle < size[0]) return () => -Infinity;
   for (let draw = 0; draw < scale.length; draw++) {
     const power = weight * scale[draw] * middle ** -exponent[draw], a = exponent[draw];
     sums[0] += weight * floor[draw] + power;
@@ -202,6 +226,7 @@ function polynomialBelow(task, part, middle) {
   }
   const [zeroth, first, second, third] = sums.map(sum => sum / scale.length);
   return count => {
+    if (count < size[0]) return -Infinity;
     const step = (count - middle) / middle;
     return zeroth + step * (first + step * (second + step * third));
   };
@@ -273,33 +298,49 @@ function* frontier(task, offers, budget) {
   }
 }
 
+const USUAL = [5, 10, 20, 50, 100];
+
 // Real episodes of the new policy: the number at which predicted error and half-width of the mean
-// return have the least sum, which falls and then rises.
+// return have the least sum. Lots left aside the sum falls and then rises; around that number, those
+// are compared in whole lots that leave just the lots around the exact split.
 function buyEpisodes(task, offers, money, {cost, deviation}) {
   const halfWidth = count => studentQuantile(count - 1) * deviation / Math.sqrt(count);
-  const total = count => expectedBest(task, offers, money - cost * count).loss + halfWidth(count);
-  let low = 2, high = Math.floor((money - Math.min(...offers.map(lotPrice))) / cost);
+  const exact = count => expectedBest(task, offers, money - cost * count);
+  const total = count => exact(count).loss + halfWidth(count);
+  const most = Math.floor((money - Math.min(...offers.map(lotPrice))) / cost);
+  let low = 2, high = most;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if (total(middle) <= total(middle + 1)) high = middle;
     else low = middle + 1;
   }
-  return {episodes: low, halfWidth: halfWidth(low), spend: low * cost};
+  const around = exact(low).amounts.reduce((rows, amount, k) => rows.flatMap(row =>
+    [Math.floor(amount / offers[k].lot), Math.ceil(amount / offers[k].lot)].map(lots => [...row, lots])), [[]]);
+  const leaving = around.map(lots => Math.floor((money - spentOn(offers, lots)) / cost));
+  const usual = USUAL.filter(count => count <= most);
+  const tried = [low, ...usual, ...leaving.map(count => Math.min(Math.max(count, 2), most))];
+  const counts = [...new Set(tried)].sort((i, k) => i - k);
+  const sums = counts.map(count => halfWidth(count)
+    + mean(losses(task, countsOf(task, offers, roundToLots(task, offers, money - cost * count)))));
+  const episodes = counts[least(sums)];
+  return {episodes, halfWidth: halfWidth(episodes), spend: episodes * cost};
 }
 
 // The plan at these settings, all but its frontier.
 function planned(settings, names) {
-  const {offers, routes, weights} = settings;
-  const laws = settings.laws.map((law, part) => weighted(law, weights[part], settings.unsure[part]));
-  const task = {laws, weights, owned: settings.owned};
+  const {offers, routes} = settings;
+  const taskOf = ({weights, unsure}) => ({
+    laws: settings.laws.map((law, part) => weighted(law, weights[part], unsure[part])), weights, owned: settings.owned,
+  });
+  const task = taskOf(settings);
   const evaluation = settings.episode && buyEpisodes(task, offers, settings.budget, settings.episode);
   const budget = settings.budget - (evaluation ? evaluation.spend : 0);
   const splits = bestSplits(task, offers, budget), best = splits.map(split => split.loss);
   const market = {task, offers, budget, best};
   const chosen = purchase("this plan", task, offers, roundToLots(task, offers, budget), best);
   const regrets = losses(task, chosen.counts).map((loss, draw) => loss / best[draw] - 1).sort();
-  const rivals = routes.map(({name, weights: theirs}) =>
-    purchase(name, task, offers, roundToLots({...task, weights: theirs}, offers, budget), best));
+  const rivals = routes.map(route =>
+    purchase(route.name, task, offers, roundToLots(taskOf(route), offers, budget), best));
   return {
     task, budget, evaluation, chosen,
     before: overDraws(losses(task, task.owned)),
