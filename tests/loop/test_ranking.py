@@ -6,7 +6,10 @@ import dataclasses
 import shutil
 
 import equinox as eqx
+import gymnasium
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import paracosm
@@ -93,6 +96,60 @@ def test_options_are_those_of_the_purchase():
     bought = record.bought
     assert (bought.best, bought.within, bought.least, bought.most) == (True, 5.0, 4, 40)
     assert bought.sure
+
+
+class Fenced(gymnasium.Env):
+    """A number that goes where it is told, pays what it is, and is cut beyond 8."""
+
+    observation_space = gymnasium.spaces.Box(-99, 99, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = self.np_random.uniform(0, 2, 1).astype(np.float32)
+        return self.at, {}
+
+    def step(self, action):
+        self.at = self.at + np.float32(action)
+        return self.at, float(self.at[0]), False, bool(self.at[0] > 8), {}
+
+
+def fenced():
+    return gymnasium.wrappers.TimeLimit(Fenced(), 20)
+
+
+class Always(eqx.Module):
+    """One action in every state."""
+
+    action: jax.Array
+
+    def __call__(self, state):
+        return self.action
+
+
+def test_imagination_is_cut_where_real_episodes_were():
+    """The faster policy is paid less, since it is cut sooner; an exact world knows it."""
+    unit = jnp.ones((1, 1))
+    box = paracosm.Box(-jnp.ones(1), jnp.ones(1))
+    world = paracosm.MDP(
+        Spec(1, box, jnp.ones(1), 20),
+        Linear(unit, unit, jnp.zeros(1)),
+        lambda state, action, after: after[0],
+        paracosm.never,
+        Cube(jnp.zeros(1), jnp.full(1, 2.0)),
+        1.0,
+    )
+    policies = {
+        name: paracosm.Deterministic(Always(jnp.full(1, speed)))
+        for name, speed in {"slow": 0.3, "fast": 1.0}.items()
+    }
+    record = paracosm.rank(policies, world, fenced, episodes=10)
+    assert [policy.name for policy in record.policies] == ["slow", "fast"]
+    assert (record.flips.mean, record.safe_horizon) == (0, 20)
+    slow, fast = record.policies
+    assert slow.imagined.n == 100, "none of its episodes was cut"
+    assert fast.imagined.n == fast.real.n
+    assert fast.imagined.mean == pytest.approx(fast.real.mean, rel=1e-5)
 
 
 @pytest.mark.parametrize(
