@@ -219,6 +219,17 @@ def test_the_ranking_of_a_runs_checkpoints_is_kept_for_audits_and_gates(rounds, 
     assert compared[str(finished[0])].diagnosis.ranking is None
 
 
+def test_a_ranking_from_before_further_rounds_is_passed_over(rounds, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(rounds, copy)
+    (copy / RANKING).write_text(paracosm.rank_runs(rounds, episodes=3, most_episodes=6).to_json())
+    assert load(copy).ranking is not None
+    shutil.copy(copy / "models/policy-1.json", copy / "models/policy-2.json")
+    run = load(copy)
+    assert run.ranking is None
+    assert ranked_diagnosis(run.path, run.result.diagnosis) == run.result.diagnosis
+
+
 def test_a_ranking_that_cannot_be_read_is_passed_over_with_a_warning(rounds, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(rounds, copy)

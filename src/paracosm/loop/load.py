@@ -284,7 +284,7 @@ class Run:
 
     @property
     def ranking(self) -> Ranking | None:
-        """How `rank` ordered the policies of the run's rounds, None if it did not yet."""
+        """How `rank` ordered the policies of all the run's rounds, None if it did not yet."""
         return ranking_of(self.path)
 
     def checkpoints(self) -> list[Run]:
