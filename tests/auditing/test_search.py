@@ -1,5 +1,6 @@
 """What other searches bound from below: never more than the truth, and most of it."""
 
+import dataclasses
 import inspect
 import math
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 import paracosm
 from paracosm.auditing.search import Candidate, search_share
 from paracosm.core import checks
+from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Deterministic
 from paracosm.imagination.planners import MPPI, GradientPlanner
 from paracosm.real.systems import Gain, linear_quadratic, pendulum
@@ -123,6 +125,37 @@ def test_no_search_is_blamed_where_none_is_better():
     assert paracosm.Diagnosis.from_json(diagnosis.to_json()) == diagnosis
 
 
+def _without_derivative(state, action, after):
+    return jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), jnp.float32), after[0])
+
+
+def _paying(state, action, after):
+    """1 for the action 1, nothing for any other."""
+    return jnp.where(action[0] == 1, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(("starts", "least"), [(20, 0.5), (4, 0)])
+def test_a_search_that_fails_from_every_start_is_blamed_where_starts_are_enough(starts, least):
+    spec = Spec(1, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(1), 1)
+    world = paracosm.MDP(spec, lambda s, a, key: s, _paying, paracosm.never, jnp.zeros, 1.0)
+    idle, best = (Deterministic(lambda state, to=to: jnp.full(1, to)) for to in (0.0, 1.0))
+    share = search_share(
+        world,
+        idle,
+        {"best": Candidate(best), "itself": Candidate(idle)},
+        np.arange(starts, dtype=np.float32)[:, None],
+        horizon=1,
+        discount=1.0,
+        key=KEY,
+        real=world,
+    )
+    assert least <= share.least < 1
+    assert share.leads is (least > 0)
+    assert share.trials[1].better_by.low == -math.inf, "nothing was ever paid: no range is known"
+    assert share.regret is not None
+    assert share.regret.search == share.regret.total == share.trials[0].better_by
+
+
 def test_what_cannot_be_searched_is_said():
     world, policy, starts = system(0)
     options = {"horizon": HORIZON, "discount": 1.0, "key": KEY}
@@ -131,6 +164,17 @@ def test_what_cannot_be_searched_is_said():
     grows = world.replace(dynamics=lambda s, a, key: 1e30 * s)
     with pytest.raises(checks.BadData, match="a return of the policy in the learned world is"):
         search_share(grows, policy, {"itself": Candidate(policy)}, starts, **options)
+    unlike = dataclasses.replace(world.spec, action=Discrete(3))
+    discrete = world.replace(spec=unlike, dynamics=lambda s, a, key: s, reward=_without_derivative)
+    with pytest.raises(checks.BadArgument, match="gradient planning needs continuous ones"):
+        GradientPlanner(discrete)
+    steep = world.replace(reward=_without_derivative)
+    for planner, sentence in (
+        (MPPI(discrete), r"has the shape \(\) for one step; \(2,\) is needed"),
+        (GradientPlanner(steep), r"cannot be had for one step: ValueError, Pure callbacks"),
+    ):
+        with pytest.raises(checks.BadData, match=rf"the action of mine {sentence}"):
+            search_share(world, policy, {"mine": Candidate(planner)}, starts, **options)
     episodes = paracosm.evaluate(world, policy, episodes=4)
     searches = {"mppi": MPPI(world)}
     with pytest.raises(checks.BadArgument, match="cost more imagined steps than the 1,000"):

@@ -15,7 +15,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.records import Diagnosis, Help
 from paracosm.core.records.deployment import Deployment, DeploymentVerdict
 from paracosm.loop import deploying
-from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
+from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis, imagined_twice
 from tests.loop.small import small_run
 
 
@@ -154,21 +154,45 @@ def test_fresh_seeds_are_apart_from_those_of_evaluations():
     assert math.log2(FRESH_SEED) < 32
 
 
+def _cut(episodes, steps):
+    """The same episodes, as an environment records them that cuts each after so many steps."""
+    time = np.arange(episodes.alive.shape[1])
+    alive = episodes.alive & (time < np.broadcast_to(steps, len(episodes.alive))[:, None])
+    return dataclasses.replace(
+        episodes,
+        alive=alive,
+        truncated=alive & (time == alive.sum(axis=1, keepdims=True) - 1),
+        reward=np.where(alive, episodes.reward, 0),
+    )
+
+
 def test_episodes_cut_at_different_steps_get_no_help_from_fresh_starts(finished):
     run = paracosm.load(finished[0])
     played = run.source().evaluate(run.policy, episodes=8)
-    cut = np.arange(played.alive.shape[1]) < 150
-    shorter = dataclasses.replace(
-        played,
-        alive=np.where(np.arange(8)[:, None] < 4, played.alive & cut, played.alive),
-        truncated=np.where(
-            np.arange(8)[:, None] < 4, np.arange(played.alive.shape[1]) == 149, played.truncated
-        ),
-        reward=np.where((np.arange(8)[:, None] < 4) & ~cut, 0, played.reward),
-    )
+    shorter = _cut(played, [150] * 4 + [200] * 4)
     helped = paracosm.assisted_return(run.world, run.policy, run.source(), shorter, starts=20)
     assert helped.help is Help.NO_STARTS
     assert helped.value == helped.plain
+
+
+def test_fresh_starts_are_imagined_for_as_long_as_all_episodes_were_recorded(finished):
+    run = paracosm.load(finished[0])
+    shorter = _cut(run.source().evaluate(run.policy, episodes=4), 20)
+    starts = shorter.state[:, 0]
+    recorded, fresh = imagined_twice(run.world, run.policy, shorter, starts)
+    np.testing.assert_allclose(fresh, recorded)
+
+
+def test_one_policy_of_which_episodes_are_cut_short_leaves_both_without_fresh_starts(pair):
+    sides = []
+    for path, steps in zip(pair, (200, [150, 200]), strict=True):
+        run = paracosm.load(path)
+        sides.append(deploying._RunSide(run, _cut(run.episodes, steps), run.result.diagnosis))
+    imagined = deploying._imagined(*sides)
+    assert len(imagined.recorded) == 2
+    assert len(imagined.fresh) == 0
+    deployed = deploying._deployment(*sides, imagined, 0.95)
+    assert deployed.episodes.help is Help.NO_STARTS
 
 
 def test_a_policy_that_is_never_paid_beside_one_that_is(finished):

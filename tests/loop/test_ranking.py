@@ -6,7 +6,10 @@ import dataclasses
 import shutil
 
 import equinox as eqx
+import gymnasium
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import paracosm
@@ -95,6 +98,60 @@ def test_options_are_those_of_the_purchase():
     assert bought.sure
 
 
+class Fenced(gymnasium.Env):
+    """A number that goes where it is told, pays what it is, and is cut beyond 8."""
+
+    observation_space = gymnasium.spaces.Box(-99, 99, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = self.np_random.uniform(0, 2, 1).astype(np.float32)
+        return self.at, {}
+
+    def step(self, action):
+        self.at = self.at + np.float32(action)
+        return self.at, float(self.at[0]), False, bool(self.at[0] > 8), {}
+
+
+def fenced():
+    return gymnasium.wrappers.TimeLimit(Fenced(), 20)
+
+
+class Always(eqx.Module):
+    """One action in every state."""
+
+    action: jax.Array
+
+    def __call__(self, state):
+        return self.action
+
+
+def test_imagination_is_cut_where_real_episodes_were():
+    """The faster policy is paid less, since it is cut sooner; an exact world knows it."""
+    unit = jnp.ones((1, 1))
+    box = paracosm.Box(-jnp.ones(1), jnp.ones(1))
+    world = paracosm.MDP(
+        Spec(1, box, jnp.ones(1), 20),
+        Linear(unit, unit, jnp.zeros(1)),
+        lambda state, action, after: after[0],
+        paracosm.never,
+        Cube(jnp.zeros(1), jnp.full(1, 2.0)),
+        1.0,
+    )
+    policies = {
+        name: paracosm.Deterministic(Always(jnp.full(1, speed)))
+        for name, speed in {"slow": 0.3, "fast": 1.0}.items()
+    }
+    record = paracosm.rank(policies, world, fenced, episodes=10)
+    assert [policy.name for policy in record.policies] == ["slow", "fast"]
+    assert (record.flips.mean, record.safe_horizon) == (0, 20)
+    slow, fast = record.policies
+    assert slow.imagined.n == 100, "none of its episodes was cut"
+    assert fast.imagined.n == fast.real.n
+    assert fast.imagined.mean == pytest.approx(fast.real.mean, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -160,6 +217,17 @@ def test_the_ranking_of_a_runs_checkpoints_is_kept_for_audits_and_gates(rounds, 
     compared = paracosm.compare(rounds, finished[0]).runs
     assert compared[str(rounds)].diagnosis.ranking == record
     assert compared[str(finished[0])].diagnosis.ranking is None
+
+
+def test_a_ranking_from_before_further_rounds_is_passed_over(rounds, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(rounds, copy)
+    (copy / RANKING).write_text(paracosm.rank_runs(rounds, episodes=3, most_episodes=6).to_json())
+    assert load(copy).ranking is not None
+    shutil.copy(copy / "models/policy-1.json", copy / "models/policy-2.json")
+    run = load(copy)
+    assert run.ranking is None
+    assert ranked_diagnosis(run.path, run.result.diagnosis) == run.result.diagnosis
 
 
 def test_a_ranking_that_cannot_be_read_is_passed_over_with_a_warning(rounds, tmp_path):

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 import paracosm
+from paracosm.auditing.search import Candidate
 from paracosm.core import checks
 from paracosm.imagination.planners import MPPI
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.loop import auditing
+from paracosm.loop import auditing, searching
 from paracosm.loop import load as load_module
 from paracosm.loop.load import audit_run, load
 from paracosm.loop.short_rounds import training_settings
@@ -29,6 +30,30 @@ def test_training_that_goes_on_and_a_planner_are_held_against_a_runs_policy(fini
     assert share.starts == 2
     assert "in the world that" in diagnosis.verdict + diagnosis.explanation
     assert paracosm.Diagnosis.from_json(diagnosis.to_json()) == diagnosis
+
+
+def test_searches_that_train_leave_the_fewest_starts_of_all_searches(finished, monkeypatch):
+    run = load(finished[0])
+    budgets = []
+    monkeypatch.setattr(
+        load_module, "trained_again", lambda *_, most_steps, **__: budgets.append(most_steps)
+    )
+    names, fewest = ("longer", "again", "mppi"), 4 * 200 * (run.planner("mppi").imagined_steps + 4)
+    for budget, each in ((4 * fewest, fewest), (1.5 * fewest, fewest / 4)):
+        run.searches(names, run.policy, 200, budget)
+        assert budgets == [each, each]
+        budgets.clear()
+    with pytest.raises(checks.BadArgument, match="longer, again, mppi cost more imagined steps"):
+        audit_run(run, searches=names, most_search_steps=fewest - 1)
+    assert not budgets, "nothing is trained that could not be played"
+    assert run.searches(("mppi",), run.policy, 200, 1).keys() == {"mppi"}
+
+
+def test_training_that_cost_more_than_foreseen_leaves_the_fewest_starts(finished):
+    policy = load(finished[0]).policy
+    for spent, starts in ((0, 10), (1200, 7), (9999, 4)):
+        assert searching.affordable([Candidate(policy, 2, spent)], 200, 4000) == starts
+    assert searching.affordable([Candidate(policy, 2)], 200, 1599) == 0
 
 
 def test_training_that_begins_anew_draws_other_numbers(finished):

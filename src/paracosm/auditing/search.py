@@ -22,8 +22,9 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
-from paracosm.core.estimators import mean
-from paracosm.core.mdp import MDP
+from paracosm.core.estimators import mean, most_equal
+from paracosm.core.forms import demand_shape
+from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.policy import Policy
 from paracosm.core.records import Estimate
 from paracosm.core.records.search import Regret, SearchShare, SearchTrial
@@ -65,7 +66,9 @@ def search_share(
     """How much more than `policy` the best of other searches is worth in `world`, at least.
 
     All play the same starts by the same noise; the lower ends of all trials hold at once (95%,
-    Bonferroni), so that the best may be chosen among them.
+    Bonferroni), so that the best may be chosen among them. A difference that is the same from all
+    starts says nothing of others by its spread; its lower end then holds if no return is beyond
+    those seen on both sides.
 
     Args:
         world: The learned world that the policy was trained in.
@@ -81,10 +84,12 @@ def search_share(
 
     Raises:
         BadArgument: there is no candidate.
-        BadData: a return in the world is not finite.
+        BadData: a search cannot act in the world, or a return there is not finite.
     """
     if not candidates:
         raise checks.BadArgument("no other search is given; at least one is needed.")
+    for name, candidate in candidates.items():
+        _demand_acts(world, candidate.policy, name)
     starting = _SearchStarts(np.asarray(starts, np.float32), horizon, discount, key)
     own = starting.returns(world, policy, "the policy")
     reached = {
@@ -96,7 +101,7 @@ def search_share(
         SearchTrial(
             name,
             starting.mean(values),
-            starting.mean(values - own, level),
+            starting.difference(values, own, level),
             candidates[name].spent + candidates[name].steps * values.size * horizon,
         )
         for name, values in reached.items()
@@ -154,11 +159,27 @@ class _SearchStarts(NamedTuple):
             )
         return values
 
-    def mean(self, samples: np.ndarray, level: float = LEVEL) -> Estimate:
-        """Over starts; exact where all starts are one, as an environment may have it."""
-        alike = len(samples) and (self.starts == self.starts[0]).all() and len(set(samples)) == 1
-        bounds = (float(samples[0]), float(samples[0])) if alike else None
+    def mean(
+        self, samples: np.ndarray, level: float = LEVEL, bounds: tuple[float, float] | None = None
+    ) -> Estimate:
+        """Over starts; exact where all starts are one, as an environment may have it.
+
+        Args:
+            samples: `[start]`.
+            level: Of the interval.
+            bounds: Of the samples, where known.
+        """
+        if (self.starts == self.starts[0]).all() and len(set(samples)) == 1:
+            bounds = float(samples[0]), float(samples[0])
         return mean(samples, level, bounds)
+
+    def difference(self, one: np.ndarray, another: np.ndarray, level: float) -> Estimate:
+        """The mean of `one - another`, returns `[start]` each. Where it is the same from all starts
+        it is taken to be able to be what returns between the least and the largest seen allow.
+        """
+        differences, span = one - another, float(np.ptp([one, another]))
+        alike = most_equal(differences) == len(differences) and span > 0
+        return self.mean(differences, level, (-span, span) if alike else None)
 
     def regret(self, name: str, *columns: np.ndarray, level: float) -> Regret:
         """The three shares, start by start.
@@ -170,8 +191,8 @@ class _SearchStarts(NamedTuple):
             level: Of the intervals: the comparison was chosen among all candidates.
         """
         real, real_best, own, best = columns
-        shares = real_best - best, best - own, own - real
-        return Regret(name, *(self.mean(share, level) for share in (*shares, real_best - real)))
+        shares = (real_best, best), (best, own), (own, real), (real_best, real)
+        return Regret(name, *(self.difference(*share, level) for share in shares))
 
 
 def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) -> bool:
@@ -184,6 +205,22 @@ def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) ->
     """
     of_gap = 0.0 if gap is None else max(abs(gap.low), abs(gap.high))
     return least > of_gap and least > _WORTH * max(abs(own.mean), abs(best.mean))
+
+
+def _demand_acts(world: MDP, policy: Policy, name: str) -> None:
+    """Refuse a policy that gives the world no action of its kind.
+
+    Raises:
+        BadData: it gives none; the sentence says the `name` of the policy.
+    """
+    space, state = world.spec.action, jnp.zeros(world.spec.state_size)
+    needed = () if isinstance(space, Discrete) else (space.size,)
+    greedy = policy.greedy()
+    demand_shape(
+        f"the action of {name}",
+        lambda: greedy.act(greedy.initial(), state, jax.random.key(0))[0],
+        needed,
+    )
 
 
 def _not_drawn(key: PRNGKey) -> Array:

@@ -85,17 +85,18 @@ def imagined_twice(
     discount: float = 1.0,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, " episode"], Float[np.ndarray, " starts"]]:
-    """Imagined returns from the starts of real episodes, and from fresh ones over the full horizon;
-    from none where episodes were cut at different steps, which fresh ones cannot be alike.
+    """Imagined returns from the starts of real episodes, and from fresh ones over as many steps as
+    those were recorded for; from none where episodes were cut at different steps, which fresh ones
+    cannot be alike.
 
     Args:
         world, policy, episodes, discount, seed: As for `assisted_return`.
         fresh: The fresh starts.
     """
-    if len(set(np.asarray(episodes.steps).tolist())) > 1:
+    if np.ptp(episodes.steps):
         fresh = fresh[:0]
     first = np.concatenate([np.asarray(episodes.state[:, 0], fresh.dtype), fresh])
-    steps = np.concatenate([episodes.steps, np.full(len(fresh), episodes.alive.shape[1])])
+    steps = np.concatenate([episodes.steps, np.full(len(fresh), episodes.steps[0])])
     key = stage_key(seed, "assist")
     returns = imagined_from(world, policy, first, steps, discount=discount, key=key)
     return returns[: len(episodes.alive)], returns[len(episodes.alive) :]

@@ -210,13 +210,14 @@ def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress
 
 
 def _imagined(old: _RunSide, new: _RunSide) -> ImaginedPair:
-    """Both policies imagined from the recorded starts and from fresh ones; planners from none, for
-    each of their imagined episodes is a search at every step.
+    """Both policies imagined from the recorded starts and from fresh ones, which both must have;
+    planners from none, for each of their imagined episodes is a search at every step.
     """
     if any(side.run.config.planner for side in (old, new)):
         return ImaginedPair(*(np.empty(0),) * 4)
     recorded, fresh = zip(*(_imagined_of(side) for side in (old, new)), strict=True)
-    return ImaginedPair(*recorded, *fresh)
+    shared = min(map(len, fresh))  # none where episodes of either were cut at different steps
+    return ImaginedPair(*recorded, *(returns[:shared] for returns in fresh))
 
 
 def _imagined_of(side: _RunSide) -> tuple[np.ndarray, np.ndarray]:

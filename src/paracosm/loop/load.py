@@ -54,10 +54,18 @@ from paracosm.loop.named_parts import (
 )
 from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
-from paracosm.loop.searching import MOST_STEPS, affordable, candidate, trained_again
+from paracosm.loop.searching import (
+    MOST_STEPS,
+    affordable,
+    candidate,
+    for_training,
+    trained_again,
+)
 from paracosm.loop.short_rounds import goes_on, training_settings
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
+
+_TRAINED = ("longer", "again")  # searches that are no planner: more training, and training anew
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,18 +146,18 @@ class Run:
         where = self.config.learner
         return learner_of(where and self.trusted(where), self.config.imagine)
 
-    def search(self, name: str, most_steps: float = MOST_STEPS) -> Candidate:
+    def search(self, name: str, most_steps: float = MOST_STEPS / 2) -> Candidate:
         """Another search in the world of the last round: `longer`, where training goes on, `again`,
         where it begins anew from another seed, or a planner by its name as `planner` takes it.
 
-        Half of `most_steps`, imagined ones, are for training.
+        `most_steps` is what training may cost, in imagined steps.
 
         Raises:
             BadArgument: there is no search of that name; no policy was trained, which would go on
                 or begin anew.
         """
         demand_search(name)
-        if name not in ("longer", "again"):
+        if name not in _TRAINED:
             return candidate(self.planner(name))
         if self.config.planner is not None:
             raise checks.BadArgument(
@@ -166,8 +174,29 @@ class Run:
             caution=caution_of(named and self.trusted(named), self.learner),
             settings=self._training_settings,
             seed=self.config.seed,
-            most_steps=most_steps / 2,
+            most_steps=most_steps,
         )
+
+    def searches(
+        self, names: Sequence[str], policy: Policy, horizon: int, most_steps: float = MOST_STEPS
+    ) -> dict[str, Candidate]:
+        """Several searches by name, of which those that train share what playing leaves of the
+        budget.
+
+        Args:
+            names: As `search` takes them.
+            policy: The audited policy, which will be played beside them.
+            horizon: Steps of each episode.
+            most_steps: What all of them may cost together, in imagined steps.
+
+        Raises:
+            BadArgument: as `search` has it, or the budget is too small; nothing was trained.
+        """
+        for name in names:
+            demand_search(name)
+        found = {name: None if name in _TRAINED else self.search(name) for name in names}
+        each = for_training(policy, found, horizon, most_steps) if None in found.values() else 0
+        return {name: search or self.search(name, each) for name, search in found.items()}
 
     @property
     def _training_settings(self) -> ImagineSettings:
@@ -255,7 +284,7 @@ class Run:
 
     @property
     def ranking(self) -> Ranking | None:
-        """How `rank` ordered the policies of the run's rounds, None if it did not yet."""
+        """How `rank` ordered the policies of all the run's rounds, None if it did not yet."""
         return ranking_of(self.path)
 
     def checkpoints(self) -> list[Run]:
@@ -399,8 +428,6 @@ def audit_run(
     check_budgets(
         most_imagined_steps=chosen.get("most_imagined_steps", math.inf), most_search_steps=budget
     )
-    for name in searches:
-        demand_search(name)
     episodes = run.episodes if episodes is None else episodes
     diagnosis = audit(
         run.world,
@@ -409,7 +436,7 @@ def audit_run(
         None if plans else run.imagined,
         known=run.reference,
         seed=run.config.seed,
-        searches={name: run.search(name, budget) for name in searches},
+        searches=run.searches(searches, policy, episodes.alive.shape[1], budget),
         **chosen,
     )
     return with_next_step(diagnosis, run.learned.fits)
@@ -418,7 +445,7 @@ def audit_run(
 def demand_search(name: str) -> None:
     """Refuse what is no search's name."""
     if ":" not in name:
-        checks.one_of("--search", name, ("longer", "again", *PLANNERS, "module:function"))
+        checks.one_of("--search", name, (*_TRAINED, *PLANNERS, "module:function"))
 
 
 def calibrated_diagnosis(

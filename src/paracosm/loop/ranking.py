@@ -77,7 +77,8 @@ def rank(
     Every policy's mode first plays the same `episodes` real episodes. Then episodes are bought one
     at a time where they separate two policies, until their order is sure with 95% or
     `most_episodes` are bought. Each policy is imagined from the starts of a hundred real
-    episodes, in its world.
+    episodes, in its world; where the environment cut its real ones at different steps, from the
+    starts of these alone, each for as long.
 
     Args:
         policies: By name.
@@ -294,7 +295,10 @@ def _ranked(
         **wanted,
     )
     names = [contender.name for contender in contenders]
-    imagined = [_imagined(contender, first_seed, seed, progress) for contender in contenders]
+    imagined = [
+        _imagined(contender, lengths, first_seed, seed, progress)
+        for contender, lengths in zip(contenders, playing.lengths(), strict=True)
+    ]
     ranked = ranking(
         names,
         playing.rewards(),
@@ -369,6 +373,10 @@ class _Playing:
             for parts in self.episodes
         ]
 
+    def lengths(self) -> list[np.ndarray]:
+        """By policy, how many steps the record of each episode could have had, `[episode]`."""
+        return [np.concatenate([part.steps for part in parts]) for parts in self.episodes]
+
     def bounds(self) -> tuple[float, float] | None:
         """Where returns lie if rare episodes may decide those of a policy, by what all policies
         have seen so far.
@@ -381,20 +389,28 @@ class _Playing:
         )
 
 
-def _imagined(contender: Contender, first_seed: int, seed: int, progress: Progress) -> np.ndarray:
-    """Rewards `[start, time]` of a policy's mode in its world from real starts.
+def _imagined(
+    contender: Contender, lengths: np.ndarray, first_seed: int, seed: int, progress: Progress
+) -> np.ndarray:
+    """Rewards `[start, time]` of a policy's mode in its world from real starts, for as many steps
+    as the real episodes were recorded for. Where these were cut at different steps, no further
+    start can be imagined alike.
 
     Args:
         contender, first_seed, seed, progress: As above.
+        lengths: Steps that the record of each real episode could have had, `[episode]`.
     """
     progress(f"imagine {contender.name}", 0, 1)
     count = _STARTS_OF_PLANNERS if contender.policy.searches else _STARTS
     source, world = contender.source, contender.world
-    starts = source.starts(count, first_seed=first_seed)
     keys = jax.random.split(stage_key(seed, "rank"), count)
+    lengths = lengths[:count] if np.ptp(lengths) else np.full(count, lengths[0])
+    starts = source.starts(len(lengths), first_seed=first_seed)
     # Worlds of several rounds differ in the number of their own starts: one program serves all.
     alike = world.replace(initial=not_drawn, discount=1.0)
-    episodes = rollout(alike, contender.policy.greedy(), starts, keys, source.horizon)
-    reward = np.asarray(episodes.reward, np.float64)
+    greedy = contender.policy.greedy()
+    episodes = rollout(alike, greedy, starts, keys[: len(lengths)], source.horizon)
+    within = np.arange(source.horizon) < lengths[:, None]
+    reward = np.where(within, np.asarray(episodes.reward, np.float64), 0)
     checks.finite(f"the imagined rewards of {contender.name}", reward)
     return reward

@@ -50,13 +50,18 @@ def result_of(path: Path) -> RunResult:
 
 
 def ranking_of(path: Path) -> Ranking | None:
-    """How `rank` ordered the policies of the run's rounds, None if it did not yet.
+    """How `rank` ordered the policies of the run's rounds; None if it did not yet, or before the
+    run went on to further rounds.
 
     Raises:
         BadData: the file is damaged.
     """
     file = path / RANKING
-    return read_record(Ranking, file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    ranking = read_record(Ranking, file)
+    rounds = len(list(path.glob("models/policy-*.json")))
+    return None if len(ranking.policies) + len(ranking.left_out) < rounds else ranking
 
 
 def compare(*runs: str | Path) -> Comparison:

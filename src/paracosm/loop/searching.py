@@ -94,15 +94,41 @@ def starts_within(
     return number
 
 
+def for_training(
+    policy: Policy, searches: Mapping[str, Candidate | None], horizon: int, most_steps: float
+) -> float:
+    """What each search that has yet to be trained may cost, in imagined steps: half of the budget
+    for all of them, or less where playing from the fewest starts takes more than the other half.
+
+    Args:
+        policy, horizon, most_steps: As for `starts_within`.
+        searches: By name; None where it has yet to be trained, at least one.
+
+    Raises:
+        BadArgument: from too few starts could all be played, if training cost nothing.
+    """
+    played = {name: search or Candidate(policy) for name, search in searches.items()}
+    starts_within(policy, played, horizon, most_steps)
+    fewest = _FEWEST * horizon * sum(candidate(way).steps for way in (policy, *played.values()))
+    trained = sum(search is None for search in searches.values())
+    return min(most_steps / 2, most_steps - fewest) / trained
+
+
 def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:
     """From how many starts all candidates, the audited policy one of them, can be played; 0 where
     it would be too few.
+
+    What training has spent leaves fewer of them, but the fewest all the same: its rollouts may have
+    been longer than was foreseen.
     """
     candidates = tuple(candidates)
     spent = sum(candidate.spent for candidate in candidates)
     each_start = max(1, horizon) * sum(candidate.steps for candidate in candidates)
-    number = int((most_steps - spent) // each_start) if math.isfinite(most_steps) else sys.maxsize
-    return number if number >= _FEWEST else 0
+    if math.isinf(most_steps):
+        return sys.maxsize
+    if most_steps < _FEWEST * each_start:
+        return 0
+    return max(_FEWEST, int((most_steps - spent) // each_start))
 
 
 def candidate(search: Policy | Candidate) -> Candidate:

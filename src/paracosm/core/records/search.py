@@ -41,13 +41,13 @@ class Regret(Record):
 class SearchShare(Record):
     """How much more return other searches reach in the world that a policy was trained in.
 
-    No policy of that world is worth less than the best of them, so that `least`, the largest lower
-    end of the trials' `better_by` and 0 at least, bounds from below what the policy's own search
-    left there: `max_π' Ĵ(π') − Ĵ(π) ≥ least` with the confidence `level`. `best` is the trial that
-    it is of, none where no search is clearly better. `imagined` is the return of the audited policy
-    in that world from the same `starts`, over `horizon` steps at `discount`. It `leads` where it is
-    more than the gap can be, and more than a twentieth of the larger imagined return. `regret` is
-    known where the real system could be asked.
+    The best policy of that world is worth no less than the best of them, so that `least`, the
+    largest lower end of the trials' `better_by` and 0 at least, bounds from below what the policy's
+    own search left there: `max_π' Ĵ(π') − Ĵ(π) ≥ least` with the confidence `level`. `best` is the
+    trial that it is of, none where no search is clearly better. `imagined` is the return of the
+    audited policy in that world from the same `starts`, over `horizon` steps at `discount`. It
+    `leads` where it is more than the gap can be, and more than a twentieth of the larger imagined
+    return. `regret` is known where the real system could be asked.
     """
 
     discount: float
