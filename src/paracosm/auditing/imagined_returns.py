@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
+from paracosm.auditing.values import values_at
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
@@ -94,9 +95,15 @@ def imagined_returns(
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode, samples)
-    columns = imaginer.first(episodes.state[:, 0], episodes.steps, key)
+    horizon, start = episodes.alive.shape[1], episodes.state[:, 0]
+    imaginer = _Imaginer(world, policy, predicted, horizon, discount, mode)
+    of_samples = jax.random.split(jax.random.fold_in(key, 1), max(samples, 1) * len(start))
+    columns = imaginer.first(start, episodes.steps, key, of_samples[:: max(samples, 1)])
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
+    if samples:
+        again = (np.repeat(column, samples, axis=0) for column in (start, episodes.steps))
+        drawn = values_at(world, policy, *again, of_samples, discounts=(discount,))
+        imagined = imagined._replace(sampled=drawn.reshape(len(start), samples).mean(axis=1))
     _check_steps(imagined.episodes)
     _check_finite("full", imagined.full)
     if imagined.sampled is not None:
@@ -221,7 +228,6 @@ class _Imaginer(eqx.Module):
     Attributes:
         world, policy, predicted, discount, mode: As for `imagined_returns`.
         horizon: Steps of the longest episode.
-        samples: As for `imagined_returns`.
     """
 
     world: MDP
@@ -230,26 +236,26 @@ class _Imaginer(eqx.Module):
     horizon: int = eqx.field(static=True)
     discount: float
     mode: bool = eqx.field(static=True)
-    samples: int = eqx.field(static=True, default=SAMPLES)
 
     @eqx.filter_jit
     def first(
-        self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
+        self,
+        start: Float[Array, "episode state"],
+        steps: Int[Array, " episode"],
+        key: PRNGKey,
+        of_samples: Key[jax.Array, " episode"],
     ) -> ImaginedReturns:
-        """All of it in one compiled program, of episodes of so many `steps`."""
+        """All but the returns of samples in one compiled program.
+
+        Args:
+            start, steps: Where each episode starts, and how long it is.
+            key: Of the mode's noise, and of what training believed.
+            of_samples: Of the noise of episodes of the policy's samples.
+        """
         rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         episodes = of_mode = self._play(Mode(self.policy), rows)
-        by_sample = None
-        if self.samples:
-            again = EpisodeStarts(
-                jnp.repeat(start, self.samples, axis=0),
-                jnp.repeat(steps, self.samples, axis=0),
-                jax.random.split(jax.random.fold_in(key, 1), self.samples * len(start)),
-            )
-            sampled = self._play(self.policy, again)
-            by_sample = returns(sampled.reward, self.discount).reshape(len(start), self.samples)
-            if not self.mode:
-                episodes = jax.tree.map(lambda leaf: leaf[:: self.samples], sampled)
+        if not self.mode:
+            episodes = self._play(self.policy, rows._replace(keys=of_samples))
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
@@ -258,7 +264,7 @@ class _Imaginer(eqx.Module):
             episodes,
             main.full,
             returns(of_mode.reward, self.discount),
-            None if by_sample is None else by_sample.mean(axis=1),
+            None,
             main.full_training,
             main.predicted,
             main.pessimistic,
