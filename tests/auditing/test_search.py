@@ -17,6 +17,7 @@ from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Deterministic
 from paracosm.imagination.planners import MPPI, GradientPlanner
 from paracosm.real.systems import Gain, linear_quadratic, pendulum
+from paracosm.reporting import search_words
 from tests.imagination.imagining import LABELLED, data_of
 
 KEY = jax.random.key(0)
@@ -151,6 +152,8 @@ def test_a_search_that_fails_from_every_start_is_blamed_where_starts_are_enough(
     )
     assert least <= share.least < 1
     assert share.leads is (least > 0)
+    assert [trial.alike for trial in share.trials] == [True, False]
+    assert ("if no start is worth more or less" in search_words.sentence(share)) is (least > 0)
     assert share.trials[1].better_by.low == -math.inf, "nothing was ever paid: no range is known"
     assert share.regret is not None
     assert share.regret.search == share.regret.total == share.trials[0].better_by

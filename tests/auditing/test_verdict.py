@@ -300,7 +300,7 @@ def test_no_cause_makes_most_of_a_gap_beside_another_that_is_nearly_as_large():
 
 def test_large_terms_and_returns_have_no_power_of_ten():
     sentence = verdict(gap({"reward": (-1000.0, 100.0)}, real=-1200.0))
-    assert "the real return is -1200: the gap of -1,000 (83.3%" in sentence
+    assert "the real return is -1,200: the gap of -1,000 (83.3%" in sentence
     assert "the reward model, -1,000 [-1,100, -900]" in sentence
     close = verdict(gap({"reward": (-0.7, 0.1)}, real=12344.9))
     assert "The imagined return is 12,346, the real return is 12,345: the gap of -0.7" in close

@@ -94,6 +94,9 @@ def test_results_of_the_other_scale_are_not_replaced_unasked(small, tmp_path):
     reproduce("E1", tmp_path, how=How(force=True))
     assert Experiment.from_json((tmp_path / "e1.json").read_text()).scale == "quick"
     assert (tmp_path / "e1-full.sqlite").exists(), "only the other scale's pages are replaced"
+    (tmp_path / "e1.json").write_text("{}")
+    record, _ = reproduce("E1", tmp_path, "full", how=How(resume=True))
+    assert record.scale == "full", "its cells are there, so that its pages can be written again"
 
 
 def test_force_throws_nothing_away_before_everything_else_is_right(small, tmp_path):

@@ -50,8 +50,10 @@ CAVEATS = {
         Caveat(CaveatKind.POOR_FIT, "reward", {"share": 0.441}),
     "The plan buys no reward labels: money is worth more on the other part down to the last unit.":
         Caveat(CaveatKind.NOTHING_BOUGHT, "reward"),
-    "The plan buys no reward labels: the budget of 900 is below the 1,000 that the fewest for sale"
-    " cost, 500.":
+    "The plan buys no reward labels: whole lots of both parts are more than the budget, or bring"
+    " less than what is bought.":
+        Caveat(CaveatKind.NO_ROOM, "reward"),
+    "The plan buys no reward labels: the fewest for sale, 500, cost 1,000, and the budget is 900.":
         Caveat(CaveatKind.NOTHING_AFFORDED, "reward", {"price": 1000, "units": 500, "budget": 900}),
     "Whole lots leave 500 of the 1,500 unspent.":
         Caveat(CaveatKind.MONEY_LEFT, "", {"left": 500.0, "budget": 1500.0}),
@@ -150,7 +152,7 @@ EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021
         ),
         (
             PlanVerdict(Stakes.UNRIVALLED, (), None, (), ()),
-            "The split matters: no simple rule buys whole lots of both parts.",
+            "No simple rule buys whole lots of both parts: there is none to compare with.",
         ),
     ],
 )

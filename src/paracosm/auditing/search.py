@@ -103,6 +103,7 @@ def search_share(
             starting.mean(values),
             starting.difference(values, own, level),
             candidates[name].spent + candidates[name].steps * values.size * horizon,
+            alike=starting.alike(values, own),
         )
         for name, values in reached.items()
     )
@@ -177,9 +178,16 @@ class _SearchStarts(NamedTuple):
         """The mean of `one - another`, returns `[start]` each. Where it is the same from all starts
         it is taken to be able to be what returns between the least and the largest seen allow.
         """
-        differences, span = one - another, float(np.ptp([one, another]))
-        alike = most_equal(differences) == len(differences) and span > 0
-        return self.mean(differences, level, (-span, span) if alike else None)
+        span = float(np.ptp([one, another]))
+        bounds = (-span, span) if self.alike(one, another) else None
+        return self.mean(one - another, level, bounds)
+
+    def alike(self, one: np.ndarray, another: np.ndarray) -> bool:
+        """Whether returns `[start]` differ by the same from all starts, and not by nothing at
+        all.
+        """
+        differences = one - another
+        return most_equal(differences) == len(differences) and bool(np.ptp([one, another]) > 0)
 
     def regret(self, name: str, *columns: np.ndarray, level: float) -> Regret:
         """The three shares, start by start.

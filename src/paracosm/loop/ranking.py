@@ -299,6 +299,8 @@ def _ranked(
         _imagined(contender, lengths, first_seed, seed, progress)
         for contender, lengths in zip(contenders, playing.lengths(), strict=True)
     ]
+    shared = min(map(len, imagined))  # a choice among means of other starts would be one by luck
+    imagined = [rewards[:shared] for rewards in imagined]
     ranked = ranking(
         names,
         playing.rewards(),

@@ -449,7 +449,7 @@ class _Runner:
 
         def problem() -> Problem:
             options = {"seed": self.config.seed, "round": round, "caution": self.caution}
-            return problem_of(learned, data, settings=settings, explore=explores, **options)
+            return problem_of(learned, data, settings=settings, **options)
 
         def train() -> Imagined:
             imagined = imagine(

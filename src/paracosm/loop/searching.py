@@ -29,6 +29,7 @@ from paracosm.imagination.settings import ImagineSettings
 # Seconds; four starts of a planner over a thousand steps
 MOST_STEPS = 12_000_000
 _FEWEST = 4  # starts, of which a difference has an interval
+_OVER = 1.1  # of the budget: trainings that took more were not given by it
 
 
 def share_of(
@@ -118,15 +119,15 @@ def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float)
     """From how many starts all candidates, the audited policy one of them, can be played; 0 where
     it would be too few.
 
-    What training has spent leaves fewer of them, but the fewest all the same: its rollouts may have
-    been longer than was foreseen.
+    What training has spent leaves fewer of them, but the fewest all the same where it is over the
+    budget by little: its rollouts may have been longer than was foreseen.
     """
     candidates = tuple(candidates)
     spent = sum(candidate.spent for candidate in candidates)
     each_start = max(1, horizon) * sum(candidate.steps for candidate in candidates)
     if math.isinf(most_steps):
         return sys.maxsize
-    if most_steps < _FEWEST * each_start:
+    if most_steps < _FEWEST * each_start or spent > _OVER * most_steps:
         return 0
     return max(_FEWEST, int((most_steps - spent) // each_start))
 

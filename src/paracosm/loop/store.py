@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from paracosm.core import checks, storage
 from paracosm.core.files import atomic_write, read_json, shown
@@ -46,10 +47,11 @@ class PolicyHeader(Record):
 
 @dataclasses.dataclass(frozen=True)
 class ImaginedHeader(Record):
-    """How training of a policy and its value went."""
+    """How training of a policy and its value went, and whether it looked for what is unknown."""
 
     training: Training
     worst_reward: float
+    explores: bool = False
 
 
 H = TypeVar("H", bound=Record)
@@ -238,7 +240,9 @@ def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
     """Write what imagination found: policy and value, or the state of a learner of one's own, and
     how training went.
     """
-    about, own = ImaginedHeader(imagined.training, worst_reward), imagined.own_prediction
+    own = imagined.own_prediction
+    explores = own is not None and bool(own.problem.explore > 0)
+    about = ImaginedHeader(imagined.training, worst_reward, explores)
     if own is None:
         save(path, (imagined.policy, imagined.value), about)
     else:
@@ -263,7 +267,7 @@ def load_imagined(
     if tree is None and learner is None:
         file = shown(path.with_suffix(".json"))
         raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
-    subject = problem()
+    subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
     trained_in = subject.pessimistic.replace(initial=world.initial)
     if tree is not None or learner is None:
         policy, value = _filled(path, tree)

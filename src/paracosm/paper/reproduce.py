@@ -78,13 +78,14 @@ def check(name: str, out: str | Path, scale: Scale, how: How) -> None:
 
     Raises:
         BadArgument: `out` is a file, the folder holds the sweep already and nothing says whether to
-            go on with it, or it holds the results of the other scale.
+            go on with it, or a new sweep's results would replace those of the other scale.
         BadData: the results that it holds are damaged.
         Missing: there is no sweep whose failed cells could be run again.
     """
-    how.check(name, store_of(name, out, scale))
-    results = Path(out) / f"{name.lower()}.json"
-    if how.force or not results.exists():
+    store = store_of(name, out, scale)
+    how.check(name, store)
+    results, goes_on = Path(out) / f"{name.lower()}.json", how.resume or how.retry_failed
+    if how.force or (goes_on and store.exists()) or not results.exists():
         return
     held = read_record(Experiment, results).scale
     if held != scale:

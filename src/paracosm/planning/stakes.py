@@ -19,7 +19,7 @@ from paracosm.core.records.reasons import (
     RuleLoss,
     Stakes,
 )
-from paracosm.planning.budget import BudgetProblem, counts_after
+from paracosm.planning.budget import BudgetProblem, best_split, counts_after
 from paracosm.planning.rules import Market, over_draws
 
 HARDLY = 0.01
@@ -131,7 +131,9 @@ def _route_loss(facts: Facts, rival: Purchase, believed: BudgetProblem, origin: 
 
 
 def _not_bought(place: Market, part: str) -> Caveat:
-    """That a part gets nothing: by choice, or since the fewest that are sold cost too much."""
+    """That a part gets nothing: by choice, since the other part's lots leave no money for it, or
+    since the fewest that are sold cost more than there is.
+    """
     index = ("dynamics", "reward").index(part)
     lots = {
         float(np.mean(offer.cost)) * offer.lot: offer.lot
@@ -139,7 +141,10 @@ def _not_bought(place: Market, part: str) -> Caveat:
         if offer.yields[index]
     }
     if not lots or min(lots) <= place.budget:
-        return Caveat(CaveatKind.NOTHING_BOUGHT, part)
+        amounts = best_split(place.task, place.offers, place.budget).amounts
+        yields = [offer.yields[index] for offer in place.offers]
+        wanted = bool(np.asarray(amounts * yields).sum() > 0)
+        return Caveat(CaveatKind.NO_ROOM if wanted else CaveatKind.NOTHING_BOUGHT, part)
     numbers = {"price": min(lots), "units": lots[min(lots)], "budget": place.budget}
     return Caveat(CaveatKind.NOTHING_AFFORDED, part, numbers)
 

@@ -49,9 +49,13 @@ _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
         f"The plan buys no {BOUGHT[part]}: money is worth more on the other part down to the last"
         " unit."
     ),
+    CaveatKind.NO_ROOM: lambda part, _: (
+        f"The plan buys no {BOUGHT[part]}: whole lots of both parts are more than the budget, or"
+        " bring less than what is bought."
+    ),
     CaveatKind.NOTHING_AFFORDED: lambda part, n: (
-        f"The plan buys no {BOUGHT[part]}: the budget of {money(n['budget'])} is below the"
-        f" {money(n['price'])} that the fewest for sale cost, {grouped(int(n['units']))}."
+        f"The plan buys no {BOUGHT[part]}: the fewest for sale, {grouped(int(n['units']))}, cost"
+        f" {money(n['price'])}, and the budget is {money(n['budget'])}."
     ),
     CaveatKind.MONEY_LEFT: lambda _, n: (
         f"Whole lots leave {money(n['left'])} of the {money(n['budget'])} unspent."

@@ -371,14 +371,14 @@ def _named(gap: Gap, cause: Cause | None) -> str:
 
 
 def _digits(value: float, digits: int = 3, sign: str = "") -> str:
-    """A number of so many digits, or of all before the point: no power of ten below 1e9.
+    """A number of so many digits, from 1,000 on of all before the point: no power of ten below 1e9.
 
     Args:
         value: The number.
         digits: How many.
         sign: "+" where one above zero has a sign too.
     """
-    if 10**digits - 0.5 <= abs(value) < 1e9:
+    if 1000 - 0.5 * 10 ** (3 - digits) <= abs(value) < 1e9:
         return f"{value:{sign},.0f}"
     return f"{value:{sign}.{digits}g}"
 
@@ -524,5 +524,5 @@ def _how_sure(gap: Gap, advice: Advice) -> str:
     times = f"{ratio:.1f} times" if ratio < _SURE else f"more than {_SURE:.0f} times"
     return (
         f"How sure: over {term.n} episodes the {advice.blamed} term is {times} as far from zero"
-        " as from the nearer end of its 95% interval."
+        " as from the end of its 95% interval that is nearer to zero."
     )

@@ -75,7 +75,7 @@ def _stakes(reasons: PlanVerdict) -> str:
     thought.
     """
     if reasons.stakes is Stakes.UNRIVALLED:
-        return "The split matters: no simple rule buys whole lots of both parts."
+        return "No simple rule buys whole lots of both parts: there is none to compare with."
     rule, loss = reasons.losses[0].rule, reasons.losses[0].loss
     about = (
         f"{rule}, the best rule that favours neither part, would lose {loss.mean:.2%}"

@@ -38,6 +38,8 @@ def sentence(share: SearchShare) -> str:
         f" of {best.better_by:.3g}"
     )
     left = f"the policy's own search left at least {share.least:.3g} there"
+    if best.alike:
+        left = f"{left}, if no start is worth more or less than those seen"
     if not share.leads:
         return f"{reached}: {left}."
     return (

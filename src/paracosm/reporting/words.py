@@ -107,9 +107,7 @@ def percent(share: float) -> str:
 
 
 def probability(chance: float) -> str:
-    """A level or probability as a percentage, to three digits of it or of what it lacks to 1: one
-    below 1 is never 100%.
-    """
+    """A level or probability as a percentage, as `numerals` has it."""
     return numerals.probability(chance)
 
 

@@ -23,6 +23,7 @@ class CaveatKind(enum.StrEnum):
     # Of a plan for transitions and labels
     NOTHING_BOUGHT = "nothing bought"
     NOTHING_AFFORDED = "nothing afforded"
+    NO_ROOM = "no room"
     MONEY_LEFT = "money left"
     UNSURE_WEIGHT = "unsure weight"
     ZERO_WEIGHT = "zero weight"

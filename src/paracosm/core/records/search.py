@@ -12,14 +12,16 @@ class SearchTrial(Record):
     """One search in the learned world, held against the audited policy.
 
     `imagined` is the return of what the search came to, `better_by` how much more that is than the
-    audited policy's from the same starts; its lower end holds for all trials at once.
-    `imagined_steps` counts the steps of the world that the search took.
+    audited policy's from the same starts; its lower end holds for all trials at once. Where the
+    difference is `alike` from all starts, it does so if no return lies beyond those seen on both
+    sides. `imagined_steps` counts the steps of the world that the search took.
     """
 
     search: str
     imagined: Estimate
     better_by: Estimate
     imagined_steps: int
+    alike: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
