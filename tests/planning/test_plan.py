@@ -238,9 +238,9 @@ def test_a_lot_that_the_budget_does_not_reach_is_said_and_not_proposed():
 
 def test_a_part_that_lots_leave_no_room_for_is_not_said_to_be_worth_less():
     owned, prices = {"dynamics": 500, "reward": 500}, {"cost_dynamics": 1, "cost_reward": 1}
-    even = dataclasses.replace(WEIGHTS, dynamics=6.0, reward=6.0)
+    even = dataclasses.replace(WEIGHTS, dynamics=6.0, reward=3.0)
     free, lots = (
-        plan(CURVES, even, budget=99, owned=owned, lots=(lot, lot), **prices) for lot in (1, 50)
+        plan(CURVES, even, budget=1000, owned=owned, lots=(lot, lot), **prices) for lot in (1, 700)
     )
     assert min(bought(free)) > 0
     assert min(bought(lots)) == 0

@@ -101,8 +101,8 @@ def imagined_returns(
     columns = imaginer.first(start, episodes.steps, key, of_samples[:: max(samples, 1)])
     imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
     if samples:
-        again = (np.repeat(column, samples, axis=0) for column in (start, episodes.steps))
-        drawn = values_at(world, policy, *again, of_samples, discounts=(discount,))
+        starts, steps = np.repeat(start, samples, axis=0), np.repeat(episodes.steps, samples)
+        drawn = values_at(world, policy, starts, steps, of_samples, discounts=(discount,))
         imagined = imagined._replace(sampled=drawn.reshape(len(start), samples).mean(axis=1))
     _check_steps(imagined.episodes)
     _check_finite("full", imagined.full)

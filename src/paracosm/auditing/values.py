@@ -157,7 +157,7 @@ def _values(
     def local(discounts: Array, played: tuple[MDP, Policy], *rows: Array) -> Array:
         steps, states, keys, since = rows
 
-        def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             t, state, alive, total = carry
             at = jax.vmap(jax.random.fold_in)(keys, since + t)
             _, next_state, reward, ended, _ = advance(*played, state, alive, at)
@@ -165,7 +165,7 @@ def _values(
             return t + 1, next_state, alive, total + discounts**t * reward[:, None]
 
         total = jnp.zeros((len(states), len(discounts)), states.dtype)
-        start = (jnp.zeros((), int), states, jnp.asarray(steps > 0), total)
+        start: tuple[Any, ...] = (jnp.zeros((), int), states, steps > 0, total)
         return jax.lax.while_loop(lambda carry: jnp.any(carry[2]), step, start)[3]
 
     return (spread(local, len(states), shared=2)(discounts, played, steps, states, *noise),)
@@ -205,7 +205,7 @@ def _gradients(
             at = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
             return advance(world, policy, state, alive, at)[1:4]
 
-        def forward(carry: tuple[jax.Array, ...]) -> tuple[Array, ...]:
+        def forward(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             t, state, alive, total, passed, lived = carry
             next_state, reward, ended = move(t, state, alive)
             return (
@@ -225,7 +225,7 @@ def _gradients(
         rows = len(states)
         nothing = jnp.zeros(rows, states.dtype)
         buffers = jnp.zeros((most, *states.shape), states.dtype), jnp.zeros((most, rows), bool)
-        start = (jnp.zeros((), int), states, jnp.asarray(steps > 0), nothing, *buffers)
+        start: tuple[Any, ...] = (jnp.zeros((), int), states, steps > 0, nothing, *buffers)
         played = jax.lax.while_loop(lambda carry: jnp.any(carry[2]), forward, start)
         last, _, _, total, passed, lived = played
         return total, jax.lax.fori_loop(0, last, backward, jnp.zeros_like(states))

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class Run:
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
         settings, learner, named = self.config.imagine, self.learner, self.config.caution
-        options = {"seed": self.config.seed, "round": self._last}
+        options: dict[str, Any] = {"seed": self.config.seed, "round": self._last}
         caution = caution_of(named and self.trusted(named), learner)
         settings = dataclasses.replace(settings, horizon=self._training(self._last).horizon)
         return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
