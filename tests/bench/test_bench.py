@@ -252,6 +252,19 @@ def test_a_return_that_just_misses_is_told_from_what_is_needed():
     assert benchmark_words.number(9299.6) == "9,300"
 
 
+def test_the_ends_of_seeds_show_what_the_median_does(record):
+    env, learner = record.tasks[0].env, record.learners[0]
+    of_seeds = [dataclasses.replace(record.of(env, learner)[0], seed=0) for _ in range(3)]
+    scores = tuple(
+        dataclasses.replace(score, seed=seed, returns=(mean, mean))
+        for seed, (score, mean) in enumerate(zip(of_seeds, (-4.035, -4.031, -4.003), strict=True))
+    )
+    task = dataclasses.replace(record.tasks[0], needed=-4.0)
+    just = dataclasses.replace(record, tasks=(task,), scores=scores, seeds=(0, 1, 2))
+    row = benchmark_words.tables(just)[0].rows[0]
+    assert "−4.03 [−4.04, −4.003]" in row[4]
+
+
 def test_the_pages_say_what_was_missed_and_by_what(record, tmp_path):
     page = reporting.render(record)
     rows = {table.title: table.rows for table in benchmark_words.tables(record)}

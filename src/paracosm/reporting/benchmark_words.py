@@ -131,7 +131,8 @@ def median(record: Benchmark, task: Task, learner: str) -> str:
 
 def _cell(record: Benchmark, task: Task, learner: str) -> str:
     means = sorted(score.mean for score in record.of(task.env, learner))
-    spread = f" [{number(means[0])}, {number(means[-1])}]" if len(means) > 1 else ""
+    ends = ", ".join(number(mean, task.needed) for mean in (means[0], means[-1])) if means else ""
+    spread = f" [{ends}]" if len(means) > 1 else ""
     return f"{median(record, task, learner)}{spread}"
 
 
