@@ -194,9 +194,9 @@ class Run:
         """
         for name in names:
             demand_search(name)
-        found = {name: None if name in _TRAINED else self.search(name) for name in names}
-        each = for_training(policy, found, horizon, most_steps) if None in found.values() else 0
-        return {name: search or self.search(name, each) for name, search in found.items()}
+        made = {name: None if name in _TRAINED else self.search(name) for name in names}
+        each = for_training(policy, made, horizon, most_steps) if None in made.values() else 0
+        return {name: search or self.search(name, each) for name, search in made.items()}
 
     @property
     def _training_settings(self) -> ImagineSettings:

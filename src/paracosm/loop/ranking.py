@@ -407,12 +407,13 @@ def _imagined(
     source, world = contender.source, contender.world
     keys = jax.random.split(stage_key(seed, "rank"), count)
     lengths = lengths[:count] if np.ptp(lengths) else np.full(count, lengths[0])
-    starts = source.starts(len(lengths), first_seed=first_seed)
-    # Worlds of several rounds differ in the number of their own starts: one program serves all.
+    starts = source.starts(count, first_seed=first_seed)
+    # Worlds of several rounds differ in the number of their own starts, and policies in that of
+    # their real episodes: one program serves all.
     alike = world.replace(initial=not_drawn, discount=1.0)
     greedy = contender.policy.greedy()
-    episodes = rollout(alike, greedy, starts, keys[: len(lengths)], source.horizon)
+    episodes = rollout(alike, greedy, starts, keys, source.horizon)
     within = np.arange(source.horizon) < lengths[:, None]
-    reward = np.where(within, np.asarray(episodes.reward, np.float64), 0)
+    reward = np.where(within, np.asarray(episodes.reward[: len(lengths)], np.float64), 0)
     checks.finite(f"the imagined rewards of {contender.name}", reward)
     return reward
