@@ -131,7 +131,7 @@ def numbers_of(audit):
     return {name: getattr(audit, name) for name in names.split()}
 
 
-@pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5)])
+@pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5), (60_000, 200)])
 def test_rounds_buy_what_was_asked_for(transitions, horizon):
     rounds, owned, counts = ShortRounds(transitions, transitions // 2 + 1, horizon), 0, []
     labels = 0
@@ -144,6 +144,11 @@ def test_rounds_buy_what_was_asked_for(transitions, horizon):
         owned += counts[-1]
     assert (owned, labels) == (transitions, transitions // 2 + 1)
     assert min(counts) > 0
+
+
+@pytest.mark.parametrize(("owned", "bought"), [(0, 500), (9_999, 500), (20_000, 1_000)])
+def test_rounds_grow_with_what_is_owned(owned, bought):
+    assert ShortRounds(50_000, 50_000, 200).decision(3, owned).transitions == bought
 
 
 def test_what_tells_no_state_is_explored_but_not_at_the_end():

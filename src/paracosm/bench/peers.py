@@ -44,9 +44,11 @@ def trained(learner: str, task: gymnasium.Env, transitions: int, seed: int) -> A
     """
     import stable_baselines3
     import torch
+    from stable_baselines3.common.logger import Logger
 
     torch.set_num_threads(1)  # its small networks are faster so, and cells run side by side
     model = getattr(stable_baselines3, PEERS[learner][0])(
         "MlpPolicy", task, seed=seed, device="cpu"
     )
+    model.set_logger(Logger(folder=None, output_formats=[]))  # its own leaves a folder behind
     return model.learn(transitions)

@@ -33,8 +33,9 @@ from paracosm.learning.settings import FitSettings, LearnSettings
 from paracosm.loop.config import RunConfig
 from paracosm.loop.named_parts import REINFORCE
 
-# A round is long enough to show what a new policy does, and short enough to correct it.
-TRANSITIONS = 500
+# A round is long enough to show what a new policy does, and short enough to correct it: so many
+# transitions, and of many owned ones this share, since the same again would hardly change the world.
+TRANSITIONS, SHARE = 500, 0.05
 # Training steps for each transition bought, and at least two chunks a round: more of them fit a
 # policy to a world that the next round replaces.
 STEPS_PER_TRANSITION = 4
@@ -78,7 +79,7 @@ class ShortRounds:
         bought.
         """
         left = self.transitions - owned
-        count = min(TRANSITIONS, left)
+        count = min(max(TRANSITIONS, int(SHARE * owned)), left)
         return Decision(round, count, self._labels(owned, count), None, "") if left > 0 else None
 
     def spare(self, decision: Decision, owned: int) -> int:
