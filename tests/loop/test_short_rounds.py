@@ -131,7 +131,9 @@ def numbers_of(audit):
     return {name: getattr(audit, name) for name in names.split()}
 
 
-@pytest.mark.parametrize(("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5), (60_000, 200)])
+@pytest.mark.parametrize(
+    ("transitions", "horizon"), [(1000, 200), (1200, 999), (30, 5), (60_000, 200)]
+)
 def test_rounds_buy_what_was_asked_for(transitions, horizon):
     rounds, owned, counts = ShortRounds(transitions, transitions // 2 + 1, horizon), 0, []
     labels = 0

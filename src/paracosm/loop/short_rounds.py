@@ -34,7 +34,7 @@ from paracosm.loop.config import RunConfig
 from paracosm.loop.named_parts import REINFORCE
 
 # A round is long enough to show what a new policy does, and short enough to correct it: so many
-# transitions, and of many owned ones this share, since the same again would hardly change the world.
+# transitions, and of many owned ones this share: fewer would hardly change the world.
 TRANSITIONS, SHARE = 500, 0.05
 # Training steps for each transition bought, and at least two chunks a round: more of them fit a
 # policy to a world that the next round replaces.
