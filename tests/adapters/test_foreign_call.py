@@ -232,8 +232,8 @@ def test_a_product_is_one_backward_pass_for_a_whole_batch_and_none_where_nothing
     host._compared, host.rows_alone.tries = True, 0
     x, v = np.ones((7, 6)), np.ones((7, MOST_OUTPUTS + 4))
     v[2:4] = 0
-    product = host.pulled_back(x, v)
-    calls = host._copies.of(torch.float64).calls
+    product = host.vector_jacobian_product(x, v)
+    calls = host._copies.in_precision(torch.float64).calls
     assert calls[-1] == 5
     assert len(calls) <= 2
     assert (product[2:4] == 0).all()
@@ -244,7 +244,7 @@ def test_a_cotangent_beyond_the_floating_numbers_is_no_fault_of_the_function():
     net = Wide()
     host, v = wide(net, net), np.ones((3, MOST_OUTPUTS + 4))
     v[0], v[1] = np.inf, 1e300
-    product = host.pulled_back(np.zeros((3, 6)), v)
+    product = host.vector_jacobian_product(np.zeros((3, 6)), v)
     assert np.isnan(product[0]).all()
     assert not np.isnan(product[1]).any()
     np.testing.assert_allclose(product[1] / 1e300, product[2], rtol=1e-12)
@@ -269,7 +269,7 @@ def test_a_large_part_without_derivatives_is_refused_before_it_takes_an_hour():
     size = MOST_DIFFERENCED + 1
     host = TorchHost(Rounded(), "next", [Slot("x", size)], [Slot("y", size)])
     with pytest.raises(checks.Unsupported, match="PyTorch next has 257 inputs and no derivatives"):
-        host.pulled_back(np.ones((3, size)), np.ones((3, size)))
+        host.vector_jacobian_product(np.ones((3, size)), np.ones((3, size)))
 
 
 def test_a_complaint_in_a_compiled_program_is_raised_as_itself():

@@ -115,7 +115,7 @@ def test_functions_of_arrays_and_partial_methods_fit_too():
     expected = np.stack(standins.slide(STATES[:, 0], STATES[:, 1], 1.0), axis=1)
     for latent_model in (arrays, tensors):
         dynamics = functools.partial(
-            latent_model._world(latent_model.blank).dynamics, key=jax.random.key(0)
+            latent_model._world(latent_model.blank_spec).dynamics, key=jax.random.key(0)
         )
         latents, actions = encoded(STATES).astype(np.float32), np.ones((7, 1), np.float32)
         after = jax.vmap(dynamics)(latents, actions)

@@ -11,7 +11,7 @@ import torch
 
 from paracosm import adapters as foreign
 from paracosm.adapters.agents import AgentSettings
-from paracosm.adapters.tdmpc2 import expected
+from paracosm.adapters.tdmpc2 import decode_bins
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import modes
@@ -20,7 +20,7 @@ from paracosm.real.verbs import evaluate
 from tests.adapters import standins
 from tests.adapters.standins import CFG, LAST, SPEC, SlideModel, configured
 
-SETTINGS = AgentSettings.of(CFG, None)
+SETTINGS = AgentSettings.from_config(CFG, None)
 STATES = np.random.default_rng(0).uniform(-0.6, 0.6, (5, 2))
 
 
@@ -31,7 +31,7 @@ def real():
 @pytest.mark.parametrize("value", [-400.0, -1.0, -0.03, 0.0, 0.5, 7.0, 900.0])
 def test_two_hot_bins_stand_for_their_number(value):
     logits = SlideModel()._logits(torch.tensor([value], dtype=torch.float64))
-    np.testing.assert_allclose(expected(logits, SETTINGS), [value], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(decode_bins(logits, SETTINGS), [value], rtol=1e-5, atol=1e-6)
 
 
 def test_the_mean_over_bins_is_taken_in_symlog():
@@ -39,13 +39,13 @@ def test_the_mean_over_bins_is_taken_in_symlog():
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     symlog = chances @ np.linspace(-10, 10, 101)
     values = np.sign(symlog) * (np.exp(np.abs(symlog)) - 1)
-    np.testing.assert_allclose(expected(torch.tensor(logits), SETTINGS), values, rtol=1e-12)
+    np.testing.assert_allclose(decode_bins(torch.tensor(logits), SETTINGS), values, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("bins", "number"), [(0, 2.0), (1, np.expm1(2.0))])
 def test_a_model_without_bins_gives_the_number_or_its_symlog(bins, number):
     settings = dataclasses.replace(SETTINGS, num_bins=bins)
-    np.testing.assert_allclose(expected(torch.tensor([[2.0]]), settings), [number], rtol=1e-6)
+    np.testing.assert_allclose(decode_bins(torch.tensor([[2.0]]), settings), [number], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_model_without_bins_gives_the_number_or_its_symlog(bins, number):
 def test_the_discount_is_that_of_the_episodes_length(length, discount):
     cfg = configured(episode_length=length, discount_denom=5, discount_min=0.95, discount_max=0.995)
     del cfg.discount
-    assert AgentSettings.of(cfg, None).discount == pytest.approx(discount)
+    assert AgentSettings.from_config(cfg, None).discount == pytest.approx(discount)
 
 
 def test_actions_are_stretched_to_the_environments_box():
@@ -73,7 +73,7 @@ def test_the_value_is_the_mean_of_all_q_at_the_mean_of_pi():
     with torch.no_grad():
         z = model.double().encode(torch.tensor(STATES), None)
         logits = model.Q(z, model.pi(z, None)[1]["mean"], None, return_type="all")
-        by_hand = torch.stack([expected(q_logits, SETTINGS) for q_logits in logits]).mean(0)
+        by_hand = torch.stack([decode_bins(q_logits, SETTINGS) for q_logits in logits]).mean(0)
     with jax.enable_x64(True):
         values = jax.vmap(agent.value(spec))(jnp.asarray(z.numpy()))
     np.testing.assert_allclose(values, by_hand, rtol=1e-9)

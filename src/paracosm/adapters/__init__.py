@@ -12,7 +12,7 @@ from paracosm.adapters.goals import Goal, goal
 from paracosm.adapters.keys import by_keys
 from paracosm.adapters.latents import InLatentSpace, Latent, LatentModel, latent
 from paracosm.adapters.mbrl import mbrl
-from paracosm.adapters.parts import rounded
+from paracosm.adapters.parts import low_precision_note
 from paracosm.adapters.policies import policy
 from paracosm.adapters.recorded import trajectory
 from paracosm.adapters.recurrent import Recurrent, recurrent
@@ -34,10 +34,10 @@ __all__ = [
     "goal",
     "gymnax",
     "latent",
+    "low_precision_note",
     "mbrl",
     "policy",
     "recurrent",
-    "rounded",
     "spec",
     "tdmpc2",
     "trajectory",

@@ -18,13 +18,15 @@ class AgentSettings:
     """The entries of a configuration that a model is read by.
 
     Attributes:
-        num_bins, vmin, vmax: Of the distributions of rewards and values.
-        latent_size, action_size, observation_size: Of the model; those of a task may be less.
+        num_bins, vmin, vmax: The bins of the distributions of rewards and values: how many, and the
+            symmetric logarithm at the first and the last.
+        latent_size, action_size, observation_size: Components that the model has; a task may have
+            fewer.
         actions: Components of the task's actions.
-        episode_length: Of the task, in steps.
+        episode_length: Steps of an episode of the task.
         discount: γ.
         episodic: Whether the model predicts ends.
-        mpc: Whether it plans.
+        mpc: Whether the planner acts.
     """
 
     num_bins: int
@@ -40,8 +42,8 @@ class AgentSettings:
     mpc: bool
 
     @classmethod
-    def of(cls, cfg: Any, task: int | None) -> AgentSettings:
-        """Read a configuration, that of one of several tasks where it is multitask.
+    def from_config(cls, cfg: Any, task: int | None) -> AgentSettings:
+        """Read a configuration; of a multitask one the entries of `task`.
 
         Raises:
             BadArgument: it lacks an entry, observes images, or has no such task.
@@ -78,10 +80,10 @@ class AgentSettings:
         return Spec(size, Box(-box, box), jnp.ones(size), self.episode_length)
 
     def box(self, spec: Spec) -> Box:
-        """The actions of a task, if it is one of the model's.
+        """The actions of a task, if the model fits the task.
 
         Raises:
-            BadArgument: it has other actions, or more observations; naming both sizes.
+            BadArgument: the task has other actions, or more observations; naming both sizes.
         """
         if not isinstance(spec.action, Box) or spec.action.size != self.actions:
             kind = "continuous" if isinstance(spec.action, Box) else "discrete"

@@ -47,10 +47,10 @@ class ColumnReader(Protocol):
 
 def failure_of(name: str, error: BaseException) -> FunctionFailed:
     """The sentence about what a function raised, in its own words."""
-    return FunctionFailed(f"the {name} failed with {in_words(error)}{_remedy(str(error))}")
+    return FunctionFailed(f"the {name} failed with {exception_text(error)}{_remedy(str(error))}")
 
 
-def in_words(error: BaseException) -> str:
+def exception_text(error: BaseException) -> str:
     """An exception's type and message, on one line."""
     try:
         message = " ".join(str(error).split())
@@ -86,7 +86,7 @@ def mode_of(answer: Any) -> Any:
     return getattr(answer, "mean", answer) if mode is None else mode
 
 
-def array(name: str, what: str, answer: Any) -> np.ndarray:
+def as_array(name: str, what: str, answer: Any) -> np.ndarray:
     """A result of any library as a NumPy array of real numbers.
 
     Raises:
@@ -103,15 +103,15 @@ def array(name: str, what: str, answer: Any) -> np.ndarray:
     except Exception as error:
         raise BadAnswer(
             f"the {name} gives a {type(answer).__name__} for the {what} that is no array"
-            f" ({in_words(error)})"
+            f" ({exception_text(error)})"
         ) from error
-    real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
+    demand_real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
     if np.ma.is_masked(answer):
         raise BadAnswer(f"the {name} gives masked numbers for the {what}; each needs a number.")
     return numbers
 
 
-def real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
+def demand_real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
     """Refuse what is no array of real numbers.
 
     Args:

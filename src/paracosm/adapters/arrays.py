@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.adapters.answers import array
-from paracosm.adapters.host import DIFFERENCES, Host, Slot, ValueAndJacobian, Way
+from paracosm.adapters.answers import as_array
+from paracosm.adapters.host import DIFFERENCES, Attempt, Host, Slot, ValueAndJacobian
 
 
 class NumpyHost(Host):
@@ -35,20 +35,20 @@ class NumpyHost(Host):
         """
         super().__init__(function, f"NumPy {name}", takes, gives, shared=shared)
 
-    def _ways(self, dtype: Any) -> Sequence[Way]:
+    def _attempts(self, dtype: Any) -> Sequence[Attempt]:
         return [self._in_double, self._in_single]
 
     def _in_double(self, x: np.ndarray) -> list[Any]:
-        return self._answers(self.function, x.astype(np.float64))
+        return self._call_function(self.function, x.astype(np.float64))
 
     def _in_single(self, x: np.ndarray) -> list[Any]:
-        return self._answers(self.function, x.astype(np.float32))
+        return self._call_function(self.function, x.astype(np.float32))
 
     def _array(self, what: str, answer: Any) -> np.ndarray:
-        return array(self.name, what, answer)
+        return as_array(self.name, what, answer)
 
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
-        return self._differenced(x)
+        return self._finite_differences(x)
 
-    def _integers(self, column: np.ndarray) -> np.ndarray:
+    def _as_integers(self, column: np.ndarray) -> np.ndarray:
         return np.rint(column).astype(np.int64)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from paracosm.adapters.answers import FunctionFailed, in_words
+from paracosm.adapters.answers import FunctionFailed, exception_text
 from paracosm.core import checks
 
 _TRIALS = (
@@ -96,7 +96,7 @@ class RowsAlone:
             raise checks.BadArgument(
                 f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)}"
                 " of the same rows"
-                f" with {in_words(cause)}; each row must be answered by itself."
+                f" with {exception_text(cause)}; each row must be answered by itself."
             ) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.adapters.tensordicts import tensordict_steps
-from paracosm.adapters.written import WrittenSteps, flattened, recorded
+from paracosm.adapters.written import WrittenSteps, as_dataset, flatten_columns
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 
@@ -38,9 +38,9 @@ def dataset(buffer: Any, *, scaled_actions: bool = True) -> Dataset:
         BadData: it is empty, or holds what cannot be used.
     """
     if all(hasattr(buffer, name) for name in ("pos", "full", "observations", "action_space")):
-        return recorded(_sb3_steps(buffer, scaled_actions=scaled_actions), _SB3)
+        return as_dataset(_sb3_steps(buffer, scaled_actions=scaled_actions), _SB3)
     if hasattr(buffer, "storage") or all(hasattr(buffer, name) for name in ("batch_size", "get")):
-        return recorded(tensordict_steps(buffer, _TORCHRL), _TORCHRL)
+        return as_dataset(tensordict_steps(buffer, _TORCHRL), _TORCHRL)
     if hasattr(buffer, "replay_buffer"):
         raise checks.Unsupported(
             f"the buffer is {checks.described(buffer)}, which has one: give its replay_buffer."
@@ -52,13 +52,14 @@ def dataset(buffer: Any, *, scaled_actions: bool = True) -> Dataset:
 
 
 class _Ring(NamedTuple):
-    """The rows of a ring in the order in which they were written: all, or the first `size`."""
+    """Where a ring's rows are: the oldest at `oldest`, and `size` of them from there on."""
 
-    first: int
+    oldest: int
     size: int
 
-    def ordered(self, values: np.ndarray) -> np.ndarray:
-        return np.roll(values, -self.first, axis=0)[: self.size]
+    def oldest_first(self, values: np.ndarray) -> np.ndarray:
+        """The rows in the order in which they were written."""
+        return np.roll(values, -self.oldest, axis=0)[: self.size]
 
 
 def _sb3_steps(buffer: Any, *, scaled_actions: bool) -> WrittenSteps:
@@ -70,11 +71,11 @@ def _sb3_steps(buffer: Any, *, scaled_actions: bool) -> WrittenSteps:
     """
     _demand_vectors(buffer)
     rows = len(buffer.observations)
-    ring = _Ring(buffer.pos, rows) if buffer.full else _Ring(0, buffer.pos)
+    ring = _Ring(oldest=buffer.pos, size=rows) if buffer.full else _Ring(oldest=0, size=buffer.pos)
     if not ring.size:
         raise checks.BadData(f"{_SB3} is empty; at least one step is needed.")
     done, limit = (
-        ring.ordered(np.asarray(flag)).astype(bool) for flag in (buffer.dones, buffer.timeouts)
+        ring.oldest_first(np.asarray(flag)).astype(bool) for flag in (buffer.dones, buffer.timeouts)
     )
     if done.any() and not buffer.handle_timeout_termination:
         warnings.warn(
@@ -82,44 +83,45 @@ def _sb3_steps(buffer: Any, *, scaled_actions: bool) -> WrittenSteps:
             " recorded in it as terminations.",
             stacklevel=3,
         )
-    fresh = np.append(np.full((1, done.shape[1]), not buffer.full), done[:-1], axis=0)
+    known_first = np.append(np.full((1, done.shape[1]), not buffer.full), done[:-1], axis=0)
     columns = {
-        "state": ring.ordered(buffer.observations),
-        "action": _sb3_actions(buffer, ring.ordered(buffer.actions), scaled=scaled_actions),
-        "reward": ring.ordered(buffer.rewards),
+        "state": ring.oldest_first(buffer.observations),
+        "action": _sb3_actions(buffer, ring.oldest_first(buffer.actions), scaled=scaled_actions),
+        "reward": ring.oldest_first(buffer.rewards),
         "terminated": done & ~limit,
         "done": done,
-        "fresh": fresh,
+        "known_first": known_first,
     }
     if not buffer.optimize_memory_usage:
-        columns["next_state"] = ring.ordered(buffer.next_observations)
-        return flattened(columns)
-    return _without_lost(flattened(columns | {"next_state": _shared(buffer, ring)}), buffer, ring)
+        columns["next_state"] = ring.oldest_first(buffer.next_observations)
+        return flatten_columns(columns)
+    columns["next_state"] = _next_observations(buffer, ring)
+    return _drop_overwritten(flatten_columns(columns), buffer, ring)
 
 
-def _shared(buffer: Any, ring: _Ring) -> np.ndarray:
-    """Next observations where observations hold them: those of the row after, `[row, …]`."""
-    return ring.ordered(np.roll(buffer.observations, -1, axis=0))
+def _next_observations(buffer: Any, ring: _Ring) -> np.ndarray:
+    """Next observations of a buffer that keeps each observation once: those of the row after."""
+    return ring.oldest_first(np.roll(buffer.observations, -1, axis=0))
 
 
-def _without_lost(steps: WrittenSteps, buffer: Any, ring: _Ring) -> WrittenSteps:
+def _drop_overwritten(steps: WrittenSteps, buffer: Any, ring: _Ring) -> WrittenSteps:
     """The steps whose observations are still there, where a buffer keeps each observation once.
 
     At the end of an episode the first observation of the next one took the place of the last; and
     the newest next observation took that of the oldest observation, where the ring is full.
     """
     row = np.tile(np.arange(ring.size), buffer.n_envs)
-    lost = steps.done & (row < ring.size - 1)
+    overwritten = steps.done & (row < ring.size - 1)
     if buffer.full:
-        lost |= row == 0
-    if count := int((lost & steps.terminated).sum()):
+        overwritten |= row == 0
+    if count := int((overwritten & steps.terminated).sum()):
         warnings.warn(
             f"{_SB3}: {count} terminations are not read, because optimize_memory_usage overwrites"
             " the last observation of an episode, so that nothing learns from them; a buffer"
             " without it keeps them.",
             stacklevel=2,
         )
-    return WrittenSteps(*(values[~lost] for values in steps))
+    return steps.select(~overwritten)
 
 
 def _demand_vectors(buffer: Any) -> None:

@@ -59,7 +59,7 @@ def _with_jacobian(host: Host, x: Array) -> tuple[Array, Array]:
 
 @_with_jacobian.defjvp
 def _(host: Host, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    raise _second(host)
+    raise _no_second_derivatives(host)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -78,17 +78,17 @@ def _(host: Host, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 _product = Primitive("foreign_product")
 
 
-def _product_now(x: Array, vector: Array, *, host: Host, transposed: bool) -> Array:
+def _evaluate_product(x: Array, vector: Array, *, host: Host, transposed: bool) -> Array:
     """The product itself, of arrays `[*batch, …]`.
 
     Args:
         x: Where the Jacobian is taken, `[*batch, inputs]`.
         vector: A cotangent `[*batch, outputs]`.
-        host: Whose Jacobian.
+        host: The function whose Jacobian it is.
         transposed: Whether `vector` is a cotangent.
 
     Raises:
-        Unsupported: it is a tangent.
+        Unsupported: `vector` is a tangent.
     """
     if not transposed:
         raise checks.Unsupported(
@@ -96,80 +96,84 @@ def _product_now(x: Array, vector: Array, *, host: Host, transposed: bool) -> Ar
             " so large a part are taken in reverse mode (jax.grad, jax.vjp), and forward mode"
             " (jax.jvp, jax.jacfwd) was asked for."
         )
-    return _callback(host.pulled_back, (x, vector), jax.ShapeDtypeStruct(x.shape, vector.dtype))
+    return _callback(
+        host.vector_jacobian_product, (x, vector), jax.ShapeDtypeStruct(x.shape, vector.dtype)
+    )
 
 
-def _product_form(x: Any, vector: Any, **of: Any) -> ShapedArray:
-    size = of["host"].inputs if of["transposed"] else of["host"].outputs
+def _product_shape(x: Any, vector: Any, **params: Any) -> ShapedArray:
+    """Shape and type of a product."""
+    size = params["host"].inputs if params["transposed"] else params["host"].outputs
     return ShapedArray((*vector.shape[:-1], size), vector.dtype)
 
 
-def _product_batched(
-    arguments: Sequence[Array], axes: Sequence[int | None], **of: Any
+def _batch_product(
+    arguments: Sequence[Array], axes: Sequence[int | None], **params: Any
 ) -> tuple[Array, int]:
+    """The product of a further batch, whose axis comes first in the result."""
     size = next(
         argument.shape[axis]
         for argument, axis in zip(arguments, axes, strict=True)
         if axis is not None
     )
-    fronted = (
+    batch_first = (
         batching.bdim_at_front(argument, axis, size)
         for argument, axis in zip(arguments, axes, strict=True)
     )
-    return _product.bind(*fronted, **of), 0
+    return _product.bind(*batch_first, **params), 0
 
 
-def _product_tangent(
+def _differentiate_product(
     primals: Sequence[Array], tangents: Sequence[Any], *, host: Host, transposed: bool
 ) -> tuple[Array, Any]:
     """The tangent of a product, which is linear in its vector.
 
     Args:
-        primals, tangents: Of `x` and of the vector.
-        host, transposed: As for `_product_now`.
+        primals, tangents: Those of `x` and of the vector.
+        host, transposed: As for `_evaluate_product`.
 
     Raises:
         Unsupported: `x` has a tangent.
     """
     if not isinstance(tangents[0], ad.Zero):
-        raise _second(host)
-    of = {"host": host, "transposed": transposed}
-    return _product.bind(*primals, **of), _product.bind(primals[0], tangents[1], **of)
+        raise _no_second_derivatives(host)
+    params = {"host": host, "transposed": transposed}
+    return _product.bind(*primals, **params), _product.bind(primals[0], tangents[1], **params)
 
 
-def _product_transposed(
+def _transpose_product(
     cotangent: Any, x: Array, vector: Any, *, host: Host, transposed: bool
 ) -> list[Any]:
     """The cotangent of the vector.
 
     Args:
-        cotangent: Of the product.
-        x: As for `_product_now`.
-        vector: The vector, of which nothing but the form is known.
-        host, transposed: As for `_product_now`.
+        cotangent: The cotangent of the product.
+        x: As for `_evaluate_product`.
+        vector: The vector; only its shape and type are known.
+        host, transposed: As for `_evaluate_product`.
     """
     if isinstance(cotangent, ad.Zero):
         return [None, ad.Zero(vector.aval)]
     return [None, _product.bind(x, cotangent, host=host, transposed=not transposed)]
 
 
-_product.def_impl(_product_now)
-_product.def_abstract_eval(_product_form)
-ad.primitive_jvps[_product] = _product_tangent
-ad.primitive_transposes[_product] = _product_transposed
-batching.primitive_batchers[_product] = _product_batched
-mlir.register_lowering(_product, mlir.lower_fun(_product_now, multiple_results=False))
+_product.def_impl(_evaluate_product)
+_product.def_abstract_eval(_product_shape)
+ad.primitive_jvps[_product] = _differentiate_product
+ad.primitive_transposes[_product] = _transpose_product
+batching.primitive_batchers[_product] = _batch_product
+mlir.register_lowering(_product, mlir.lower_fun(_evaluate_product, multiple_results=False))
 
 
-def _second(host: Host) -> checks.Unsupported:
+def _no_second_derivatives(host: Host) -> checks.Unsupported:
     return checks.Unsupported(
         f"the {host.name} has first derivatives only; second ones were asked for."
     )
 
 
 def _callback(function: Callable[..., Any], columns: tuple[Array, ...], shapes: Any) -> Any:
-    """`function` of rows, from wherever the `columns` are in a compiled program; results fill the
-    program's buffers.
+    """What `function` gives of the rows of the `columns`, called from a compiled program; its
+    results, of these `shapes`, fill the program's buffers.
     """
 
     def fill(context: Any, out: Any, *columns: Any) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 from paracosm.adapters.answers import mode_of
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.functions import Calls, Functions
-from paracosm.adapters.recurrent import MemorySettings, Recurrent, remembering
-from paracosm.adapters.window import seen_by_networks
+from paracosm.adapters.recurrent import MemorySettings, Recurrent, recurrent_model
+from paracosm.adapters.window import network_actions
 from paracosm.core import checks
 from paracosm.core.mdp import Spec
 
-_STEPPING = ("img_step", "obs_step", "initial")
+_STEP_METHODS = ("img_step", "obs_step", "initial")
 _FORMS = (
     "an RSSM with img_step, obs_step and initial, or a pair (prior, posterior) as of TorchRL's"
     " RSSMPrior and RSSMPosterior"
@@ -67,132 +67,149 @@ def dreamer(
         BadArgument: the RSSM is of neither form, or `noise` is another number.
         BadAnswer: a function fails on a batch of zeros.
     """
-    modules, made = _read(rssm, spec)
+    modules, derive = _functions_of_rssm(rssm, spec)
     given = {"encode": encode, "reward": reward, "act": act}
     given |= {} if ended is None else {"ended": ended}
     functions = Functions(
-        modules | {name: _bare(function) for name, function in given.items()}, "RSSM", made
+        modules | {name: _tensor_module(function) for name, function in given.items()},
+        "RSSM",
+        derive,
     )
-    settings = MemorySettings("s'", ended is not None, termination_gives, noise, discount)
-    return remembering(functions, spec, settings)
+    settings = MemorySettings(
+        reward_of="s'",
+        ends=ended is not None,
+        termination_gives=termination_gives,
+        noise=noise,
+        discount=discount,
+    )
+    return recurrent_model(functions, spec, settings)
 
 
-def _read(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[[Calls], Calls]]:
+def _functions_of_rssm(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[[Calls], Calls]]:
     """The functions of an RSSM by name, and what makes those of a recurrent model of them.
 
     Raises:
-        BadArgument: it is of no known form.
+        BadArgument: the RSSM is of no known form.
     """
     if hasattr(rssm, "rssm_prior") and hasattr(rssm, "rssm_posterior"):
-        return _read((rssm.rssm_prior, rssm.rssm_posterior), spec)
+        return _functions_of_rssm((rssm.rssm_prior, rssm.rssm_posterior), spec)
     if isinstance(rssm, (tuple, list)) and len(rssm) == 2:
-        prior, posterior = map(_bare, rssm)
+        prior, posterior = map(_tensor_module, rssm)
         width = getattr(prior, "rnn_hidden_dim", None)
         if callable(prior) and callable(posterior) and isinstance(width, int):
             modules = {"prior": prior, "posterior": posterior}
-            return modules, lambda calls: _of_pair(calls, width, spec)
-    if not isinstance(rssm, type) and all(hasattr(rssm, name) for name in _STEPPING):
-        names = (*_STEPPING, *(["get_feat"] if hasattr(rssm, "get_feat") else []))
+            return modules, lambda calls: _pair_functions(calls, width, spec)
+    if not isinstance(rssm, type) and all(hasattr(rssm, name) for name in _STEP_METHODS):
+        names = (*_STEP_METHODS, *(["get_feat"] if hasattr(rssm, "get_feat") else []))
         modules = {name: getattr(rssm, name) for name in names}
-        return modules, lambda calls: _of_steps(calls, spec)
+        return modules, lambda calls: _stepping_functions(calls, spec)
     raise checks.BadArgument(
         f"adapters.dreamer is given {checks.described(rssm)}; {_FORMS} is needed{fitting(rssm)}."
     )
 
 
-def _bare(module: Any) -> Any:
-    """The module inside of TorchRL's: of tensors, not of tensordicts."""
+def _tensor_module(module: Any) -> Any:
+    """The module of tensors inside of TorchRL's module of tensordicts; any other as it is."""
     if hasattr(module, "world_model"):
-        return _bare(module.world_model)
+        return _tensor_module(module.world_model)
     if callable(getattr(module, "get_transition_model_operator", None)):
-        return _bare(module.get_transition_model_operator())
+        return _tensor_module(module.get_transition_model_operator())
     inner = getattr(module, "module", None)
     if inner is None or not hasattr(module, "in_keys"):
         return module
-    return _bare(inner[0] if type(inner).__name__ == "ModuleList" else inner)
+    return _tensor_module(inner[0] if type(inner).__name__ == "ModuleList" else inner)
 
 
-def _of_pair(calls: Calls, width: int, spec: Spec) -> Calls:
-    """The functions of a recurrent model, of a prior and a posterior.
+def _pair_functions(calls: Calls, width: int, spec: Spec) -> Calls:
+    """The functions of a recurrent model, made of a prior and a posterior.
 
     Args:
         calls: By name: `prior`, `posterior`, and the heads.
         width: Numbers in h.
-        spec: Of the actions.
+        spec: The task, of which the actions matter.
     """
 
-    def seen(h: Any, observation: Any) -> dict[str, Any]:
+    def posterior_memory(h: Any, observation: Any) -> dict[str, Any]:
+        """The memory of h and an observation."""
         *statistics, _ = calls["posterior"](h, calls["encode"](observation))
-        return {"deter": h, "stoch": _drawn(statistics)}
+        return {"deter": h, "stoch": _draw_latent(statistics)}
 
-    def moved(memory: dict[str, Any], action: Any) -> tuple[list[Any], Any]:
-        """The prior's statistics and h after an action."""
-        done = seen_by_networks(action, memory["deter"].dtype, spec)
-        *statistics, _, h = calls["prior"](memory["stoch"], memory["deter"], done)
+    def prior_after(memory: dict[str, Any], action: Any) -> tuple[list[Any], Any]:
+        """The prior's statistics of z after an action, and h."""
+        actions = network_actions(action, memory["deter"].dtype, spec)
+        *statistics, _, h = calls["prior"](memory["stoch"], memory["deter"], actions)
         return statistics, h
 
-    def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
-        statistics, h = moved(memory, action)
-        return {"deter": h, "stoch": _drawn(statistics, *normals)}
+    def next_memory(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
+        statistics, h = prior_after(memory, action)
+        return {"deter": h, "stoch": _draw_latent(statistics, *normals)}
 
     def head(name: str) -> Callable[..., Any]:
         return lambda memory: mode_of(calls[name](memory["stoch"], memory["deter"]))
 
     return {
-        "start": lambda observation: seen(
+        "start": lambda observation: posterior_memory(
             observation.new_zeros(len(observation), width), observation
         ),
-        "observe": lambda memory, action, observation: seen(moved(memory, action)[1], observation),
-        "next": following,
+        "observe": lambda memory, action, observation: posterior_memory(
+            prior_after(memory, action)[1], observation
+        ),
+        "next": next_memory,
         **{name: head(name) for name in ("reward", "act", "ended")},
     }
 
 
-def _of_steps(calls: Calls, spec: Spec) -> Calls:
-    """The functions of a recurrent model, of an RSSM that steps states of its own.
+def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
+    """The functions of a recurrent model, made of an RSSM that steps states of its own.
 
     Args:
         calls: By name: `img_step`, `obs_step`, `initial`, `get_feat` and the heads.
-        spec: Of the actions.
+        spec: The task, of which the actions matter.
     """
 
-    def known(state: Mapping[str, Any], *normals: Any) -> dict[str, Any]:
-        """What is carried of a state, its z made of its statistics."""
-        named = ("logit",) if "logit" in state else ("mean", "std")
-        drawn = _drawn([state[name] for name in named], *normals)
-        return {"deter": state["deter"], "stoch": drawn.reshape(state["stoch"].shape)}
+    def memory_of(state: Mapping[str, Any], *normals: Any) -> dict[str, Any]:
+        """The memory of a state of the RSSM, its z made of its statistics."""
+        names = ("logit",) if "logit" in state else ("mean", "std")
+        latent = _draw_latent([state[name] for name in names], *normals)
+        return {"deter": state["deter"], "stoch": latent.reshape(state["stoch"].shape)}
 
-    def seen(before: tuple[Any, Any], observation: Any, first: Any) -> dict[str, Any]:
-        """The posterior after a state and an action; `first` is 1 at the start of an episode."""
+    def posterior_memory(before: tuple[Any, Any], observation: Any, first: Any) -> dict[str, Any]:
+        """The memory of an observation after a state and an action, `before`; `first` is 1 at the
+        start of an episode.
+        """
         after = calls["obs_step"](*before, calls["encode"](observation), first, sample=False)
-        return known(after[0] if isinstance(after, tuple) else after)
+        return memory_of(after[0] if isinstance(after, tuple) else after)
 
     def start(observation: Any) -> dict[str, Any]:
         rows = len(observation)
-        nothing = observation.new_zeros(rows, spec.action.size)
-        return seen((calls["initial"](rows), nothing), observation, observation.new_ones(rows))
+        no_action = observation.new_zeros(rows, spec.action.size)
+        return posterior_memory(
+            (calls["initial"](rows), no_action), observation, observation.new_ones(rows)
+        )
 
     def observe(memory: dict[str, Any], action: Any, observation: Any) -> dict[str, Any]:
-        done = seen_by_networks(action, observation.dtype, spec)
-        return seen((memory, done), observation, observation.new_zeros(len(observation)))
+        actions = network_actions(action, observation.dtype, spec)
+        return posterior_memory(
+            (memory, actions), observation, observation.new_zeros(len(observation))
+        )
 
-    def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
-        done = seen_by_networks(action, memory["deter"].dtype, spec)
-        return known(calls["img_step"](memory, done, sample=False), *normals)
+    def next_memory(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
+        actions = network_actions(action, memory["deter"].dtype, spec)
+        return memory_of(calls["img_step"](memory, actions, sample=False), *normals)
 
     def head(name: str) -> Callable[..., Any]:
-        feature = calls.get("get_feat", _side_by_side)
+        feature = calls.get("get_feat", _concatenate_latents)
         return lambda memory: mode_of(calls[name](feature(memory)))
 
     return {
         "start": start,
         "observe": observe,
-        "next": following,
+        "next": next_memory,
         **{name: head(name) for name in ("reward", "act", "ended")},
     }
 
 
-def _drawn(statistics: list[Any], normals: Any = None) -> Any:
+def _draw_latent(statistics: list[Any], normals: Any = None) -> Any:
     """z `[batch, z]`: the mode, or drawn with `normals` `[batch, z]`.
 
     Of a Gaussian `(mean, std)` it is the mean plus the normals' deviations; of categoricals
@@ -200,8 +217,8 @@ def _drawn(statistics: list[Any], normals: Any = None) -> Any:
     made of the normals. No gradient passes an argmax.
 
     Args:
-        statistics: Of the distribution.
-        normals: What it is drawn with; none for the mode.
+        statistics: Those of the distribution of z.
+        normals: The standard normals that it is drawn with; None for the mode.
 
     Raises:
         BadArgument: there are not as many normals as z has numbers.
@@ -225,7 +242,7 @@ def _drawn(statistics: list[Any], normals: Any = None) -> Any:
     return chosen.to(logits.dtype).flatten(1)
 
 
-def _side_by_side(memory: dict[str, Any]) -> Any:
+def _concatenate_latents(memory: dict[str, Any]) -> Any:
     """z and h side by side, as Dreamer's own `get_feat` has them."""
     import torch
 

@@ -54,7 +54,7 @@ def as_env(
             another size.
         BadData: the starts are not finite.
     """
-    return WorldEnv(_starting(world, starts), _steps(world, horizon))
+    return WorldEnv(_with_starts(world, starts), _episode_steps(world, horizon))
 
 
 def as_vector_env(
@@ -75,7 +75,7 @@ def as_vector_env(
         BadArgument, BadData: as for `as_env`.
     """
     checks.count("num_envs", num_envs)
-    return WorldVectorEnv(_starting(world, starts), _steps(world, horizon), num_envs)
+    return WorldVectorEnv(_with_starts(world, starts), _episode_steps(world, horizon), num_envs)
 
 
 class Lane(NamedTuple):
@@ -83,9 +83,9 @@ class Lane(NamedTuple):
 
     Attributes:
         state: Where it is.
-        seed: Of all its copy's episodes, 32 bits.
-        episode: How many the copy has played before.
-        time: Steps taken.
+        seed: That of all episodes of its copy, 32 bits.
+        episode: How many episodes the copy has played before.
+        time: Steps taken in the episode.
     """
 
     state: Float[Array, "*lane state"]
@@ -111,10 +111,10 @@ class WorldEnv(gymnasium.Env):
         """The world, an episode of which has at most `horizon` steps; nothing is rendered."""
         self.world, self.horizon, self.render_mode = world, horizon, render_mode
         self._most_steps = np.asarray(horizon)
-        self.observation_space = _observations(world)
-        self.action_space = _actions(world.spec.action)
-        again: Any = functools.partial(WorldEnv, world, horizon)
-        self.spec = EnvSpec(_NAME, again, max_episode_steps=horizon)
+        self.observation_space = _observation_space(world)
+        self.action_space = _action_space(world.spec.action)
+        rebuild: Any = functools.partial(WorldEnv, world, horizon)
+        self.spec = EnvSpec(_NAME, rebuild, max_episode_steps=horizon)
         self._lane: Lane | None = None
 
     def reset(
@@ -123,13 +123,13 @@ class WorldEnv(gymnasium.Env):
         """Start an episode; a `seed` settles the chance of this one and of all that follow."""
         super().reset(seed=seed)
         if seed is not None or self._lane is None:
-            own = int(self.np_random.integers(_SEEDS)) if seed is None else seed % _SEEDS
-            first, episode = np.asarray(own, np.uint32), np.zeros((), np.int32)
+            chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed % _SEEDS
+            lane_seed, episode = np.asarray(chosen, np.uint32), np.zeros((), np.int32)
         else:
-            first, episode = self._lane.seed, self._lane.episode + 1
+            lane_seed, episode = self._lane.seed, self._lane.episode + 1
         with callbacks.as_raised():
-            self._lane = lane = _begun(self.world, first, episode)
-        return _finite("starts at", lane.state), {}
+            self._lane = lane = _begin_jit(self.world, lane_seed, episode)
+        return _finite_copy("starts at", lane.state), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Take a step.
@@ -141,14 +141,14 @@ class WorldEnv(gymnasium.Env):
         """
         if self._lane is None:
             raise checks.BadArgument("step is called before reset, which starts an episode.")
-        taken = _taken(self.world.spec.action, action, ())
+        world_action = _as_world_actions(self.world.spec.action, action, ())
         with callbacks.as_raised():
             lane, step = jax.block_until_ready(
-                _stepped(self.world, self._most_steps, self._lane, taken)
+                _advance_jit(self.world, self._most_steps, self._lane, world_action)
             )
         self._lane = lane
-        reward = float(_finite("gives the reward", step.reward))
-        state = _finite("goes to", lane.state)
+        reward = float(_finite_copy("gives the reward", step.reward))
+        state = _finite_copy("goes to", lane.state)
         return state, reward, bool(step.terminated), bool(step.truncated), {}
 
 
@@ -160,18 +160,18 @@ class WorldVectorEnv(VectorEnv):
         self.world, self.horizon, self.num_envs = world, horizon, num_envs
         self._most_steps = np.asarray(horizon)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.single_observation_space = _observations(world)
-        self.single_action_space = _actions(world.spec.action)
+        self.single_observation_space = _observation_space(world)
+        self.single_action_space = _action_space(world.spec.action)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._lanes: Lane | None = None
-        self._over = np.zeros(num_envs, bool)
+        self._ended = np.zeros(num_envs, bool)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode of every copy; copy `i` has the seed `seed + i`, or `seed[i]`; one
-        that is None is drawn.
+        """Start an episode of every copy; copy `i` has the seed `seed + i`, or `seed[i]`, which is
+        drawn where it is None.
         """
         if isinstance(seed, int) or seed is None:
             super().reset(seed=seed)
@@ -180,9 +180,9 @@ class WorldVectorEnv(VectorEnv):
         else:
             seeds, episode = self._lanes.seed, self._lanes.episode + 1
         with callbacks.as_raised():
-            self._lanes = lanes = _all_begun(self.world, seeds, episode)
-        self._over = np.zeros(self.num_envs, bool)
-        return _finite("starts at", lanes.state), {}
+            self._lanes = lanes = _begin_all_jit(self.world, seeds, episode)
+        self._ended = np.zeros(self.num_envs, bool)
+        return _finite_copy("starts at", lanes.state), {}
 
     def step(
         self, actions: Any
@@ -194,19 +194,21 @@ class WorldVectorEnv(VectorEnv):
         """
         if self._lanes is None:
             raise checks.BadArgument("step is called before reset, which starts an episode.")
-        taken = _taken(self.world.spec.action, actions, (self.num_envs,))
+        world_action = _as_world_actions(self.world.spec.action, actions, (self.num_envs,))
         with callbacks.as_raised():
             lanes, step = jax.block_until_ready(
-                _all_stepped(self.world, self._most_steps, self._lanes, taken, self._over)
+                _advance_all_jit(
+                    self.world, self._most_steps, self._lanes, world_action, self._ended
+                )
             )
         self._lanes = lanes
-        reward = _finite("gives the reward", step.reward).astype(np.float64)
+        reward = _finite_copy("gives the reward", step.reward).astype(np.float64)
         terminated, truncated = np.array(step.terminated), np.array(step.truncated)
-        self._over = terminated | truncated
-        return _finite("goes to", lanes.state), reward, terminated, truncated, {}
+        self._ended = terminated | truncated
+        return _finite_copy("goes to", lanes.state), reward, terminated, truncated, {}
 
     def _seeds(self, seed: int | list[int | None] | None) -> np.ndarray:
-        """One seed a copy, of 32 bits."""
+        """A seed of 32 bits for each copy, `[lane]`."""
         drawn = self.np_random.integers(_SEEDS, size=self.num_envs, dtype=np.uint32)
         if seed is None:
             return drawn
@@ -214,7 +216,8 @@ class WorldVectorEnv(VectorEnv):
             seeds = seed + np.arange(self.num_envs)
         else:
             checks.shape("seed", np.asarray(seed), (self.num_envs,))
-            seeds = np.array([own if s is None else s for own, s in zip(drawn, seed, strict=True)])
+            pairs = zip(drawn, seed, strict=True)
+            seeds = np.array([other if given is None else given for other, given in pairs])
         return (seeds % _SEEDS).astype(np.uint32)
 
 
@@ -229,9 +232,14 @@ class RecordedStarts(eqx.Module):
 
 def _begin(world: MDP, seed: Array, episode: Array) -> Lane:
     """The start of an episode of a copy with this seed."""
-    for_start, _ = jax.random.split(_key(seed, episode))
+    for_start, _ = jax.random.split(_episode_key(seed, episode))
     state = jnp.asarray(world.initial(for_start), jnp.float32)
-    return Lane(state, jnp.asarray(seed), jnp.asarray(episode), jnp.zeros((), jnp.int32))
+    return Lane(
+        state=state,
+        seed=jnp.asarray(seed),
+        episode=jnp.asarray(episode),
+        time=jnp.zeros((), jnp.int32),
+    )
 
 
 def _advance(world: MDP, horizon: Array, lane: Lane, action: Action) -> tuple[Lane, LaneStep]:
@@ -243,18 +251,22 @@ def _advance(world: MDP, horizon: Array, lane: Lane, action: Action) -> tuple[La
         lane: Where it is.
         action: As the world's parts take it.
     """
-    _, for_steps = jax.random.split(_key(lane.seed, lane.episode))
+    _, for_steps = jax.random.split(_episode_key(lane.seed, lane.episode))
     key = jax.random.fold_in(for_steps, lane.time)
     state = jnp.asarray(world.dynamics(lane.state, action, key), jnp.float32)
     reward = world.reward(lane.state, action, state)
     terminated = jnp.asarray(world.termination(lane.state, action, state), bool)
     time = lane.time + 1
-    step = LaneStep(jnp.asarray(reward, jnp.float32), terminated, ~terminated & (time >= horizon))
+    step = LaneStep(
+        reward=jnp.asarray(reward, jnp.float32),
+        terminated=terminated,
+        truncated=~terminated & (time >= horizon),
+    )
     return lane._replace(state=state, time=time), step
 
 
 def _advance_or_begin(
-    world: MDP, horizon: Array, lane: Lane, action: Action, over: Array
+    world: MDP, horizon: Array, lane: Lane, action: Action, ended: Array
 ) -> tuple[Lane, LaneStep]:
     """One step of a lane, or the start of its next episode where the last one is over.
 
@@ -262,29 +274,30 @@ def _advance_or_begin(
         world, horizon, lane, action: As for `_advance`.
         over: Whether the last step ended its episode.
     """
-    begun = _begin(world, lane.seed, lane.episode + 1)
-    nothing = LaneStep(jnp.zeros((), jnp.float32), jnp.zeros((), bool), jnp.zeros((), bool))
-    advanced = _advance(world, horizon, lane, action)
-    return jax.tree.map(lambda new, old: jnp.where(over, new, old), (begun, nothing), advanced)
+    no = jnp.zeros((), bool)
+    no_step = LaneStep(reward=jnp.zeros((), jnp.float32), terminated=no, truncated=no)
+    next_episode = _begin(world, lane.seed, lane.episode + 1), no_step
+    next_step = _advance(world, horizon, lane, action)
+    return jax.tree.map(lambda new, old: jnp.where(ended, new, old), next_episode, next_step)
 
 
-def _key(seed: Array, episode: Array) -> PRNGKey:
-    """Of an episode of the copy with this seed."""
+def _episode_key(seed: Array, episode: Array) -> PRNGKey:
+    """The random key of an episode of the copy with this seed."""
     return jax.random.fold_in(jax.random.key(seed), episode)
 
 
-_begun = eqx.filter_jit(_begin)
-_stepped = eqx.filter_jit(_advance)
+_begin_jit = eqx.filter_jit(_begin)
+_advance_jit = eqx.filter_jit(_advance)
 
 
 @eqx.filter_jit
-def _all_begun(world: MDP, seeds: Array, episodes: Array) -> Lane:
+def _begin_all_jit(world: MDP, seeds: Array, episodes: Array) -> Lane:
     return jax.vmap(functools.partial(_begin, world))(seeds, episodes)
 
 
 @eqx.filter_jit
-def _all_stepped(
-    world: MDP, horizon: Array, lanes: Lane, actions: Array, over: Array
+def _advance_all_jit(
+    world: MDP, horizon: Array, lanes: Lane, actions: Array, ended: Array
 ) -> tuple[Lane, LaneStep]:
     """`_advance_or_begin` of every lane.
 
@@ -292,10 +305,10 @@ def _all_stepped(
         world, horizon: The same of all.
         lanes, actions, over: `[lane, …]`.
     """
-    return jax.vmap(functools.partial(_advance_or_begin, world, horizon))(lanes, actions, over)
+    return jax.vmap(functools.partial(_advance_or_begin, world, horizon))(lanes, actions, ended)
 
 
-def _starting(world: Any, starts: GivenStarts | None) -> MDP:
+def _with_starts(world: Any, starts: GivenStarts | None) -> MDP:
     """The world with these starts, if they are given."""
     needed = (
         "an MDP, such as learned.world, run.world or one that paracosm.foreign.world makes"
@@ -303,7 +316,7 @@ def _starting(world: Any, starts: GivenStarts | None) -> MDP:
     )
     checks.of_kind("world", world, MDP, needed)
     if starts is not None:
-        return world.replace(initial=RecordedStarts(_states(starts, world.spec.state_size)))
+        return world.replace(initial=RecordedStarts(_start_states(starts, world.spec.state_size)))
     if world.initial is no_start:
         raise checks.BadArgument(
             "the world has no starts of its own; give starts=…, recorded data or episodes of the"
@@ -312,7 +325,7 @@ def _starting(world: Any, starts: GivenStarts | None) -> MDP:
     return world
 
 
-def _states(starts: Any, size: int) -> Array:
+def _start_states(starts: Any, size: int) -> Array:
     """The starts' states, `[start, state]`."""
     if isinstance(starts, Trajectory):
         starts = starts.state[:, 0]
@@ -326,23 +339,24 @@ def _states(starts: Any, size: int) -> Array:
     return jnp.asarray(states)
 
 
-def _steps(world: MDP, horizon: int | None) -> int:
+def _episode_steps(world: MDP, horizon: int | None) -> int:
+    """Steps of an episode at most."""
     return world.spec.horizon if horizon is None else checks.count("horizon", horizon)
 
 
-def _observations(world: MDP) -> spaces.Box:
+def _observation_space(world: MDP) -> spaces.Box:
     """Any finite state of 32 bits: what bounds a world has, its steps may still come to lie on."""
     most = np.full(world.spec.state_size, np.finfo(np.float32).max, np.float32)
     return spaces.Box(-most, most)
 
 
-def _actions(action: Box | Discrete) -> spaces.Box | spaces.Discrete:
+def _action_space(action: Box | Discrete) -> spaces.Box | spaces.Discrete:
     if isinstance(action, Discrete):
         return spaces.Discrete(action.n, start=action.start)
     return spaces.Box(np.asarray(action.low, np.float32), np.asarray(action.high, np.float32))
 
 
-def _taken(space: Box | Discrete, action: Any, lanes: tuple[int, ...]) -> np.ndarray:
+def _as_world_actions(space: Box | Discrete, action: Any, lanes: tuple[int, ...]) -> np.ndarray:
     """Actions as the world's parts take them: within their bounds, or counted from 0.
 
     Raises:
@@ -373,11 +387,11 @@ def _taken(space: Box | Discrete, action: Any, lanes: tuple[int, ...]) -> np.nda
     return np.asarray(numbers, np.int32)
 
 
-def _finite(what: str, values: Array) -> np.ndarray:
+def _finite_copy(what: str, values: Array) -> np.ndarray:
     """A copy of the world's answer as NumPy.
 
     Raises:
-        BadData: it is not finite.
+        BadData: it is not finite; the sentence says that the world did `what`.
     """
     answer = np.array(values)
     if not np.isfinite(answer).all():

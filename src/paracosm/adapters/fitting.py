@@ -8,7 +8,7 @@ from typing import Any
 from paracosm.core import checks
 
 # By adapter, the methods that tell its models; the first that fits is named.
-_TELLING: dict[str, tuple[str, ...]] = {
+_METHODS_BY_ADAPTER: dict[str, tuple[str, ...]] = {
     "recurrent": ("start", "observe", "next", "reward", "act"),
     "dreamer": ("img_step", "obs_step", "initial"),
     "tdmpc2": ("encode", "next", "reward", "pi", "Q"),
@@ -46,7 +46,7 @@ def demand_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
 
 def fitting(model: Any) -> str:
     """The adapter that fits a model, as the clause of a sentence; empty if none is known."""
-    for adapter, methods in _TELLING.items():
+    for adapter, methods in _METHODS_BY_ADAPTER.items():
         if all(callable(_attribute(model, method)) for method in methods):
             return f"; adapters.{adapter} is for models with {', '.join(methods)}"
     if _attribute(model, "in_keys") is not None and _attribute(model, "out_keys") is not None:

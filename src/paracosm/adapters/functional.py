@@ -17,7 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from paracosm.adapters.answers import in_words
+from paracosm.adapters.answers import exception_text
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.packing import Packing, packing_of
 from paracosm.core import checks
@@ -27,6 +27,11 @@ from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 _AUTO_RESETS = ("first_obs", "first_state", "first_pipeline_state")  # what Brax's wrapper remembers
 _LIMIT = "max_steps_in_episode"
+_REWARD, _ENDED = (
+    -2,
+    -1,
+)  # places in a flat state, behind the state and the observation: `_pack_step`
+_OUTCOME = 2  # components that they take
 
 
 class FunctionalEnvironment(eqx.Module):
@@ -64,48 +69,50 @@ class GymnaxEnvironment(FunctionalEnvironment):
     env: Any = eqx.field(static=True)
     limit: int | None = eqx.field(static=True)
     params: Any
-    stated: tuple[float, float] | None = eqx.field(static=True, default=None)
+    action_range: tuple[float, float] | None = eqx.field(static=True, default=None)
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
-        observation, state = getattr(self.env, "reset_env", self.env.reset)(_raw(key), self.params)
+        observation, state = getattr(self.env, "reset_env", self.env.reset)(
+            _raw_key(key), self.params
+        )
         return state, observation
 
     def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
         step = getattr(self.env, "step_env", self.env.step)
-        observation, after, reward, done, _ = step(_raw(key), state, action, self.params)
+        observation, after, reward, done, _ = step(_raw_key(key), state, action, self.params)
         if self.limit is not None and not hasattr(self.env, "is_truncated"):
             # Older ones mix the limit into `done`: the same step without a limit tells them apart.
-            done = step(_raw(key), state, action, self._unlimited())[3]
+            done = step(_raw_key(key), state, action, self._unlimited())[3]
         return after, observation, reward, done
 
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         space = self.env.action_space(self.params)
         if hasattr(space, "n"):
-            _refuse_range(self.env, self.stated)
+            _refuse_range(self.env, self.action_range)
             return Discrete(int(space.n)), ()
         if not hasattr(space, "low"):
             raise checks.Unsupported(
                 f"{_name(self.env)} has actions in a {type(space).__name__}; a Box or a Discrete is"
                 " supported."
             )
-        shape = tuple(space.shape)
+        action_shape = tuple(space.shape)
         low, high = (
-            jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape).ravel()
+            jnp.broadcast_to(jnp.asarray(bound, jnp.float32), action_shape).ravel()
             for bound in (space.low, space.high)
         )
-        return Box(*self._stated(low, high)), shape
+        return Box(*self._bounds_in_range(low, high)), action_shape
 
-    def _stated(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Bounds with the stated range on the sides that have none."""
+    def _bounds_in_range(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """The bounds, with those of `action_range` on the sides that have none."""
         bounded = bool(jnp.isfinite(low).all() & jnp.isfinite(high).all())
         if bounded:
-            _refuse_range(self.env, self.stated)
-        if not bounded and self.stated is None:
+            _refuse_range(self.env, self.action_range)
+        if not bounded and self.action_range is None:
             raise checks.BadArgument(
                 f"{_name(self.env)} has actions without a bound on some side; give"
                 " action_range=(LOW, HIGH), within which actions are then chosen."
             )
-        least, most = self.stated or (-math.inf, math.inf)
+        least, most = self.action_range or (-math.inf, math.inf)
         return jnp.where(jnp.isfinite(low), low, least), jnp.where(jnp.isfinite(high), high, most)
 
     def _unlimited(self) -> Any:
@@ -122,7 +129,7 @@ class BraxEnvironment(FunctionalEnvironment):
     limit: int | None = eqx.field(static=True)
 
     def reset(self, key: PRNGKey) -> tuple[Any, Any]:
-        state = self.env.reset(_raw(key))
+        state = self.env.reset(_raw_key(key))
         return state, state.obs
 
     def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
@@ -136,56 +143,63 @@ class BraxEnvironment(FunctionalEnvironment):
 
 
 class FunctionalSystem(eqx.Module):
-    """A functional environment on flat states `(state, observation, reward, ended)`."""
+    """A functional environment on flat states `(state, observation, reward, ended)`.
+
+    Attributes:
+        environment: The environment.
+        packing: The form of its own state.
+        observation_size: Components of an observation.
+        action_shape: In which it takes an action.
+    """
 
     environment: FunctionalEnvironment
     packing: Packing
-    shown: int = eqx.field(static=True)
-    shape: tuple[int, ...] = eqx.field(static=True)
+    observation_size: int = eqx.field(static=True)
+    action_shape: tuple[int, ...] = eqx.field(static=True)
 
     @property
     def size(self) -> int:
         """Components of a state."""
-        return self.packing.size + self.shown + 2
+        return self.packing.size + self.observation_size + _OUTCOME
 
     def initial(self, key: PRNGKey) -> State:
         """The state at the start of an episode."""
         state, observation = self.environment.reset(key)
-        return self._flat(state, observation, 0.0, False)
+        return self._pack_step(state, observation, 0.0, False)
 
     def dynamics(self, state: State, action: Action, key: PRNGKey) -> State:
         """The state after a step; which other parts read what it paid, and whether it ended."""
-        shaped = action if self.shape == () else jnp.reshape(action, self.shape)
+        shaped = action if self.action_shape == () else jnp.reshape(action, self.action_shape)
         before = self.packing.unpack(state[: self.packing.size])
-        return self._flat(*self.environment.step(key, before, shaped))
+        return self._pack_step(*self.environment.step(key, before, shaped))
 
     def show(self, state: State) -> Array:
         """The observation in a state."""
-        return state[self.packing.size : self.packing.size + self.shown]
+        return state[self.packing.size : self.packing.size + self.observation_size]
 
-    def _flat(self, state: Any, observation: Any, reward: Any, ended: Any) -> State:
-        """One vector of what a step gives.
+    def _pack_step(self, state: Any, observation: Any, reward: Any, ended: Any) -> State:
+        """The flat state of what a step gives; reward and end are at `_REWARD` and `_ENDED`.
 
         Args:
             state, observation: Pytrees.
             reward, ended: Numbers.
         """
-        beside = [jnp.reshape(jnp.asarray(value, float), 1) for value in (reward, ended)]
-        return jnp.concatenate([self.packing.pack(state), _ravelled(observation), *beside])
+        outcome = [jnp.reshape(jnp.asarray(value, float), 1) for value in (reward, ended)]
+        return jnp.concatenate([self.packing.pack(state), _ravel(observation), *outcome])
 
 
 class PaidOnArrival(eqx.Module):
-    """The reward that the next state holds."""
+    """The reward of a step, which the state after it holds."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        return next_state[-2]
+        return next_state[_REWARD]
 
 
 class EndedOnArrival(eqx.Module):
-    """The end that the next state holds."""
+    """Whether a step ended the episode, which the state after it holds."""
 
     def __call__(self, state: State, action: Action, next_state: State) -> Flag:
-        return next_state[-1] > 0
+        return next_state[_ENDED] > 0
 
 
 def gymnax(
@@ -226,46 +240,63 @@ def gymnax(
         )
     system, space = _system(environment)
     spec = Spec(system.size, space, jnp.ones(system.size), steps)
-    parts = (system.dynamics, PaidOnArrival(), EndedOnArrival(), system.initial)
-    return POMDP(MDP(spec, *parts, discount=1.0), system.show)
+    mdp = MDP(
+        spec,
+        dynamics=system.dynamics,
+        reward=PaidOnArrival(),
+        termination=EndedOnArrival(),
+        initial=system.initial,
+        discount=1.0,
+    )
+    return POMDP(mdp, system.show)
 
 
 def _environment(
     env: Any, params: Any, action_range: tuple[float, float] | None
 ) -> FunctionalEnvironment:
     """The environment by its interface; Brax's actions are bounded."""
-    arguments = _arguments(env)
-    if arguments is None or isinstance(env, type):
+    argument_count = _count_step_arguments(env)
+    if argument_count is None or isinstance(env, type):
         raise checks.BadArgument(
             f"the functional environment is {checks.described(env)}; gymnax's reset(key, params)"
             " and step(key, state, action, params), or Brax's reset(key) and step(state, action),"
             f" are needed{fitting(env)}."
         )
-    if arguments == 2:
+    if argument_count == 2:
         if params is not None:
             raise checks.BadArgument(
                 f"params are given for {_name(env)}, whose step(state, action) takes none."
             )
         _refuse_range(env, action_range)
-        return BraxEnvironment(env, _steps(getattr(env, "episode_length", None)))
+        return BraxEnvironment(env, _as_steps(getattr(env, "episode_length", None)))
+    if params is None and not hasattr(env, "default_params"):
+        raise checks.BadArgument(
+            f"params is None and {_name(env)} has no default_params; give its params."
+        )
     params = env.default_params if params is None else params
     # Parameters may be arrays, which nothing can be read of once they are traced
-    return GymnaxEnvironment(env, _steps(getattr(params, _LIMIT, None)), params, action_range)
+    return GymnaxEnvironment(env, _as_steps(getattr(params, _LIMIT, None)), params, action_range)
 
 
-def _steps(limit: Any) -> int | None:
+def _as_steps(limit: Any) -> int | None:
+    """A time limit as a Python number; None where there is none."""
     return None if limit is None else int(limit)
 
 
-def _refuse_range(env: Any, stated: tuple[float, float] | None) -> None:
-    """Refuse a range of actions that nothing needs."""
-    if stated is not None:
+def _refuse_range(env: Any, action_range: tuple[float, float] | None) -> None:
+    """Refuse a range of actions for an environment that needs none.
+
+    Raises:
+        BadArgument: `action_range` is given.
+    """
+    if action_range is not None:
         raise checks.BadArgument(
-            f"action_range is {stated}, and the actions of {_name(env)} need none; None is needed."
+            f"action_range is {action_range}, and the actions of {_name(env)} need none; None is"
+            " needed."
         )
 
 
-def _arguments(env: Any) -> int | None:
+def _count_step_arguments(env: Any) -> int | None:
     """How many arguments a step takes, 4 as gymnax's or 2 as Brax's; None if it has no such
     methods.
     """
@@ -286,55 +317,66 @@ def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box |
     """
     name = _name(environment.env)
     key = jax.random.key(0)
-    state, observation = _traced(f"the reset of {name}", environment.reset, key)
+    state, observation = _trace(f"the reset of {name}", environment.reset, key)
     if any(entry in _info(state) for entry in _AUTO_RESETS):
         raise checks.BadArgument(
             f"{name} starts anew by itself at the end of an episode, whose last state is then lost;"
             " give the environment without its auto-reset wrapper."
         )
-    space, shape = environment.space()
-    action = jax.ShapeDtypeStruct(shape, jnp.int32 if isinstance(space, Discrete) else jnp.float32)
-    after = _traced(f"the step of {name}", environment.step, key, state, action)[0]
+    space, action_shape = environment.space()
+    action = jax.ShapeDtypeStruct(
+        action_shape, jnp.int32 if isinstance(space, Discrete) else jnp.float32
+    )
+    after = _trace(f"the step of {name}", environment.step, key, state, action)[0]
     packing = packing_of(state, f"the state of {name}")
     _demand_form(name, state, after)
-    shown = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))
-    return FunctionalSystem(environment, packing, shown, shape), space
+    observation_size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))
+    return FunctionalSystem(environment, packing, observation_size, action_shape), space
 
 
-def _traced(what: str, function: Any, *arguments: Any) -> Any:
+def _trace(what: str, function: Any, *arguments: Any) -> Any:
+    """Shapes and types of what a function gives; `what` names it in messages.
+
+    Raises:
+        BadArgument: it fails when it is traced.
+    """
     try:
         return jax.eval_shape(function, *arguments)
     except Exception as error:  # tracing runs the user's code
-        raise checks.BadArgument(f"{what} cannot be traced by JAX: {in_words(error)}") from error
+        raise checks.BadArgument(
+            f"{what} cannot be traced by JAX: {exception_text(error)}"
+        ) from error
 
 
 def _demand_form(name: str, state: Any, after: Any) -> None:
     """Require the state after a step to have the structure and shapes of that before it."""
-    before, behind = (jax.tree.structure(tree) for tree in (state, after))
+    structures = [jax.tree.structure(tree) for tree in (state, after)]
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (state, after)]
-    if before != behind or shapes[0] != shapes[1]:
+    if structures[0] != structures[1] or shapes[0] != shapes[1]:
         raise checks.BadArgument(
             f"the state of {name} has another form after a step than after a reset; the same arrays"
             " are needed."
         )
 
 
-def _ravelled(observation: Any) -> Array:
+def _ravel(observation: Any) -> Array:
     """An observation, a pytree, as one vector of floats."""
     leaves = [jnp.ravel(leaf).astype(float) for leaf in jax.tree.leaves(observation)]
     return jnp.concatenate([jnp.zeros(0), *leaves])
 
 
-def _raw(key: PRNGKey) -> Array:
+def _raw_key(key: PRNGKey) -> Array:
     """The key as the plain numbers that older functions expect, and newer ones take too."""
     return jax.random.key_data(key)
 
 
 def _info(state: Any) -> dict[str, Any]:
+    """What a Brax state says besides; empty of other states."""
     info = getattr(state, "info", None)
     return info if isinstance(info, dict) else {}
 
 
 def _name(env: Any) -> str:
+    """What messages call an environment."""
     name = getattr(env, "name", None)
     return name if isinstance(name, str) else type(env).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paracosm.adapters.answers import failure_of
-from paracosm.adapters.torch import Adapted, Copies, as_adapted
+from paracosm.adapters.torch import AdaptedModule, Copies, as_adapted_module
 from paracosm.core import checks
 from paracosm.core.extras import import_optional
 
@@ -16,52 +16,54 @@ Calls = Mapping[str, Callable[..., Any]]
 class Functions:
     """Functions of batches by name: modules, methods of modules, or plain functions.
 
-    The modules that they are of are copied once for all of them.
+    Their modules are copied once for all of them.
     """
 
     def __init__(
         self,
         functions: Mapping[str, Any],
         name: str,
-        made: Callable[[Calls], Calls] = lambda calls: calls,
+        derive: Callable[[Calls], Calls] = lambda calls: calls,
     ) -> None:
         """Take the `functions`.
 
         Args:
-            functions: By name.
-            name: What messages call what they are of.
-            made: The functions that are asked, of these.
+            functions: The functions by name.
+            name: What messages call the model that they are of.
+            derive: Makes of these the functions that are asked.
 
         Raises:
             Missing: torch is not installed.
             BadArgument: a module cannot be copied, or its parameters are not made yet.
         """
         self._torch = import_optional("torch", "torch", f"a {name}")
-        self._plain, self._made = dict(functions), made
-        self._adapted = {key: as_adapted(function) for key, function in functions.items()}
+        self._plain, self._derive = dict(functions), derive
+        self._modules = {key: as_adapted_module(function) for key, function in functions.items()}
         holder = self._torch.nn.Module()
-        for key, adapted in self._adapted.items():
+        for key, adapted in self._modules.items():
             if adapted is not None:
                 holder.add_module(key, adapted.module)
         self._holder, self._copies = holder, Copies(holder, name)
 
-    def adapted(self, use: Callable[[Calls], Callable[..., Any]]) -> Adapted:
-        """What `use` makes of the functions, to be asked in any precision."""
-        return Adapted(self._holder, lambda holder: use(self._of(holder)), self._copies)
+    def adapt(self, use: Callable[[Calls], Callable[..., Any]]) -> AdaptedModule:
+        """The function that `use` makes of the functions, to be asked in any precision."""
+        return AdaptedModule(
+            self._holder, lambda holder: use(self._functions_of(holder)), self._copies
+        )
 
-    def once(self, name: str, use: Callable[[Calls], Any]) -> Any:
-        """`use` of the functions as they are now, without gradients; for a first look.
+    def call_once(self, name: str, use: Callable[[Calls], Any]) -> Any:
+        """What `use` gives of the functions as they are now, without gradients; for a first look.
 
         Args:
             name: What the sentence calls it after `the`, if it fails.
-            use: Of the functions.
+            use: Calls some of the functions.
 
         Raises:
             FunctionFailed: in the function's own words.
         """
         try:
             with self._torch.no_grad():
-                return use(self._of(self._copies.original))
+                return use(self._functions_of(self._copies.original))
         except checks.ParacosmError:
             raise
         except (Exception, SystemExit) as error:
@@ -72,11 +74,11 @@ class Functions:
         kinds = [p.dtype for p in self._holder.parameters() if p.is_floating_point()]
         return self._torch.zeros(shape, dtype=kinds[0] if kinds else None)
 
-    def _of(self, holder: Any) -> Calls:
-        """The functions, of the modules of a copy of the holder."""
-        return self._made(
+    def _functions_of(self, holder: Any) -> Calls:
+        """The functions that are asked, made of the modules of a copy of the holder."""
+        return self._derive(
             {
                 key: self._plain[key] if adapted is None else adapted.use(getattr(holder, key))
-                for key, adapted in self._adapted.items()
+                for key, adapted in self._modules.items()
             }
         )

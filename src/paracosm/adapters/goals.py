@@ -20,9 +20,9 @@ from jaxtyping import Float
 from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.latents import InLatentSpace, LatentModel, encoded_by, latent_note
-from paracosm.adapters.parts import ForeignDynamics, arguments, demand_spec, host_of
-from paracosm.adapters.torch import Adapted, is_torch
+from paracosm.adapters.latents import InLatentSpace, LatentModel, encode_episodes, latent_note
+from paracosm.adapters.parts import ForeignDynamics, argument_slots, demand_spec, host_of
+from paracosm.adapters.torch import AdaptedModule, as_adapted_module
 from paracosm.adapters.worlds import no_start
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -75,19 +75,28 @@ class OnEncoded(Policy):
 
 @dataclasses.dataclass(frozen=True)
 class Goal(LatentModel):
-    """A model without a reward, and a goal: see `goal`."""
+    """A model without a reward, and a goal: see `goal`.
+
+    Attributes:
+        spec: The task in observations.
+        encoder: Encodes observations, `[rows, state]`, as flat latent states.
+        predict: Predicts flat latent states from flat latent states and actions.
+        target: The encoded goal, `[latent]`.
+        make_policy: Makes of the latent world what acts in it.
+        radius, functions, discount: As for `goal`.
+    """
 
     spec: Spec
     encoder: Host
     predict: Callable[..., Any]
     target: np.ndarray
-    acting: Callable[[MDP], Policy]
+    make_policy: Callable[[MDP], Policy]
     radius: float | None
     functions: str
     discount: float
 
     @property
-    def blank(self) -> Spec:
+    def blank_spec(self) -> Spec:
         """The task in latent space before anything was recorded: the state scale is 1."""
         size = self.encoder.outputs
         return Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
@@ -95,43 +104,53 @@ class Goal(LatentModel):
     @property
     def policy(self) -> Policy:
         """What acts in the environment, on encoded observations."""
-        return OnEncoded(self.acting(self._world(self.blank)), self.encoder)
+        return OnEncoded(self.make_policy(self._world(self.blank_spec)), self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """See `LatentModel`. Rewards are those of the goal, at the real next states; an episode
         ends where it first comes within the radius.
         """
-        encoded, spec = encoded_by(self.encoder, episodes, self.spec)
-        inside = self._world(spec)
-        note = f"{latent_note(spec)} Rewards are minus the latent distance to the goal."
-        return InLatentSpace(inside, self.acting(inside), self._towards(encoded), note)
+        encoded, spec = encode_episodes(self.encoder, episodes, self.spec)
+        world = self._world(spec)
+        return InLatentSpace(
+            world=world,
+            policy=self.make_policy(world),
+            episodes=self._with_goal_rewards(encoded),
+            note=f"{latent_note(spec)} Rewards are minus the latent distance to the goal.",
+        )
 
     def _world(self, spec: Spec) -> MDP:
         goal = jnp.asarray(self.target)
-        ends = never if self.radius is None else WithinRadius(goal, self.radius)
-        parts = (self._dynamics(spec), MinusDistance(goal), ends, no_start)
-        return MDP(spec, *parts, discount=self.discount)
+        termination = never if self.radius is None else WithinRadius(goal, self.radius)
+        return MDP(
+            spec,
+            dynamics=self._dynamics(spec),
+            reward=MinusDistance(goal),
+            termination=termination,
+            initial=no_start,
+            discount=self.discount,
+        )
 
     def _dynamics(self, spec: Spec) -> ForeignDynamics:
         gives = [Slot("next latent state", spec.state_size)]
-        takes = arguments("s,a", spec)
+        takes = argument_slots("s,a", spec)
         host = host_of(self.predict, "prediction", takes, gives, functions=self.functions)
         return ForeignDynamics(host)
 
-    def _towards(self, episodes: Trajectory) -> Trajectory:
-        """The episodes with the goal's rewards, each up to where it first reaches the goal."""
+    def _with_goal_rewards(self, episodes: Trajectory) -> Trajectory:
+        """The episodes with the goal's rewards, each up to its first step that reaches the goal."""
         after = np.asarray(episodes.next_state)
-        away = np.linalg.norm(after - np.asarray(self.target, np.float64), axis=-1)
+        distances = np.linalg.norm(after - np.asarray(self.target, np.float64), axis=-1)
         alive = np.asarray(episodes.alive)
-        reached = alive & (away <= (-1.0 if self.radius is None else self.radius))
-        alive = alive & (np.cumsum(reached, axis=1) - reached == 0)
-        terminated = alive & (np.asarray(episodes.terminated) | reached)
+        at_goal = alive & (distances <= (-1.0 if self.radius is None else self.radius))
+        alive = alive & (np.cumsum(at_goal, axis=1) - at_goal == 0)
+        terminated = alive & (np.asarray(episodes.terminated) | at_goal)
         last = after[np.arange(len(alive)), np.maximum(alive.sum(axis=1) - 1, 0)][:, None]
         return dataclasses.replace(
             episodes,
             state=np.where(alive[..., None], episodes.state, last),
             next_state=np.where(alive[..., None], after, last),
-            reward=np.where(alive, -away, 0.0),
+            reward=np.where(alive, -distances, 0.0),
             terminated=terminated,
             truncated=alive & np.asarray(episodes.truncated) & ~terminated,
             alive=alive,
@@ -185,7 +204,7 @@ def goal(
     if radius is not None:
         checks.POSITIVE_32.check("radius", radius)
     checks.in_unit_interval("discount", discount)
-    target = _numbers(goal)
+    target = _as_array(goal)
     if target is None or target.shape != (spec.state_size,):
         raise checks.BadArgument(
             f"goal is {checks.described(goal)}; an observation of shape ({spec.state_size},) is"
@@ -193,17 +212,28 @@ def goal(
         )
     shape = _latent_shape(encode, target, spec, functions)
     gives = [Slot("latent state", math.prod(shape))]
-    flat, shaped = _changed(encode, _flat), _changed(predict, functools.partial(_shaped, shape))
-    encoder = host_of(flat, "encoder", arguments("s", spec), gives, functions=functions)
-    reached = encoder.value(target[None])[0].astype(np.float32)
-    model = Goal(spec, encoder, shaped, reached, policy, radius, functions, discount)
+    flat_encode = _wrap_function(encode, _flatten_latents)
+    shaped_predict = _wrap_function(predict, functools.partial(_reshape_latents, shape))
+    takes = argument_slots("s", spec)
+    encoder = host_of(flat_encode, "encoder", takes, gives, functions=functions)
+    latent = encoder.value(target[None])[0].astype(np.float32)
+    model = Goal(
+        spec=spec,
+        encoder=encoder,
+        predict=shaped_predict,
+        target=latent,
+        make_policy=policy,
+        radius=radius,
+        functions=functions,
+        discount=discount,
+    )
     still = np.zeros(1 if isinstance(spec.action, Discrete) else spec.action.size, np.float32)
-    model._dynamics(model.blank).host.value(np.concatenate([reached, still])[None])
+    model._dynamics(model.blank_spec).host.value(np.concatenate([latent, still])[None])
     return model
 
 
-def _numbers(values: Any) -> np.ndarray | None:
-    """An array of 32 bits; None of what is no array of numbers."""
+def _as_array(values: Any) -> np.ndarray | None:
+    """The values as an array of 32 bits; None if they are no array of numbers."""
     try:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError, RuntimeError):  # torch refuses a part of its graph
@@ -231,31 +261,24 @@ def _latent_shape(
         return call
 
     gives = [Slot("latent state", None)]
-    takes = arguments("s", spec)
-    host_of(_changed(encode, first), "encoder", takes, gives, functions=functions).value(goal[None])
+    takes = argument_slots("s", spec)
+    host_of(_wrap_function(encode, first), "encoder", takes, gives, functions=functions).value(
+        goal[None]
+    )
     return shapes[0]
 
 
-def _changed(
+def _wrap_function(
     function: Callable[..., Any], change: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Callable[..., Any]:
-    """`change(function)`, of a torch module or a method of one in a form that is copied with it."""
-    if isinstance(function, Adapted):
-        return Adapted(function.module, lambda module: change(function.use(module)))
-    if not is_torch(function):
+    """`change(function)`; of a torch module, or a method of one, as an `AdaptedModule`."""
+    adapted = as_adapted_module(function)
+    if adapted is None:
         return change(function)
-    if isinstance(function, functools.partial):
-        bound = (function.args, function.keywords)
-        return _changed(
-            function.func, lambda inner: change(functools.partial(inner, *bound[0], **bound[1]))
-        )
-    owner = getattr(function, "__self__", None)
-    if owner is None:
-        return Adapted(function, change)
-    return Adapted(owner, lambda module: change(getattr(module, function.__name__)))
+    return AdaptedModule(adapted.module, lambda module: change(adapted.use(module)), adapted.copies)
 
 
-def _flat(encode: Callable[..., Any]) -> Callable[..., Any]:
+def _flatten_latents(encode: Callable[..., Any]) -> Callable[..., Any]:
     """An encoder whose latent states are vectors."""
 
     def call(observations: Any) -> Any:
@@ -265,7 +288,7 @@ def _flat(encode: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _shaped(shape: tuple[int, ...], predict: Callable[..., Any]) -> Callable[..., Any]:
+def _reshape_latents(shape: tuple[int, ...], predict: Callable[..., Any]) -> Callable[..., Any]:
     """A prediction of vectors, asked with latent states of the encoder's shape."""
 
     def call(latents: Any, actions: Any) -> Any:

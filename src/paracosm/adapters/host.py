@@ -26,15 +26,47 @@ from paracosm.core import checks
 
 AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
 
-_REMEMBERED = 4
-_SHOWN = 6
+_REMEMBERED = 4  # answers of a shared function
+_SHOWN = 6  # numbers of an argument that a sentence shows
+_COARSEST_DOUBLE, _COARSEST_SINGLE = 1e-12, 1e-5  # relative rounding up to which they count as such
 
 # Inputs beyond which finite differences, two answers an input for every derivative, would be an
 # hour that nobody was told of
 MOST_DIFFERENCED = 256
 
 ValueAndJacobian = tuple[np.ndarray, np.ndarray]
-Way = Callable[[np.ndarray], list[Any]]  # rows in the precision that this way wants -> results
+Attempt = Callable[[np.ndarray], list[Any]]
+"""Asks a function in one precision: rows `[rows, inputs]` -> results, `[rows, width]` each."""
+
+
+class Rounding:
+    """How coarse a function's answers to questions in double precision are, as far as is known.
+
+    Attributes:
+        eps: The largest relative rounding that was observed; that of 64 bits before any was.
+    """
+
+    def __init__(self) -> None:
+        self.eps = float(np.finfo(np.float64).eps)
+
+    def observe(self, eps: float) -> None:
+        """Take note of answers with this rounding."""
+        self.eps = max(self.eps, eps)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether some answers held fewer than 64 bits."""
+        return self.eps > _COARSEST_DOUBLE
+
+
+class CentralDifferences(NamedTuple):
+    """Values `[rows, outputs]`, derivatives `[rows, outputs, inputs]`, and all answers that they
+    were made of, `[shift, rows, outputs]`.
+    """
+
+    value: np.ndarray
+    jacobian: np.ndarray
+    answers: np.ndarray
 
 
 class Slot(NamedTuple):
@@ -65,6 +97,7 @@ class Host(abc.ABC):
         name: what messages call it, such as `PyTorch dynamics`.
         takes, gives: its arguments and results, in order.
         derivatives: how derivatives are found.
+        rounding: how coarse its answers are, as far as they were asked for.
     """
 
     derivatives: str
@@ -98,17 +131,20 @@ class Host(abc.ABC):
         self._scale = np.concatenate([np.broadcast_to(slot.scale, slot.width) for slot in takes])
         self._memory: dict[str, collections.deque[Any]] = {}
         self._shared = shared
-        self._way: dict[Any, int] = {}  # by the precision of the question: which way answers it
-        self._eps = float(
-            np.finfo(np.float64).eps
-        )  # rounding of answers to questions in double precision
+        # By the precision of the question: the place among `_attempts` of the one that answers it
+        self._working_attempt: dict[Any, int] = {}
+        self.rounding = Rounding()
         self.rows_alone = RowsAlone(name)
         self.demands_finite = True  # else whoever asks looks at the answers
 
     @property
     def precision(self) -> str:
-        """What questions in double precision are answered in: `64 bits`, `32 bits` or `16 bits`."""
-        return "64 bits" if self._eps < 1e-12 else "32 bits" if self._eps < 1e-5 else "16 bits"
+        """The coarsest answers so far to questions in double precision: `64 bits`, `32 bits` or
+        `16 bits`.
+        """
+        if not self.rounding.coarse:
+            return "64 bits"
+        return "32 bits" if self.rounding.eps < _COARSEST_SINGLE else "16 bits"
 
     def value(self, x: np.ndarray) -> np.ndarray:
         """Answers `[rows, outputs]` to `x` `[rows, inputs]`.
@@ -118,13 +154,13 @@ class Host(abc.ABC):
                 no answer of its kind.
             BadArgument: it differs when asked twice, or hangs on the batch.
         """
-        return self._remembered("value", self._value, x)
+        return self._recall_or_ask("value", self._value, x)
 
     def value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Answers and their derivatives `[rows, outputs, inputs]`; zero for integer inputs."""
-        return self._remembered("jacobian", self._checked_jacobian, x)
+        return self._recall_or_ask("jacobian", self._checked_jacobian, x)
 
-    def pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    def vector_jacobian_product(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
         """Products `[rows, inputs]` of cotangents `[rows, outputs]` with the Jacobians at `x`.
 
         Zero for integer inputs. It costs one backward pass where the function has derivatives. A
@@ -139,13 +175,15 @@ class Host(abc.ABC):
         rows = np.flatnonzero(np.isfinite(size) & (size > 0))  # the others need no backward pass
         if rows.size:
             at, unit = x[rows], wide[rows] / size[rows, None]
-            pulled = self._located(lambda _: self._pulled_back(at, unit), at)
+            pulled = self._name_failing_row(lambda _: self._vector_jacobian_product(at, unit), at)
             with np.errstate(over="ignore"):  # beyond the floating numbers by the cotangent's size
-                product[rows] = size[rows, None] * self._sound(at, pulled, "the derivative ")
+                product[rows] = size[rows, None] * self._require_finite(
+                    at, pulled, "the derivative "
+                )
         return product
 
-    def _pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
-        """`pulled_back` by finite differences.
+    def _vector_jacobian_product(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """`vector_jacobian_product` by finite differences.
 
         Rows that repeat, as under `jax.jacrev`, are differenced once.
         """
@@ -156,18 +194,18 @@ class Host(abc.ABC):
                 " without them is one with dimensions=False (--no-dimensions)."
             )
         rows, place = np.unique(x, axis=0, return_inverse=True)
-        jacobian = self._differenced(rows)[1][place.reshape(-1)]
+        jacobian = self._finite_differences(rows)[1][place.reshape(-1)]
         return np.einsum("no,noi->ni", cotangent, jacobian)
 
     @abc.abstractmethod
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian: ...
 
     @abc.abstractmethod
-    def _ways(self, dtype: Any) -> Sequence[Way]:
-        """Ways to put questions of a precision, the best first; the first that works is used."""
+    def _attempts(self, dtype: Any) -> Sequence[Attempt]:
+        """How questions of a precision can be put, the best first; the first that works is used."""
 
     @abc.abstractmethod
-    def _integers(self, column: Any) -> Any:
+    def _as_integers(self, column: Any) -> Any:
         """A column of whole numbers as the function wants it."""
 
     @abc.abstractmethod
@@ -176,49 +214,51 @@ class Host(abc.ABC):
 
     def _value(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            answer = self._located(self._ask, x).astype(x.dtype)
-        self._sound(x, answer)
-        eps = max(self._eps, float(np.finfo(x.dtype).eps))
+            answer = self._name_failing_row(self._ask, x).astype(x.dtype)
+        self._require_finite(x, answer)
+        eps = max(self.rounding.eps, float(np.finfo(x.dtype).eps))
         self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], eps=eps)
-        return self._read(x, answer)
+        return self._interpret(x, answer)
 
     def _checked_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
-        value, jacobian = self._located(self._value_and_jacobian, x)
-        self._sound(x, jacobian.reshape(len(x), -1), "the derivative ")
-        return self._read(x, self._sound(x, value)), jacobian
+        value, jacobian = self._name_failing_row(self._value_and_jacobian, x)
+        self._require_finite(x, jacobian.reshape(len(x), -1), "the derivative ")
+        return self._interpret(x, self._require_finite(x, value)), jacobian
 
     def _ask(self, x: np.ndarray) -> np.ndarray:
-        """The function's answers in double precision, by the first way that works."""
-        ways = self._ways(x.dtype)
-        chosen = self._way.get(x.dtype)
-        results = self._first_way(ways, x) if chosen is None else ways[chosen](x)
+        """The function's answers in double precision, by the first attempt that works."""
+        attempts = self._attempts(x.dtype)
+        chosen = self._working_attempt.get(x.dtype)
+        results = self._choose_attempt(attempts, x) if chosen is None else attempts[chosen](x)
         if x.dtype == np.float64:
-            self._eps = max(self._eps, coarseness(results))
+            self.rounding.observe(coarseness(results))
         return np.concatenate([np.asarray(result, np.float64) for result in results], axis=1)
 
-    def _first_way(self, ways: Sequence[Way], x: np.ndarray) -> list[Any]:
+    def _choose_attempt(self, attempts: Sequence[Attempt], x: np.ndarray) -> list[Any]:
+        """The results of the first attempt that works, which answers later questions too."""
         failure = None
-        for number, way in enumerate(ways):
+        for number, attempt in enumerate(attempts):
             try:
-                results = way(x)
+                results = attempt(x)
             except FunctionFailed as error:
                 failure = failure or error
                 continue
-            self._way[x.dtype] = number
+            self._working_attempt[x.dtype] = number
             return results
         assert failure is not None
         raise failure
 
-    def _coarse(self, dtype: Any) -> bool:
-        return dtype != np.float64 or self._eps > 1e-12
+    def _answers_coarsely(self, dtype: Any) -> bool:
+        """Whether questions of a precision are answered in fewer than 64 bits."""
+        return dtype != np.float64 or self.rounding.coarse
 
-    def _answers(self, function: Callable[..., Any], x: Any) -> list[Any]:
-        """Call `function` with the arguments cut from `x`; its results, each `[rows, width]`."""
+    def _call_function(self, function: Callable[..., Any], x: Any) -> list[Any]:
+        """The results of `function`, `[rows, width]` each, at the arguments cut from `x`."""
         arguments, first = [], 0
         for slot in self.takes:
             columns = x[:, first : first + slot.width]
             arguments.append(
-                self._integers(columns[:, 0]) + slot.start if slot.integer else columns
+                self._as_integers(columns[:, 0]) + slot.start if slot.integer else columns
             )
             first += slot.width
         try:
@@ -253,7 +293,7 @@ class Host(abc.ABC):
             for slot, answer in zip(self.gives, answers, strict=True)
         ]
 
-    def _located(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
+    def _name_failing_row(self, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
         """`ask(x)`; a failure names the first row, if any, that fails alone."""
         try:
             return ask(x)
@@ -264,6 +304,7 @@ class Host(abc.ABC):
             raise
 
     def _first_failing(self, x: np.ndarray) -> int | None:
+        """The first row that fails alone, by bisection; None if every row is answered alone."""
         answered, fails = 0, len(x)  # x[:answered] is answered, x[:fails] fails
         while fails - answered > 1:
             middle = (answered + fails) // 2
@@ -271,42 +312,49 @@ class Host(abc.ABC):
         return fails - 1 if self._fails(x[fails - 1 : fails]) else None
 
     def _fails(self, x: np.ndarray) -> bool:
+        """Whether the function raises when it is asked."""
         try:
             self._ask(x)
         except FunctionFailed:
             return True
         return False
 
-    def _sound(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> np.ndarray:
+    def _require_finite(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> np.ndarray:
+        """The answer itself.
+
+        Raises:
+            BadAnswer: a row is not finite; the sentence says where it was asked, and `what` stands
+                before the number.
+        """
         finite = np.isfinite(answer).all(axis=1)
         if self.demands_finite and not finite.all():
             row = int(np.argmin(finite))
             bad = answer[row][~np.isfinite(answer[row])][0]
             raise BadAnswer(
-                f"the {self.name} gives {what}{bad} at {self._shown(x[row])}; it must give finite"
-                " numbers.",
+                f"the {self.name} gives {what}{bad} at {self._describe_row(x[row])}; it must give"
+                " finite numbers.",
                 self._question(x[row]),
             )
         return answer
 
-    def _read(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        """The answer, its actions and ends brought to our meaning of them."""
+    def _interpret(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        """The answer with its actions and ends as we mean them: see `ColumnReader`."""
         first, columns = 0, answer
         for slot in self.gives:
             if slot.reading is not None:
                 column, fault = slot.reading(f"the {self.name}", answer[:, first])
                 if fault is not None:
-                    raise self._complaint(x, fault)
+                    raise self._bad_answer(x, fault)
                 columns = columns.copy()
                 columns[:, first] = column
             first += slot.width
         return columns
 
-    def _complaint(self, x: np.ndarray, fault: ColumnFault) -> BadAnswer:
+    def _bad_answer(self, x: np.ndarray, fault: ColumnFault) -> BadAnswer:
         if fault.row is None:
             return BadAnswer(fault.sentence)
         row = x[fault.row]
-        return BadAnswer(fault.sentence.format(at=self._shown(row)), self._question(row))
+        return BadAnswer(fault.sentence.format(at=self._describe_row(row)), self._question(row))
 
     def _question(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """One row's arguments by name."""
@@ -316,7 +364,7 @@ class Host(abc.ABC):
             for slot, part in zip(self.takes, np.split(row, stops), strict=True)
         }
 
-    def _shown(self, row: np.ndarray) -> str:
+    def _describe_row(self, row: np.ndarray) -> str:
         """One row's arguments, for a person."""
         starts = {slot.name: slot.start for slot in self.takes}
         words = []
@@ -326,7 +374,7 @@ class Host(abc.ABC):
             words.append(f"{name} = [{shown}{more}]")
         return ", ".join(words)
 
-    def _remembered(self, kind: str, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
+    def _recall_or_ask(self, kind: str, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
         if not self._shared:
             return ask(x)
         memory = self._memory.setdefault(kind, collections.deque(maxlen=_REMEMBERED))
@@ -337,33 +385,36 @@ class Host(abc.ABC):
         memory.append((x.copy(), answer))  # x lives in a buffer that is reused
         return answer
 
-    def _differenced(self, x: np.ndarray) -> ValueAndJacobian:
+    def _finite_differences(self, x: np.ndarray) -> ValueAndJacobian:
         """`(f(x + h) - f(x - h)) / 2h`, with an error of `O(h²)`; one call for all rows.
 
         The step `h` is the cube root of the rounding error, in units of each argument's scale.
         A function that answers in fewer bits than it is asked in gets the step of its own rounding.
         """
-        before = self._eps
-        value, jacobian, answers = self._central(x)
-        if self._eps == before and before < 1e-12:
-            self._eps = max(before, _hidden_rounding(answers))
-        return (value, jacobian) if self._eps == before else self._central(x)[:2]
+        eps = self.rounding.eps
+        differences = self._central_differences(x, eps)
+        self.rounding.observe(_hidden_rounding(differences.answers))
+        if self.rounding.eps > eps:
+            differences = self._central_differences(x, self.rounding.eps)
+        return differences.value, differences.jacobian
 
-    def _central(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Value, derivatives and all answers that they were made of."""
+    def _central_differences(self, x: np.ndarray, eps: float) -> CentralDifferences:
+        """Derivatives by the step of answers with the relative rounding `eps`."""
         columns = np.flatnonzero(self._continuous)
-        step = np.cbrt(self._eps) * self._scale[columns]
+        step = np.cbrt(eps) * self._scale[columns]
         shifts = np.zeros((len(columns), 1, self.inputs))
         shifts[np.arange(len(columns)), 0, columns] = step
         double = x.astype(np.float64)
         questions = np.concatenate([double[None], double + shifts, double - shifts]).reshape(
             -1, self.inputs
         )
-        answers = self._sound(questions, self._ask(questions)).reshape(-1, len(x), self.outputs)
+        answers = self._require_finite(questions, self._ask(questions)).reshape(
+            -1, len(x), self.outputs
+        )
         value, above, below = answers[0], *np.split(answers[1:], 2)
         jacobian = np.zeros((len(x), self.outputs, self.inputs))
         jacobian[:, :, columns] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)
-        return value, jacobian, answers
+        return CentralDifferences(value, jacobian, answers)
 
 
 def _hidden_rounding(answers: np.ndarray) -> float:

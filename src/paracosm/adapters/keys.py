@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paracosm.adapters.torch import Adapted
+from paracosm.adapters.torch import AdaptedModule
 from paracosm.core import checks
 from paracosm.core.extras import import_optional
 
 Key = str | tuple[str, ...]
 
 
-def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adapted:
+def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> AdaptedModule:
     """A `TensorDictModule` as a function of tensors `[batch, …]` that gives tensors.
 
     Probabilistic modules are asked for their deterministic answer.
@@ -40,7 +40,7 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
 
         return call
 
-    return Adapted(module, use)
+    return AdaptedModule(module, use)
 
 
 def _read(outputs: Any, key: Key) -> Any:

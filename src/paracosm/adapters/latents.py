@@ -20,9 +20,9 @@ import numpy as np
 from paracosm.adapters.answers import demand_gives, failure_of, mode_of
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.parts import arguments, demand_spec
+from paracosm.adapters.parts import argument_slots, demand_spec
 from paracosm.adapters.policies import policy
-from paracosm.adapters.torch import Adapted, Copies, TorchHost
+from paracosm.adapters.torch import AdaptedModule, Copies, TorchHost
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -48,7 +48,7 @@ class LatentModel(abc.ABC):
     @property
     @abc.abstractmethod
     def policy(self) -> Policy:
-        """What acts in the environment, on its observations."""
+        """The policy that acts in the environment, on its observations."""
 
     @abc.abstractmethod
     def on(self, episodes: Trajectory) -> InLatentSpace:
@@ -65,7 +65,11 @@ class LatentModel(abc.ABC):
 class Latent(LatentModel):
     """A latent world model of a task: see `latent`.
 
-    `caller` makes of the model what calls its methods by name: `(method, *arguments) -> answer`.
+    Attributes:
+        model: The torch module.
+        spec: The task in observations.
+        caller: Makes of the model what calls its methods by name: `(method, *arguments) -> answer`.
+        reward_from, ended, termination_gives, discount: As for `latent`.
     """
 
     model: Any
@@ -83,25 +87,32 @@ class Latent(LatentModel):
 
     @property
     def policy(self) -> Policy:
-        """`pi` of the encoded observation: what acts in the environment."""
+        """The policy that acts in the environment: `pi` of the encoded observation."""
         return policy(
-            self.adapted(lambda call: lambda s: mode_of(call("pi", call("encode", s)))), self.spec
+            self.adapt(lambda call: lambda s: mode_of(call("pi", call("encode", s)))), self.spec
         )
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """See `LatentModel`."""
-        encode = self.adapted(lambda call: lambda s: call("encode", s))
-        size = self._size(np.asarray(episodes.state)[0, :1])
-        host = TorchHost(encode, "encoder", arguments("s", self.spec), [Slot("latent state", size)])
-        encoded, spec = encoded_by(host, episodes, self.spec)
-        return InLatentSpace(self._world(spec), self._policy(spec), encoded, latent_note(spec))
+        encode = self.adapt(lambda call: lambda s: call("encode", s))
+        size = self._latent_size(np.asarray(episodes.state)[0, :1])
+        host = TorchHost(
+            encode, "encoder", argument_slots("s", self.spec), [Slot("latent state", size)]
+        )
+        encoded, spec = encode_episodes(host, episodes, self.spec)
+        return InLatentSpace(
+            world=self._world(spec),
+            policy=self._policy(spec),
+            episodes=encoded,
+            note=latent_note(spec),
+        )
 
     def _world(self, spec: Spec) -> MDP:
         decode = self.reward_from or (lambda reward: reward)
         return world(
             spec,
-            dynamics=self.adapted(lambda call: lambda z, a: call("next", z, a)),
-            reward=self.adapted(lambda call: lambda z, a: decode(call("reward", z, a))),
+            dynamics=self.adapt(lambda call: lambda z, a: call("next", z, a)),
+            reward=self.adapt(lambda call: lambda z, a: decode(call("reward", z, a))),
             reward_of="s,a",
             termination=self.ended,
             termination_of="s'",
@@ -111,20 +122,26 @@ class Latent(LatentModel):
         )
 
     def _policy(self, spec: Spec) -> Policy:
-        return policy(self.adapted(lambda call: lambda z: mode_of(call("pi", z))), spec)
+        return policy(self.adapt(lambda call: lambda z: mode_of(call("pi", z))), spec)
 
-    def adapted(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Adapted:
-        """A function of the model: `use` makes it of what calls the model's methods by name."""
-        return Adapted(self.model, lambda model: use(self.caller(model)))
+    def adapt(self, use: Callable[[Callable[..., Any]], Callable[..., Any]]) -> AdaptedModule:
+        """A function of the model, which `use` makes of what calls the model's methods by name."""
+        return AdaptedModule(self.model, lambda model: use(self.caller(model)))
 
-    def _size(self, observation: np.ndarray) -> int:
+    def _latent_size(self, observation: np.ndarray) -> int:
+        """Components of a latent state, as the encoder answers to one observation `[1, state]`.
+
+        Raises:
+            BadData: it gives no latent states.
+            FunctionFailed: it fails.
+        """
         import torch
 
-        copied = Copies(self.model, "PyTorch encoder").original
-        kind = next((parameter for parameter in copied.parameters()), torch.zeros(0))
+        model = Copies(self.model, "PyTorch encoder").original
+        like = next(model.parameters(), torch.zeros(0))
         try:
             with torch.no_grad():
-                encoded = self.caller(copied)("encode", torch.tensor(observation).to(kind))
+                encoded = self.caller(model)("encode", torch.tensor(observation).to(like))
         except Exception as error:
             raise failure_of("PyTorch encoder", error) from error
         if not torch.is_tensor(encoded) or encoded.ndim != 2:
@@ -192,27 +209,34 @@ def latent(
         if function is not None:
             checks.function(name, function, "of a batch, or None,")
     caller = functools.partial(MethodCaller, task=task)
-    return Latent(model, spec, caller, reward_from, ended, termination_gives, discount)
+    return Latent(
+        model=model,
+        spec=spec,
+        caller=caller,
+        reward_from=reward_from,
+        ended=ended,
+        termination_gives=termination_gives,
+        discount=discount,
+    )
 
 
-def encoded_by(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Trajectory, Spec]:
-    """Episodes of latent states, and what is fixed about the task there.
+def encode_episodes(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Trajectory, Spec]:
+    """Episodes of latent states, and what is fixed about the task in latent space.
 
     Args:
         host: Encodes observations `[rows, state]`.
-        episodes: Of observations, `[episode, time, …]`.
+        episodes: Episodes of observations, `[episode, time, …]`.
         spec: The task in observations.
     """
 
-    def encoded(states: np.ndarray) -> np.ndarray:
+    def encode(states: np.ndarray) -> np.ndarray:
         rows = np.asarray(states, np.float64).reshape(-1, states.shape[-1])
         return host.value(rows).reshape(*states.shape[:-1], host.outputs)
 
-    state, after = encoded(np.asarray(episodes.state)), encoded(np.asarray(episodes.next_state))
-    latents = state[np.asarray(episodes.alive)]
-    scale = jnp.asarray(state_scale(latents))
-    moved = dataclasses.replace(episodes, state=state, next_state=after)
-    return moved, Spec(host.outputs, spec.action, scale, spec.horizon)
+    state, next_state = encode(np.asarray(episodes.state)), encode(np.asarray(episodes.next_state))
+    scale = jnp.asarray(state_scale(state[np.asarray(episodes.alive)]))
+    latent_episodes = dataclasses.replace(episodes, state=state, next_state=next_state)
+    return latent_episodes, Spec(host.outputs, spec.action, scale, spec.horizon)
 
 
 def latent_note(spec: Spec) -> str:

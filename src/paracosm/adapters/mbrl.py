@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Float
 
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Slot
-from paracosm.adapters.parts import ForeignDynamics, HostPart, arguments, demand_spec, host_of
-from paracosm.adapters.torch import Adapted, Copies
+from paracosm.adapters.parts import ForeignDynamics, HostPart, argument_slots, demand_spec, host_of
+from paracosm.adapters.torch import AdaptedModule, Copies
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec
@@ -30,11 +30,21 @@ class MemberAnswers(HostPart):
         return self._columns(state, action).reshape(2, -1, state.shape[0])
 
 
+class _ElitePredictions(NamedTuple):
+    """What the elites of an ensemble predict, `[elite, batch, …]`: next states, their standard
+    deviations, and what else the ensemble predicts, such as rewards.
+    """
+
+    next_state: Any
+    spread: Any
+    rest: Any
+
+
 class MbrlDynamics(ForeignDynamics):
     """The mean of an ensemble, whose members can be asked as well: `calibrate` judges their spread.
 
     Attributes:
-        answers: Of the members.
+        answers: What the members answer.
     """
 
     answers: MemberAnswers = eqx.field(kw_only=True)
@@ -86,15 +96,17 @@ def mbrl(
     size, rewards = spec.state_size, bool(model.learned_rewards)
     copies = Copies(model, "mbrl-lib model")
     _bring_to_cpu(getattr(copies.original, "input_normalizer", None))
-    step = Adapted(model, lambda copied: functools.partial(_step, copied, size), copies)
+    step = AdaptedModule(model, lambda copied: functools.partial(_step, copied, size), copies)
     parts: dict[str, Any] = {"step": step} if rewards else {"dynamics": step}
     if reward is not None:
         parts |= {"reward": reward, "reward_of": "a,s'"}
     ends = {} if termination is None else {"termination": termination, "termination_of": "a,s'"}
     mean = world(spec, **parts, **ends, functions="torch", discount=discount)
-    members = Adapted(model, lambda copied: functools.partial(_members_step, copied, size), copies)
-    gives = [Slot("members", 2 * _answering(copies.original, spec) * size)]
-    host = host_of(members, "ensemble", arguments("s,a", spec), gives, functions="torch")
+    members = AdaptedModule(
+        model, lambda copied: functools.partial(_members_step, copied, size), copies
+    )
+    gives = [Slot("members", 2 * _count_answers(copies.original, spec) * size)]
+    host = host_of(members, "ensemble", argument_slots("s,a", spec), gives, functions="torch")
     dynamics: Any = mean.dynamics
     return mean.replace(dynamics=MbrlDynamics(dynamics.host, answers=MemberAnswers(host)))
 
@@ -103,21 +115,25 @@ def _bring_to_cpu(normalizer: Any) -> None:
     """Move the tensors of a copied normaliser: mbrl-lib's is no module, and stays behind."""
     import torch
 
-    held = getattr(normalizer, "__dict__", {})
-    held.update({name: value.cpu() for name, value in held.items() if torch.is_tensor(value)})
+    attributes = getattr(normalizer, "__dict__", {})
+    tensors = {name: value for name, value in attributes.items() if torch.is_tensor(value)}
+    attributes.update({name: value.cpu() for name, value in tensors.items()})
 
 
 def _step(model: Any, size: int, state: Any, action: Any) -> Any:
-    """Next states `[batch, size]`, and rewards `[batch]` if the model has learned them: the mean of
-    the elites.
+    """The mean over the elites of next states `[batch, size]`, and of rewards `[batch]` if the
+    model has learned them.
 
     Args:
         model: The wrapped ensemble.
         size: Components of a state.
         state, action: `[batch, …]`.
     """
-    after, _, rest = (column.mean(dim=0) for column in _answers(model, size, state, action))
-    return (after, rest[:, 0]) if model.learned_rewards else after
+    predictions = _predict_elites(model, size, state, action)
+    next_state = predictions.next_state.mean(dim=0)
+    if not model.learned_rewards:
+        return next_state
+    return next_state, predictions.rest.mean(dim=0)[:, 0]
 
 
 def _members_step(model: Any, size: int, state: Any, action: Any) -> Any:
@@ -128,11 +144,11 @@ def _members_step(model: Any, size: int, state: Any, action: Any) -> Any:
     """
     import torch
 
-    after, spread, _ = _answers(model, size, state, action)
-    return torch.stack([after, spread]).movedim(2, 0).flatten(1)
+    predictions = _predict_elites(model, size, state, action)
+    return torch.stack([predictions.next_state, predictions.spread]).movedim(2, 0).flatten(1)
 
 
-def _answering(model: Any, spec: Spec) -> int:
+def _count_answers(model: Any, spec: Spec) -> int:
     """How many members answer: one where the ensemble gives the mean of all."""
     import torch
 
@@ -140,12 +156,11 @@ def _answering(model: Any, spec: Spec) -> int:
     sizes = spec.state_size, spec.action.size
     row = (like.new_zeros(1, size) for size in sizes)
     with torch.no_grad():
-        return len(_answers(model, spec.state_size, *row)[0])
+        return len(_predict_elites(model, spec.state_size, *row).next_state)
 
 
-def _answers(model: Any, size: int, state: Any, action: Any) -> tuple[Any, Any, Any]:
-    """Next states of the elites and their standard deviations, `[elite, batch, size]` each, and
-    what they answer besides, such as rewards, `[elite, batch, rest]`.
+def _predict_elites(model: Any, size: int, state: Any, action: Any) -> _ElitePredictions:
+    """What the elites predict of states and actions.
 
     Args:
         model, size, state, action: As for `_step`.
@@ -156,17 +171,17 @@ def _answers(model: Any, size: int, state: Any, action: Any) -> tuple[Any, Any, 
     rows = torch.cat([state if process is None else process(state), action], dim=1)
     normalizer = getattr(model, "input_normalizer", None)
     mean, spread = _moments(model, rows if normalizer is None else normalizer.normalize(rows))
-    after = mean[..., :size]
+    next_state = mean[..., :size]
     if model.target_is_delta:
-        moves = after.new_ones(size)
-        moves[list(getattr(model, "no_delta_list", None) or [])] = 0
-        after = after + moves * state
-    return after, spread[..., :size], mean[..., size:]
+        is_delta = next_state.new_ones(size)
+        is_delta[list(getattr(model, "no_delta_list", None) or [])] = 0
+        next_state = next_state + is_delta * state
+    return _ElitePredictions(next_state, spread=spread[..., :size], rest=mean[..., size:])
 
 
 def _moments(model: Any, rows: Any) -> tuple[Any, Any]:
-    """Means and standard deviations of the elites, `[elite, batch, output]`; these are 0 of an
-    ensemble that predicts none.
+    """Means and standard deviations of the elites, `[elite, batch, output]` each; an ensemble that
+    predicts no deviations has zeros.
     """
     import torch
 
@@ -174,24 +189,25 @@ def _moments(model: Any, rows: Any) -> tuple[Any, Any]:
     if "use_propagation" in inspect.signature(ensemble.forward).parameters:
         outputs = ensemble.forward(rows, use_propagation=False)
     else:
-        outputs = ensemble.forward(_padded_rows(rows, _members(model)))
+        outputs = ensemble.forward(_pad_rows(rows, _members(model)))
     mean, log_variance = outputs if isinstance(outputs, tuple) else (outputs, None)
     spread = torch.zeros_like(mean) if log_variance is None else torch.exp(log_variance / 2)
     elites = getattr(model, "elite_models", None) or getattr(ensemble, "elite_models", None)
 
-    def of_elites(column: Any) -> Any:
+    def select_elites(column: Any) -> Any:
         column = column[..., : len(rows), :].reshape(-1, len(rows), column.shape[-1])
         return column if not elites or len(column) == 1 else column[list(elites)]
 
-    return of_elites(mean), of_elites(spread)
+    return select_elites(mean), select_elites(spread)
 
 
 def _members(model: Any) -> int:
+    """How many members the ensemble has."""
     return int(getattr(model.model, "num_members", 0) or 1)
 
 
-def _padded_rows(rows: Any, multiple: int) -> Any:
-    """The rows, the last one repeated up to a multiple."""
+def _pad_rows(rows: Any, multiple: int) -> Any:
+    """The rows, and the last one again until their number is a multiple of `multiple`."""
     missing = -len(rows) % multiple
     return rows[[*range(len(rows)), *[len(rows) - 1] * missing]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -21,15 +22,12 @@ class MemoryPart(NamedTuple):
     @property
     def size(self) -> int:
         """Its columns in a flat row."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     @property
-    def called(self) -> str:
+    def description(self) -> str:
         """What sentences call it."""
-        return f"the memory's {self.name}" if self.name else "the memory"
+        return _describe_part(self.name)
 
 
 class MemoryForm:
@@ -41,10 +39,11 @@ class MemoryForm:
     """
 
     def __init__(self, memory: Any, rows: int, what: str) -> None:
-        """Read it off a memory of `rows` rows, which `what` names in messages.
+        """Read the form off a memory of `rows` rows, which `what` gave, as messages say.
 
         Raises:
-            BadArgument: it is no tensor, dict or tuple of tensors whose first axis is the batch.
+            BadArgument: the memory is no tensor, dict or tuple of tensors, or their first axis is
+                not the batch.
         """
         self._example = memory
         tensors = list(_tensors(memory, "", what))
@@ -53,8 +52,8 @@ class MemoryForm:
         for name, tensor in tensors:
             if tensor.ndim == 0 or tensor.shape[0] != rows:
                 raise checks.BadArgument(
-                    f"{what} gives {_named(name)} of the shape {tuple(tensor.shape)} for a batch of"
-                    f" {rows}; its first axis must be the batch."
+                    f"{what} gives {_describe_part(name)} of the shape {tuple(tensor.shape)} for a"
+                    f" batch of {rows}; its first axis must be the batch."
                 )
         self.parts = tuple(
             MemoryPart(name, tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in tensors
@@ -65,8 +64,8 @@ class MemoryForm:
         """A memory as one tensor `[batch, size]`.
 
         Args:
-            memory: Of this form.
-            what: Names what gave it, in messages.
+            memory: A memory of this form.
+            what: Names what gave the memory, in messages.
 
         Raises:
             BadArgument: it has another form.
@@ -78,32 +77,33 @@ class MemoryForm:
         for (_, tensor), part in zip(tensors, self.parts, strict=True):
             if tuple(tensor.shape[1:]) != part.shape:
                 raise checks.BadArgument(
-                    f"{what} gives {part.called} of the shape {_batched(tensor.shape[1:])}; at the"
-                    f" start of an episode it has {_batched(part.shape)}: a memory keeps its shape."
+                    f"{what} gives {part.description} of the shape"
+                    f" {_batch_shape(tensor.shape[1:])}; at the start of an episode it has"
+                    f" {_batch_shape(part.shape)}: a memory keeps its shape."
                 )
         kinds = [tensor.dtype for _, tensor in tensors if tensor.is_floating_point()]
         kind = kinds[0] if kinds else torch.get_default_dtype()
-        return torch.cat([tensor.flatten(1).to(kind) for _, tensor in shaped(tensors)], dim=1)
+        return torch.cat([tensor.flatten(1).to(kind) for _, tensor in _as_columns(tensors)], dim=1)
 
     def memory(self, flat: Any) -> Any:
         """The memory of flat rows `[batch, size]`; whole numbers and flags in their own type."""
         columns = iter(flat.split([part.size for part in self.parts], dim=1))
         tensors = (
-            _typed(column.reshape(len(flat), *part.shape), part.dtype)
+            _as_dtype(column.reshape(len(flat), *part.shape), part.dtype)
             for column, part in zip(columns, self.parts, strict=True)
         )
-        return _nested(self._example, tensors)
+        return _nest(self._example, tensors)
 
     def _demand(self, names: list[str], what: str) -> None:
         expected = [part.name for part in self.parts]
         if names != expected:
             raise checks.BadArgument(
-                f"{what} gives a memory of {_listed(names)}; at the start of an episode it is of"
-                f" {_listed(expected)}: a memory keeps its shape."
+                f"{what} gives a memory of {_list_names(names)}; at the start of an episode it is"
+                f" of {_list_names(expected)}: a memory keeps its shape."
             )
 
 
-def shaped(tensors: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _as_columns(tensors: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Tensors of at least two axes: one number a row is a column."""
     return [
         (name, tensor if tensor.ndim > 1 else tensor.reshape(-1, 1)) for name, tensor in tensors
@@ -116,7 +116,7 @@ def _tensors(memory: Any, name: str, what: str) -> Iterator[tuple[str, Any]]:
     Args:
         memory: A tensor, or a dict, tuple or list of memories.
         name: Where it is in the memory that it is part of.
-        what: Names what gave it, in messages.
+        what: Names what gave the memory, in messages.
 
     Raises:
         BadArgument: something in it is none of these.
@@ -128,36 +128,37 @@ def _tensors(memory: Any, name: str, what: str) -> Iterator[tuple[str, Any]]:
         return
     if not isinstance(memory, (Mapping, tuple, list)):
         raise checks.BadArgument(
-            f"{what} gives a {type(memory).__name__} for {_named(name)}; a tensor, or a dict or"
-            " tuple of tensors, is needed."
+            f"{what} gives a {type(memory).__name__} for {_describe_part(name)}; a tensor, or a"
+            " dict or tuple of tensors, is needed."
         )
     items = memory.items() if isinstance(memory, Mapping) else enumerate(memory)
     for key, part in items:
         yield from _tensors(part, f"{name}.{key}" if name else str(key), what)
 
 
-def _nested(example: Any, tensors: Iterator[Any]) -> Any:
+def _nest(example: Any, tensors: Iterator[Any]) -> Any:
     """`tensors` nested as those of `example` are."""
     if isinstance(example, Mapping):
-        return {key: _nested(part, tensors) for key, part in example.items()}
+        return {key: _nest(part, tensors) for key, part in example.items()}
     if isinstance(example, (tuple, list)):
-        parts = [_nested(part, tensors) for part in example]
+        parts = [_nest(part, tensors) for part in example]
         return type(example)(*parts) if hasattr(example, "_fields") else type(example)(parts)
     return next(tensors)
 
 
-def _typed(column: Any, dtype: Any) -> Any:
+def _as_dtype(column: Any, dtype: Any) -> Any:
     """A column in the type of its tensor; floating numbers keep the precision of the question."""
     return column if dtype.is_floating_point else column.round().to(dtype)
 
 
-def _named(name: str) -> str:
+def _describe_part(name: str) -> str:
+    """What sentences call the part of a memory with this name."""
     return f"the memory's {name}" if name else "the memory"
 
 
-def _batched(shape: Any) -> str:
+def _batch_shape(shape: Any) -> str:
     return f"({', '.join(['batch', *map(str, shape)])})"
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names) if any(names) else "one tensor"

@@ -27,7 +27,7 @@ _INSIDE = 1 - 1e-6  # of a mean that is brought back from behind its tanh
 
 
 class LatentAgent(abc.ABC):
-    """What a search asks of a model, of batches `[batch, …]` and with actions in [-1, 1]."""
+    """What a search asks a model for, in batches `[batch, …]` and with actions in [-1, 1]."""
 
     @abc.abstractmethod
     def next(self, z: Any, unit: Any) -> Any:
@@ -51,7 +51,7 @@ class LatentAgent(abc.ABC):
 
     @abc.abstractmethod
     def actions(self, unit: Any) -> Any:
-        """Actions in the environment's units."""
+        """Actions in the environment's units, of those in [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +61,14 @@ class LatentSearch:
     Attributes:
         actions: Components of an action.
         discount: γ.
-        steps: Of a plan.
-        plans: How many are tried in an iteration.
+        steps: Steps of a plan.
+        plans: How many plans are tried in an iteration.
         elites: How many of them count for the next mean.
         proposals: How many are `pi`'s own.
         iterations: How often plans are drawn.
         temperature: Elites weigh `exp(temperature · worth)`.
-        least_spread, most_spread: Of the drawn actions, in [-1, 1]; the most is where it starts.
+        least_spread, most_spread: Standard deviation of the drawn actions, which lie in [-1, 1]; it
+            starts at the most.
     """
 
     actions: int
@@ -97,8 +98,9 @@ class LatentSearch:
 
     @functools.cached_property
     def noise(self) -> np.ndarray:
-        """Of the plans that are drawn, `[iteration, plan, step, action]`; those of `pi` come first
-        and use the first iteration's. In 32 bits, so that an audit in 64 tries the same plans.
+        """The standard normals that plans are drawn with, `[iteration, plan, step, action]`; the
+        plans of `pi` come first and use those of the first iteration. They have 32 bits, so that an
+        audit in 64 bits tries the same plans.
         """
         shape = (self.iterations, self.plans, self.steps, self.actions)
         return np.random.default_rng(_SEED).standard_normal(shape, np.float32)
@@ -115,31 +117,31 @@ class LatentSearch:
 
         block = max(_MOST_PLANS // self.plans, 1)
         blocks = zip(z.split(block), plan.split(block), strict=True)
-        means = torch.cat([self._searched(agent, *rows) for rows in blocks])
+        means = torch.cat([self._search(agent, *rows) for rows in blocks])
         later = torch.cat([means[:, 1:], torch.zeros_like(means[:, :1])], dim=1)
         return agent.actions(means[:, 0].clamp(-1, 1)), later.flatten(1)
 
-    def _searched(self, agent: LatentAgent, z: Any, plan: Any) -> Any:
+    def _search(self, agent: LatentAgent, z: Any, plan: Any) -> Any:
         """The mean plans `[batch, step, action]`."""
         import torch
 
         noise = torch.as_tensor(self.noise, dtype=z.dtype)
-        proposed = self._proposed(agent, z, noise[0, : self.proposals])
+        proposals = self._propose(agent, z, noise[0, : self.proposals])
         mean = plan.reshape(-1, self.steps, self.actions)
         spread = torch.full_like(mean, self.most_spread)
-        for drawn in noise[:, self.proposals :]:
-            moved = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)
-            tried = torch.cat([proposed, moved], dim=1)
-            worth = self._worth(agent, z, tried).nan_to_num(0)
+        for normals in noise[:, self.proposals :]:
+            drawn = (mean[:, None] + spread[:, None] * normals).clamp(-1, 1)
+            plans = torch.cat([proposals, drawn], dim=1)
+            worth = self._worth(agent, z, plans).nan_to_num(0)
             best = torch.topk(worth, self.elites, dim=1)
             weights = torch.softmax(self.temperature * best.values, dim=1)[..., None, None]
-            elites = torch.take_along_dim(tried, best.indices[..., None, None], dim=1)
+            elites = torch.take_along_dim(plans, best.indices[..., None, None], dim=1)
             mean = (weights * elites).sum(dim=1)
             variance = (weights * (elites - mean[:, None]) ** 2).sum(dim=1)
             spread = variance.sqrt().clamp(self.least_spread, self.most_spread)
         return mean
 
-    def _proposed(self, agent: LatentAgent, z: Any, noise: Any) -> Any:
+    def _propose(self, agent: LatentAgent, z: Any, noise: Any) -> Any:
         """Plans that `pi` plays in the model, `[batch, plan, step, action]`."""
         import torch
 
@@ -149,8 +151,8 @@ class LatentSearch:
         state = z.repeat_interleave(self.proposals, dim=0)
         for step in range(self.steps):
             mean, spread = agent.proposal(state)
-            drawn = noise[:, step].repeat(len(z), 1)
-            action = torch.tanh(torch.atanh(mean.clamp(-_INSIDE, _INSIDE)) + spread * drawn)
+            normals = noise[:, step].repeat(len(z), 1)
+            action = torch.tanh(torch.atanh(mean.clamp(-_INSIDE, _INSIDE)) + spread * normals)
             plans[:, :, step] = action.reshape(len(z), self.proposals, -1)
             state = agent.next(state, action)
         return plans

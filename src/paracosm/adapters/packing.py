@@ -35,14 +35,14 @@ class Packing(eqx.Module):
     def pack(self, tree: Any) -> Float[Array, " size"]:
         """The tree as one vector; leaves of other types are first brought to those of the form."""
         leaves = self.structure.flatten_up_to(tree)
-        parts = [_floats(leaf, form) for leaf, form in zip(leaves, self.forms, strict=True)]
+        parts = [_pack_leaf(leaf, form) for leaf, form in zip(leaves, self.forms, strict=True)]
         return jnp.concatenate([jnp.zeros(0), *parts])
 
     def unpack(self, vector: Float[Array, " size"]) -> Any:
         """The tree of a vector."""
         leaves, first = [], 0
         for form in self.forms:
-            leaves.append(_leaf(vector[first : first + _width(form)], form))
+            leaves.append(_unpack_leaf(vector[first : first + _width(form)], form))
             first += _width(form)
         return jax.tree.unflatten(self.structure, leaves)
 
@@ -65,7 +65,7 @@ def _is_key(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
-def _plain(form: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+def _number_form(form: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     """The form of a leaf's numbers: a random key is some whole numbers."""
     return jax.eval_shape(jax.random.key_data, form) if _is_key(form.dtype) else form
 
@@ -77,12 +77,12 @@ def _pieces(dtype: Any) -> int:
 
 
 def _width(form: jax.ShapeDtypeStruct) -> int:
-    plain = _plain(form)
+    plain = _number_form(form)
     return math.prod(plain.shape) * _pieces(plain.dtype)
 
 
-def _floats(leaf: Any, form: jax.ShapeDtypeStruct) -> Float[Array, " width"]:
-    plain = _plain(form)
+def _pack_leaf(leaf: Any, form: jax.ShapeDtypeStruct) -> Float[Array, " width"]:
+    plain = _number_form(form)
     numbers = jax.random.key_data(leaf) if _is_key(form.dtype) else jnp.asarray(leaf, plain.dtype)
     flat, pieces = jnp.ravel(numbers), _pieces(plain.dtype)
     if pieces == 1:
@@ -92,8 +92,8 @@ def _floats(leaf: Any, form: jax.ShapeDtypeStruct) -> Float[Array, " width"]:
     return jnp.concatenate(cut).astype(float)
 
 
-def _leaf(floats: Float[Array, " width"], form: jax.ShapeDtypeStruct) -> Array:
-    plain = _plain(form)
+def _unpack_leaf(floats: Float[Array, " width"], form: jax.ShapeDtypeStruct) -> Array:
+    plain = _number_form(form)
     pieces = _pieces(plain.dtype)
     if pieces == 1:
         return floats.astype(plain.dtype).reshape(plain.shape)

@@ -148,7 +148,7 @@ class ForeignPolicy(MarkovPolicy):
         return layers_of_torch(module)
 
 
-def rounded(**parts: Any) -> str:
+def low_precision_note(**parts: Any) -> str:
     """Which parts answer in fewer bits than they are asked in, in words; empty if none does."""
     bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
     return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
@@ -203,12 +203,12 @@ def _demand_arguments(function: Any, name: str, takes: list[Slot]) -> None:
         names = ", ".join(slot.name for slot in takes)
         option = f", as {name}_of says" if name in ("reward", "termination") else ""
         raise checks.BadArgument(
-            f"the {name} takes {_counted(signature)} and is called with {len(takes)}"
+            f"the {name} takes {_describe_arguments(signature)} and is called with {len(takes)}"
             f" ({names}){option}."
         ) from error
 
 
-def _counted(signature: inspect.Signature) -> str:
+def _describe_arguments(signature: inspect.Signature) -> str:
     """How many arguments a function takes, and which, in words."""
     parameters = list(signature.parameters.values())
     places = [parameter for parameter in parameters if parameter.kind in _BY_PLACE]
@@ -232,7 +232,7 @@ def demand_spec(spec: Any) -> None:
     checks.of_kind("spec", spec, Spec, "a Spec, which foreign.spec(recorded) gives,")
 
 
-def arguments(of: str, spec: Spec) -> list[Slot]:
+def argument_slots(of: str, spec: Spec) -> list[Slot]:
     """The arguments that `of` names, such as `s,a,s'`, in its order.
 
     Raises:
@@ -240,7 +240,7 @@ def arguments(of: str, spec: Spec) -> list[Slot]:
     """
     checks.of_kind("what a part takes", of, str, "a text such as 's,a'")
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
-    slots = {"s": state, "a": _action("a", spec.action), "s'": state._replace(name="s'")}
+    slots = {"s": state, "a": _action_slot("a", spec.action), "s'": state._replace(name="s'")}
     names = [name.strip() for name in of.split(",")]
     for name in names:
         if name not in slots:
@@ -254,9 +254,9 @@ class RecordedActions(Discrete):
     """As many discrete actions as were recorded; a policy may know more."""
 
 
-def chosen_action(space: Box | Discrete) -> Slot:
+def result_slot(space: Box | Discrete) -> Slot:
     """An action as a policy's result."""
-    slot = _action("action", space)
+    slot = _action_slot("action", space)
     if not isinstance(space, Discrete):
         return slot
     return slot._replace(
@@ -264,7 +264,7 @@ def chosen_action(space: Box | Discrete) -> Slot:
     )
 
 
-def _action(name: str, space: Box | Discrete) -> Slot:
+def _action_slot(name: str, space: Box | Discrete) -> Slot:
     if isinstance(space, Discrete):
         return Slot(name, None, integer=True, start=space.start)
     half = (np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)) / 2

@@ -11,10 +11,10 @@ import numpy as np
 from paracosm.adapters.arrays import NumpyHost
 from paracosm.adapters.parts import (
     ForeignPolicy,
-    arguments,
-    chosen_action,
+    argument_slots,
     demand_spec,
     host_of,
+    result_slot,
 )
 from paracosm.adapters.torch import is_torch
 from paracosm.core import checks
@@ -39,48 +39,57 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     if isinstance(function, Policy):
         return function
     demand_spec(spec)
-    takes, gives = arguments("s", spec), [chosen_action(spec.action)]
-    if _predicts(function):
-        host = NumpyHost(_numbered(_predicting(function), spec.action), "policy", takes, gives)
+    takes, gives = argument_slots("s", spec), [result_slot(spec.action)]
+    if _is_asked_by_predict(function):
+        host = NumpyHost(
+            _as_joint_actions(_predict_function(function), spec.action), "policy", takes, gives
+        )
     else:
         if functions == "numpy" and not is_torch(function):
-            function = _numbered(function, spec.action)
+            function = _as_joint_actions(function, spec.action)
         host = host_of(function, "policy", takes, gives, functions=functions)
-    return ForeignPolicy(host, isinstance(spec.action, Discrete), _note(function))
+    return ForeignPolicy(
+        host,
+        discrete=isinstance(spec.action, Discrete),
+        note=_missing_normaliser_note(function),
+    )
 
 
-def _predicts(model: Any) -> bool:
-    """Whether it is asked by `predict`; a torch module only if that is Stable-Baselines3's."""
-    return callable(getattr(model, "predict", None)) and (_takes_mode(model) or not is_torch(model))
+def _is_asked_by_predict(model: Any) -> bool:
+    """Whether a policy is asked by `predict`; a torch module only if it is Stable-Baselines3's."""
+    return callable(getattr(model, "predict", None)) and (
+        _takes_deterministic(model) or not is_torch(model)
+    )
 
 
-def _takes_mode(model: Any) -> bool:
+def _takes_deterministic(model: Any) -> bool:
+    """Whether `predict` takes `deterministic`, as Stable-Baselines3's does."""
     try:
         return "deterministic" in inspect.signature(model.predict).parameters
     except (TypeError, ValueError):
         return False
 
 
-def _predicting(model: Any) -> Callable[[np.ndarray], Any]:
-    """The action that `predict` gives.
+def _predict_function(model: Any) -> Callable[[np.ndarray], Any]:
+    """The function that gives the action of `predict`.
 
-    Stable-Baselines3's takes observations of 32 bits, normalised as they were in training.
+    Stable-Baselines3's is given observations of 32 bits, normalised as they were in training.
     """
-    if not _takes_mode(model):
-        return lambda observations: _without_memory(model.predict(observations))
+    if not _takes_deterministic(model):
+        return lambda observations: _demand_no_memory(model.predict(observations))
     normaliser = _normaliser(model)
 
     def predict(observations: np.ndarray) -> Any:
         rows = observations.astype(np.float32)
         rows = rows if normaliser is None else normaliser.normalize_obs(rows)
-        return _without_memory(model.predict(rows, deterministic=True))
+        return _demand_no_memory(model.predict(rows, deterministic=True))
 
     return predict
 
 
-def _numbered(function: Any, space: Box | Discrete) -> Any:
-    """A function whose actions of several choices at once become the numbers that stand for
-    them.
+def _as_joint_actions(function: Any, space: Box | Discrete) -> Any:
+    """The function itself; if an action of the space is several choices at once, the function with
+    each of its rows of choices brought to the number of the joint action.
     """
     if not isinstance(space, Discrete) or not space.counts:
         return function
@@ -93,9 +102,9 @@ def _numbered(function: Any, space: Box | Discrete) -> Any:
             return answer
         action = np.asarray(answer)
         choice = action - np.array(space.starts)
-        sound = (choice == np.floor(choice)) & (choice >= 0) & (choice < space.counts)
-        if not sound.all():
-            row = action[int(np.argmin(sound.all(axis=1)))]
+        valid = (choice == np.floor(choice)) & (choice >= 0) & (choice < space.counts)
+        if not valid.all():
+            row = action[int(np.argmin(valid.all(axis=1)))]
             raise checks.BadData(
                 f"the policy gives the action {row}; whole numbers from {list(space.starts)} on,"
                 f" of {list(space.counts)} values, are needed."
@@ -105,9 +114,14 @@ def _numbered(function: Any, space: Box | Discrete) -> Any:
     return number
 
 
-def _without_memory(answer: Any) -> Any:
-    action, *beside = answer if isinstance(answer, tuple) else (answer,)
-    if beside and isinstance(beside[0], (tuple, list, np.ndarray)) and len(beside[0]):
+def _demand_no_memory(answer: Any) -> Any:
+    """The action that `predict` answers with.
+
+    Raises:
+        BadArgument: it gives a memory too.
+    """
+    action, *rest = answer if isinstance(answer, tuple) else (answer,)
+    if rest and isinstance(rest[0], (tuple, list, np.ndarray)) and len(rest[0]):
         raise checks.BadArgument(
             "the policy's predict gives a memory beside the action (a recurrent policy); one that"
             " acts on the"
@@ -117,6 +131,7 @@ def _without_memory(answer: Any) -> Any:
 
 
 def _normaliser(model: Any) -> Any:
+    """The `VecNormalize` that a Stable-Baselines3 model was trained behind, or None."""
     return (
         model.get_vec_normalize_env()
         if callable(getattr(model, "get_vec_normalize_env", None))
@@ -124,8 +139,8 @@ def _normaliser(model: Any) -> Any:
     )
 
 
-def _note(model: Any) -> str:
-    """A sentence if a model's normaliser of observations may be missing.
+def _missing_normaliser_note(model: Any) -> str:
+    """A sentence if a model's normaliser of observations may be missing, else nothing.
 
     A model that was loaded without its environment has none.
     """

@@ -47,7 +47,7 @@ class Predictor:
         self.policy, self.space, self.shape = policy, space, shape
         # Grey pictures may be shown without their one channel
         self._single = (shape, shape[:-1]) if shape and shape[-1] == 1 else (shape,)
-        self._key, self._asked = jax.random.key(checks.seed("seed", seed)), 0
+        self._key, self._calls = jax.random.key(checks.seed("seed", seed)), 0
 
     def predict(
         self,
@@ -74,10 +74,10 @@ class Predictor:
         policy = self.policy.greedy() if deterministic else self.policy
         carries = initial_carries(policy, len(rows))
         if state is not None:
-            started = np.broadcast_to(False if episode_start is None else episode_start, len(rows))
-            carries = _begun(carries, state, started)
-        self._asked += 1
-        keys = jax.random.split(jax.random.fold_in(self._key, self._asked), len(rows))
+            starts = np.broadcast_to(False if episode_start is None else episode_start, len(rows))
+            carries = _restart_carries(carries, state, starts)
+        self._calls += 1
+        keys = jax.random.split(jax.random.fold_in(self._key, self._calls), len(rows))
         with callbacks.as_raised():
             action, carries = jax.block_until_ready(acts(policy, carries, rows, keys))
         action = np.array(action)
@@ -88,10 +88,10 @@ class Predictor:
 
 
 @eqx.filter_jit
-def _begun(first: Any, carries: Any, started: Array) -> Any:
+def _restart_carries(first: Any, carries: Any, starts: Array) -> Any:
     """The carries, and the first ones where an episode began, `[row, …]` in every leaf."""
 
-    def chosen(initial: Array, present: Array) -> Array:
-        return jnp.where(jnp.reshape(started, (-1, *[1] * (initial.ndim - 1))), initial, present)
+    def choose(initial: Array, present: Array) -> Array:
+        return jnp.where(jnp.reshape(starts, (-1, *[1] * (initial.ndim - 1))), initial, present)
 
-    return jax.tree.map(chosen, first, carries)
+    return jax.tree.map(choose, first, carries)

@@ -24,7 +24,7 @@ from paracosm.adapters.functions import Calls, Functions
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace
 from paracosm.adapters.memory import MemoryForm
-from paracosm.adapters.parts import ForeignPolicy, arguments, demand_spec
+from paracosm.adapters.parts import ForeignPolicy, argument_slots, demand_spec
 from paracosm.adapters.policies import policy
 from paracosm.adapters.torch import TorchHost
 from paracosm.adapters.worlds import world
@@ -37,26 +37,26 @@ from paracosm.core.types import Action, Array, State
 
 METHODS = ("start", "observe", "next", "reward", "act")
 
-# What a reward head of so many arguments is of, where nothing else is said
+# What a reward takes, by the number of its arguments, where nothing else is said
 _REWARD_OF = {1: "s'", 2: "s,a", 3: "s,a,s'"}
 
-_LOOKED_AT = 2  # rows of the first look: enough to tell the axis of the batch
+_TRIAL_ROWS = 2  # rows of the first look: enough to tell the axis of the batch
 
 
 class MemoryEncoder(Encoder):
-    """Memories of what is seen and done, made by the host's `start` and `observe`."""
+    """Memories of observations and actions, made by the model's `start` and `observe`."""
 
-    starting: Host = eqx.field(static=True)
-    observing: Host = eqx.field(static=True)
+    start_host: Host = eqx.field(static=True)
+    observe_host: Host = eqx.field(static=True)
 
     def initial(self, observation: Float[Array, " observation"]) -> State:
-        return ask(self.starting, observation)
+        return ask(self.start_host, observation)
 
     def update(
         self, state: State, action: Action, observation: Float[Array, " observation"]
     ) -> State:
-        done = jnp.atleast_1d(jnp.asarray(action)).astype(state.dtype)
-        return ask(self.observing, jnp.concatenate([state, done, observation]))
+        columns = jnp.atleast_1d(jnp.asarray(action)).astype(state.dtype)
+        return ask(self.observe_host, jnp.concatenate([state, columns, observation]))
 
     def called(self, stage: str) -> str:
         return f"the {'start' if stage == 'initial' else 'observe'} of the recurrent model"
@@ -69,8 +69,8 @@ class Recurrent:
     Attributes:
         functions: The model's functions.
         spec: The task in observations.
-        form: Of its memories.
-        settings: What was said of it.
+        form: The form of its memories.
+        settings: What the user says of the model.
     """
 
     functions: Functions
@@ -80,21 +80,21 @@ class Recurrent:
 
     @property
     def encoder(self) -> Encoder:
-        """What makes memories of observations and actions, `start` and `observe`."""
+        """Makes memories of observations and actions, by `start` and `observe`."""
         observation = Slot("observation", self.spec.state_size)
-        memory, action = Slot("memory", self.form.size), arguments("a", self.spec)
-        starting = self._host("start", self._start, [observation])
-        observing = self._host("observe", self._observe, [memory, *action, observation])
-        return MemoryEncoder(starting, observing)
+        memory, action = Slot("memory", self.form.size), argument_slots("a", self.spec)
+        start_host = self._host("start", self._start, [observation])
+        observe_host = self._host("observe", self._observe, [memory, *action, observation])
+        return MemoryEncoder(start_host=start_host, observe_host=observe_host)
 
     @property
     def policy(self) -> ForeignPolicy:
-        """`act` of the memory, which it brings its own encoder for: what acts in the
-        environment.
+        """The policy that acts in the environment: `act` of the memory, played through the model's
+        own encoder.
         """
         size = self.form.size
-        blank = Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
-        return dataclasses.replace(self._policy(blank), played_through=self.encoder)
+        blank_spec = Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
+        return dataclasses.replace(self._policy(blank_spec), played_through=self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """The world, its policy and real `episodes`, all of memories.
@@ -117,16 +117,21 @@ class Recurrent:
             )
         states = np.asarray(episodes.state)[np.asarray(episodes.alive)]
         spec = Spec(size, self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon)
-        return InLatentSpace(self._world(spec), self._policy(spec), episodes, _note(self.form))
+        return InLatentSpace(
+            world=self._world(spec),
+            policy=self._policy(spec),
+            episodes=episodes,
+            note=_note(self.form),
+        )
 
     def _world(self, spec: Spec) -> MDP:
         settings = self.settings
         return world(
             spec,
-            dynamics=self.functions.adapted(self._next),
-            reward=self.functions.adapted(self._reward),
+            dynamics=self.functions.adapt(self._next),
+            reward=self.functions.adapt(self._reward),
             reward_of=settings.reward_of,
-            termination=self.functions.adapted(self._ended) if settings.ends else None,
+            termination=self.functions.adapt(self._ended) if settings.ends else None,
             termination_of="s'",
             termination_gives=settings.termination_gives,
             discount=settings.discount,
@@ -134,29 +139,31 @@ class Recurrent:
         )
 
     def _policy(self, spec: Spec) -> Any:
-        return policy(self.functions.adapted(self._act), spec)
+        return policy(self.functions.adapt(self._act), spec)
 
     def _host(self, name: str, use: Callable[[Calls], Any], takes: list[Slot]) -> Host:
         gives = [Slot("memory", self.form.size)]
-        host = TorchHost(self.functions.adapted(use), name, takes, gives)
+        host = TorchHost(self.functions.adapt(use), name, takes, gives)
         host.demands_finite = False  # what plays it names the step too
         return host
 
     def _start(self, calls: Calls) -> Callable[..., Any]:
-        return lambda observation: self.form.flat(calls["start"](observation), _whose("start"))
+        return lambda observation: self.form.flat(
+            calls["start"](observation), _method_name("start")
+        )
 
     def _observe(self, calls: Calls) -> Callable[..., Any]:
-        return lambda flat, *seen: self.form.flat(
-            calls["observe"](self.form.memory(flat), *seen), _whose("observe")
+        return lambda flat, *rest: self.form.flat(
+            calls["observe"](self.form.memory(flat), *rest), _method_name("observe")
         )
 
     def _next(self, calls: Calls) -> Callable[..., Any]:
-        return lambda flat, *done: self.form.flat(
-            calls["next"](self.form.memory(flat), *done), _whose("next")
+        return lambda flat, *rest: self.form.flat(
+            calls["next"](self.form.memory(flat), *rest), _method_name("next")
         )
 
     def _reward(self, calls: Calls) -> Callable[..., Any]:
-        names = [slot.name for slot in arguments(self.settings.reward_of, self.spec)]
+        names = [slot.name for slot in argument_slots(self.settings.reward_of, self.spec)]
 
         def reward(*columns: Any) -> Any:
             rows = zip(names, columns, strict=True)
@@ -170,17 +177,17 @@ class Recurrent:
 
     def _act(self, calls: Calls) -> Callable[..., Any]:
         def act(flat: Any) -> Any:
-            return _chosen(mode_of(calls["act"](self.form.memory(flat))), self.spec)
+            return _pick_action(mode_of(calls["act"](self.form.memory(flat))), self.spec)
 
         return act
 
 
 @dataclasses.dataclass(frozen=True)
 class MemorySettings:
-    """What is said of a recurrent model beside its functions.
+    """What the user says of a recurrent model beside its functions.
 
     Attributes:
-        reward_of: Of which of the memories and the action its reward is.
+        reward_of: What its reward takes of the memories and the action.
         ends: Whether it has an end rule.
         termination_gives: What the end rule gives: see `world`.
         noise: How many normals `next` takes.
@@ -235,41 +242,47 @@ def recurrent(
     names = [*METHODS, *(["ended"] if callable(getattr(model, "ended", None)) else [])]
     functions = Functions({name: getattr(model, name) for name in names}, "recurrent model")
     if reward_of is None:
-        reward_of = _REWARD_OF.get(_arguments_of(model.reward), "s,a")
-    settings = MemorySettings(reward_of, "ended" in names, termination_gives, noise, discount)
-    return remembering(functions, spec, settings)
+        reward_of = _REWARD_OF.get(_count_arguments(model.reward), "s,a")
+    settings = MemorySettings(
+        reward_of=reward_of,
+        ends="ended" in names,
+        termination_gives=termination_gives,
+        noise=noise,
+        discount=discount,
+    )
+    return recurrent_model(functions, spec, settings)
 
 
-def remembering(functions: Functions, spec: Spec, settings: MemorySettings) -> Recurrent:
-    """A recurrent model of `functions` with the names of the methods, looked at once.
+def recurrent_model(functions: Functions, spec: Spec, settings: MemorySettings) -> Recurrent:
+    """The recurrent model of `functions`, which have the names of the methods and are tried once.
 
     Args:
         functions: `start`, `observe`, `next`, `reward`, `act` and, with `settings.ends`, `ended`.
         spec: The task in observations.
-        settings: What else is said of it.
+        settings: What the user says of the model beside them.
 
     Raises:
         BadArgument, BadAnswer: as `recurrent` raises them.
     """
     demand_spec(spec)
-    arguments(settings.reward_of, spec)  # which refuses what names none
-    rows, observation = _LOOKED_AT, functions.zeros(_LOOKED_AT, spec.state_size)
+    argument_slots(settings.reward_of, spec)  # which refuses what names none
+    rows, observation = _TRIAL_ROWS, functions.zeros(_TRIAL_ROWS, spec.state_size)
     action = functions.zeros(rows, spec.action.size)
     if isinstance(spec.action, Discrete):
         action = action[:, 0].long() + spec.action.start
-    memory = functions.once("model's start", lambda calls: calls["start"](observation))
-    form = MemoryForm(memory, rows, _whose("start"))
+    memory = functions.call_once("model's start", lambda calls: calls["start"](observation))
+    form = MemoryForm(memory, rows, _method_name("start"))
     normals = [functions.zeros(rows, settings.noise)] if settings.noise else []
-    for name, seen in (("observe", [observation]), ("next", normals)):
-        after = functions.once(
+    for name, rest in (("observe", [observation]), ("next", normals)):
+        after = functions.call_once(
             f"model's {name}",
-            lambda calls, name=name, seen=seen: calls[name](memory, action, *seen),
+            lambda calls, name=name, rest=rest: calls[name](memory, action, *rest),
         )
-        form.flat(after, _whose(name))
-    return Recurrent(functions, spec, form, settings)
+        form.flat(after, _method_name(name))
+    return Recurrent(functions=functions, spec=spec, form=form, settings=settings)
 
 
-def _arguments_of(function: Any) -> int:
+def _count_arguments(function: Any) -> int:
     """How many arguments a function needs; 2 where it does not say."""
     try:
         parameters = inspect.signature(getattr(function, "forward", function)).parameters.values()
@@ -279,15 +292,17 @@ def _arguments_of(function: Any) -> int:
     return sum(p.kind in places and p.default is p.empty for p in parameters)
 
 
-def _chosen(answer: Any, spec: Spec) -> Any:
-    """Actions of a policy; of a finite set by their number where it gives one number for each."""
+def _pick_action(answer: Any, spec: Spec) -> Any:
+    """The actions that a policy answers with; where it gives a number for each action of a finite
+    set, the action with the largest.
+    """
     space = spec.action
     if isinstance(space, Discrete) and answer.ndim == 2 and answer.shape[1] == space.n > 1:
         return answer.argmax(dim=1) + space.start
     return answer
 
 
-def _whose(name: str) -> str:
+def _method_name(name: str) -> str:
     return f"the model's {name}"
 
 

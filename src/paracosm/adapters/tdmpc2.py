@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.adapters.agents import AgentSettings, search_of
-from paracosm.adapters.answers import failure_of, in_words
+from paracosm.adapters.answers import exception_text, failure_of
 from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import demand_methods
 from paracosm.adapters.host import Host, Slot
@@ -28,8 +28,8 @@ from paracosm.adapters.latents import (
     MethodCaller,
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
-from paracosm.adapters.parts import arguments, chosen_action, demand_spec
-from paracosm.adapters.torch import Adapted, TorchHost
+from paracosm.adapters.parts import argument_slots, demand_spec, result_slot
+from paracosm.adapters.torch import AdaptedModule, TorchHost
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import Box, Spec
@@ -42,43 +42,51 @@ _ROWS = 2  # of the batch that every method is asked once
 
 @dataclasses.dataclass(frozen=True)
 class TdMpc2(LatentModel):
-    """TD-MPC2's world model of a task: see `tdmpc2`."""
+    """TD-MPC2's world model of a task: see `tdmpc2`.
+
+    Attributes:
+        latent: The model in its latent space.
+        search: The planner; None if `pi` acts.
+    """
 
     latent: Latent
     search: LatentSearch | None
 
     @property
     def policy(self) -> Policy:
-        """The planner on encoded observations; `pi` of them if nothing is planned."""
+        """The planner on encoded observations; `pi` on them if there is no planner."""
         if self.search is None:
             return self.latent.policy
         return self._planner(self.latent.spec, lambda call, s: call("encode", s))
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """See `LatentModel`."""
-        inside = self.latent.on(episodes)
+        latent = self.latent.on(episodes)
         if self.search is None:
-            return inside
-        return inside._replace(policy=self._planner(inside.world.spec, lambda call, z: z))
+            return latent
+        return latent._replace(policy=self._planner(latent.world.spec, lambda call, z: z))
 
     def value(self, spec: Spec) -> ForeignValue:
         """`V(z) = Q(z, pi(z))`, the mean of all Q: what a planner may have at the end of a plan.
 
         `spec` is that of the latent world, `on(episodes).world.spec`.
         """
-        worth = self.latent.adapted(lambda call: lambda z: call("value", z))
-        return ForeignValue(TorchHost(worth, "value", arguments("s", spec), [Slot("value", None)]))
+        worth = self.latent.adapt(lambda call: lambda z: call("value", z))
+        return ForeignValue(
+            TorchHost(worth, "value", argument_slots("s", spec), [Slot("value", None)])
+        )
 
     def _planner(self, spec: Spec, encode: Callable[[Any, Any], Any]) -> ForeignPlanner:
+        """The planner on states of `spec`, of which `encode(call, states)` makes latent ones."""
         assert self.search is not None
         search = self.search
-        takes = [*arguments("s", spec), Slot("plan", search.size)]
-        gives = [chosen_action(spec.action), Slot("next plan", search.size)]
+        takes = [*argument_slots("s", spec), Slot("plan", search.size)]
+        gives = [result_slot(spec.action), Slot("next plan", search.size)]
 
         def use(call: Any) -> Callable[[Any, Any], Any]:
             return lambda s, plan: search(call, encode(call, s), plan)
 
-        host = TorchHost(self.latent.adapted(use), "planner", takes, gives)
+        host = TorchHost(self.latent.adapt(use), "planner", takes, gives)
         host.rows_alone.tries = 0  # each row has a search of its own, which takes long
         return ForeignPlanner(host, search.size)
 
@@ -93,7 +101,9 @@ class ForeignValue(eqx.Module):
 
 
 class AgentCaller(LatentAgent):
-    """TD-MPC2's methods by name, with actions in the environment's units and numbers for bins."""
+    """TD-MPC2's methods by name, with actions in the environment's units, and with the numbers that
+    distributions over bins stand for.
+    """
 
     def __init__(self, model: Any, settings: AgentSettings, space: Box, task: int | None) -> None:
         """Take the model.
@@ -102,7 +112,7 @@ class AgentCaller(LatentAgent):
             model: TD-MPC2's `WorldModel`.
             settings: What its configuration says.
             space: Actions of the environment.
-            task: Of several.
+            task: Which of several tasks; None of a model of a single one.
         """
         self._call = MethodCaller(model, task)
         self._settings = settings
@@ -123,17 +133,17 @@ class AgentCaller(LatentAgent):
 
     def encode(self, observation: Any) -> Any:
         """Latent states; of several tasks the observations are as long as the longest."""
-        return self._call("encode", _padded(observation, self._settings.observation_size))
+        return self._call("encode", _pad_columns(observation, self._settings.observation_size))
 
     def next(self, z: Any, unit: Any) -> Any:
-        return self._call("next", z, _padded(unit, self._settings.action_size))
+        return self._call("next", z, _pad_columns(unit, self._settings.action_size))
 
     def reward(self, z: Any, unit: Any) -> Any:
-        return expected(self.reward_logits(z, unit), self._settings)
+        return decode_bins(self.reward_logits(z, unit), self._settings)
 
     def reward_logits(self, z: Any, unit: Any) -> Any:
-        """What stands for them, `[batch, bins]`."""
-        return self._call("reward", z, _padded(unit, self._settings.action_size))
+        """Logits over the bins of rewards, `[batch, bins]`."""
+        return self._call("reward", z, _pad_columns(unit, self._settings.action_size))
 
     def proposal(self, z: Any) -> tuple[Any, Any]:
         answer, size = self._call("pi", z), len(self._half)
@@ -142,11 +152,11 @@ class AgentCaller(LatentAgent):
 
     def value(self, z: Any) -> Any:
         """`Q(z, pi(z))`, `[batch]`, the mean of all Q at the mean of `pi`."""
-        return expected(self.value_logits(z), self._settings).mean(dim=0)
+        return decode_bins(self.value_logits(z), self._settings).mean(dim=0)
 
     def value_logits(self, z: Any) -> Any:
-        """What stands for all Q, `[Q, batch, bins]`."""
-        unit = _padded(self.proposal(z)[0], self._settings.action_size)
+        """Logits over the bins of all Q, `[Q, batch, bins]`."""
+        unit = _pad_columns(self.proposal(z)[0], self._settings.action_size)
         return self._call("Q", z, unit, return_type="all")  # else two of them are drawn
 
     def ended(self, z: Any) -> Any:
@@ -156,7 +166,7 @@ class AgentCaller(LatentAgent):
         return (action - action.new_tensor(self._center)) / action.new_tensor(self._half)
 
 
-def expected(logits: Any, settings: AgentSettings) -> Any:
+def decode_bins(logits: Any, settings: AgentSettings) -> Any:
     """The number that logits over bins stand for, `[…]` of `[…, bins]`.
 
     The bins are equally spaced in `symlog(x) = sign(x) log(1 + |x|)`; the mean is taken there and
@@ -207,7 +217,7 @@ def tdmpc2(
         raise checks.BadArgument(
             f"adapters.tdmpc2 is given a {type(model).__name__}; a torch.nn.Module is needed."
         )
-    settings = AgentSettings.of(cfg, task)
+    settings = AgentSettings.from_config(cfg, task)
     if settings.episodic:
         demand_methods("tdmpc2", model, (*_METHODS, "termination"))
     spec = settings.spec() if spec is None else spec
@@ -216,11 +226,19 @@ def tdmpc2(
     caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
     model = _on_cpu(model)
     _demand_answers(caller(model), model, settings, spec)
-    ended = Adapted(model, lambda model: caller(model).ended) if settings.episodic else None
+    ended = AdaptedModule(model, lambda model: caller(model).ended) if settings.episodic else None
     gives = "probability" if settings.episodic else None
-    latent = Latent(model, spec, caller, None, ended, gives, settings.discount)
+    latent = Latent(
+        model=model,
+        spec=spec,
+        caller=caller,
+        reward_from=None,
+        ended=ended,
+        termination_gives=gives,
+        discount=settings.discount,
+    )
     plans = settings.mpc if mpc is None else mpc
-    return TdMpc2(latent, search_of(cfg, settings) if plans else None)
+    return TdMpc2(latent=latent, search=search_of(cfg, settings) if plans else None)
 
 
 def _on_cpu(model: Any) -> Any:
@@ -234,7 +252,7 @@ def _on_cpu(model: Any) -> Any:
     except Exception as error:
         raise checks.BadArgument(
             f"the TD-MPC2 model is a {type(model).__name__} that cannot be copied"
-            f" ({in_words(error)})."
+            f" ({exception_text(error)})."
         ) from error
     moved.eval()
     moved.cpu = lambda: moved  # of copies too, which are where this one is
@@ -246,15 +264,15 @@ def _demand_answers(agent: AgentCaller, model: Any, settings: AgentSettings, spe
     configuration says.
 
     Args:
-        agent: Asks the model.
+        agent: Calls the model's methods.
         model: The model itself.
-        settings: Of its configuration.
+        settings: What its configuration says.
         spec: The task in observations.
     """
     import torch
 
-    kind = next(iter(model.parameters()), torch.zeros(0))
-    zeros = functools.partial(kind.new_zeros, requires_grad=False)
+    like = next(iter(model.parameters()), torch.zeros(0))
+    zeros = functools.partial(like.new_zeros, requires_grad=False)
     z, unit = zeros(_ROWS, settings.latent_size), zeros(_ROWS, spec.action.size)
     answers = {
         "encode": (lambda: agent.encode(zeros(_ROWS, spec.state_size)), settings.latent_size),
@@ -276,8 +294,8 @@ def _demand_answers(agent: AgentCaller, model: Any, settings: AgentSettings, spe
             )
 
 
-def _padded(rows: Any, size: int) -> Any:
-    """Rows `[batch, …]` with zeros up to so many columns, as tasks of several share one model."""
+def _pad_columns(rows: Any, size: int) -> Any:
+    """Rows `[batch, column]` with zeros up to `size` columns: several tasks share one model."""
     import torch
 
     return torch.nn.functional.pad(rows, (0, size - rows.shape[1]))

@@ -14,15 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.adapters.answers import FunctionFailed, array, failure_of, in_words, real
+from paracosm.adapters.answers import (
+    FunctionFailed,
+    as_array,
+    demand_real,
+    exception_text,
+    failure_of,
+)
 from paracosm.adapters.host import (
     AUTOGRAD,
     DIFFERENCES,
     MOST_DIFFERENCED,
+    Attempt,
     Host,
     Slot,
     ValueAndJacobian,
-    Way,
 )
 from paracosm.core import checks
 from paracosm.core.extras import import_optional
@@ -42,7 +48,7 @@ class Copies:
     """Copies of a module as it is now, on the CPU and in evaluation mode, one a precision."""
 
     def __init__(self, module: Any, name: str) -> None:
-        """Copy `module`; messages call what it is of `name`.
+        """Copy `module`, which is that of what messages call `name`.
 
         Raises:
             BadArgument: it cannot be copied, or its parameters are not made yet.
@@ -50,20 +56,22 @@ class Copies:
         import torch
 
         self._torch, self._lock = torch, threading.Lock()
-        self.original = _frozen(module, name, torch)
+        self.original = _freeze_copy(module, name, torch)
         self._by_precision: dict[Any, Any] = {}
 
-    def of(self, precision: Any) -> Any:
+    def in_precision(self, precision: Any) -> Any:
         """The copy whose parameters are of a torch precision."""
         with self._lock:
             if precision not in self._by_precision:
-                self._by_precision[precision] = _copied(self.original, self._torch).to(precision)
+                self._by_precision[precision] = _copy_module(self.original, self._torch).to(
+                    precision
+                )
         return self._by_precision[precision]
 
 
 @dataclasses.dataclass(frozen=True)
-class Adapted:
-    """A module called in another way than by itself: `use(module)`, or of a copy of it.
+class AdaptedModule:
+    """A function that is made of a module: `use(module)`, or `use` of a copy of the module.
 
     Several functions of one large module share its `copies`; each has its own without.
     """
@@ -77,31 +85,34 @@ class Adapted:
 
 
 def is_torch(function: Any) -> bool:
-    """Whether it is a `torch.nn.Module`, a method of one or one adapted.
+    """Whether a function is a `torch.nn.Module`, a method of one, or made of one.
 
     Torch is not imported to find out.
     """
-    return as_adapted(function) is not None
+    return as_adapted_module(function) is not None
 
 
-def as_adapted(function: Any) -> Adapted | None:
-    """The module that a function is or is a method of, and how it is called; None of others."""
-    if isinstance(function, Adapted):
+def as_adapted_module(function: Any) -> AdaptedModule | None:
+    """The module that a function is or is a method of, and how it is called.
+
+    A function that is neither gives None.
+    """
+    if isinstance(function, AdaptedModule):
         return function
     torch = sys.modules.get("torch")
     if torch is None:
         return None
     if isinstance(function, torch.nn.Module):
-        return Adapted(function, lambda module: module)
+        return AdaptedModule(function, lambda module: module)
     if isinstance(function, functools.partial):
-        inner, bound = as_adapted(function.func), (function.args, function.keywords)
-        return inner and Adapted(
+        inner, bound = as_adapted_module(function.func), (function.args, function.keywords)
+        return inner and AdaptedModule(
             inner.module, lambda module: functools.partial(inner.use(module), *bound[0], **bound[1])
         )
     owner, method = getattr(function, "__self__", None), getattr(function, "__func__", None)
     if method is None or not isinstance(owner, torch.nn.Module):
         return None
-    return Adapted(owner, lambda module: types.MethodType(method, module))
+    return AdaptedModule(owner, lambda module: types.MethodType(method, module))
 
 
 class TorchHost(Host):
@@ -133,7 +144,7 @@ class TorchHost(Host):
         """
         super().__init__(function, f"PyTorch {name}", takes, gives, shared=shared)
         self._torch = import_optional("torch", "torch", f"a PyTorch {name}")
-        adapted = as_adapted(function)
+        adapted = as_adapted_module(function)
         self._copies: Copies | None = None
         if adapted is not None:
             self._copies = adapted.copies or Copies(adapted.module, self.name)
@@ -145,16 +156,18 @@ class TorchHost(Host):
 
     @property
     def module(self) -> Any:
-        """The copied module, if the function is one; None of anything else."""
+        """The copied module, if the function is one; None if it is anything else."""
         if self._copies is None or not isinstance(self.function, self._torch.nn.Module):
             return None
         return self._copies.original
 
-    def _in(self, dtype: Any) -> Callable[..., Any]:
+    def _function_in(self, dtype: Any) -> Callable[..., Any]:
         """The function with its parameters in `dtype`."""
-        return self.function if self._copies is None else self._use(self._copies.of(dtype))
+        return (
+            self.function if self._copies is None else self._use(self._copies.in_precision(dtype))
+        )
 
-    def _forms(self, dtype: Any) -> list[tuple[Any, bool]]:
+    def _precisions(self, dtype: Any) -> list[tuple[Any, bool]]:
         """Precisions in which it may be asked, and whether gradients are on.
 
         A few modules need gradients to answer.
@@ -167,34 +180,35 @@ class TorchHost(Host):
             precisions = [double, single] if dtype == np.float64 else [single]
         return [(precision, grad) for precision in precisions for grad in (False, True)]
 
-    def _ways(self, dtype: Any) -> Sequence[Way]:
-        return [functools.partial(self._by, form) for form in self._forms(dtype)]
+    def _attempts(self, dtype: Any) -> Sequence[Attempt]:
+        return [functools.partial(self._answers_in, *how) for how in self._precisions(dtype)]
 
-    def _by(self, form: tuple[Any, bool], x: np.ndarray) -> list[Any]:
-        precision, grad = form
+    def _answers_in(self, precision: Any, grad: bool, x: np.ndarray) -> list[Any]:
+        """The function's results as NumPy, asked in a torch precision with or without gradients."""
         with self._torch.set_grad_enabled(grad):
-            results = self._called(precision, self._torch.tensor(x, dtype=precision))
+            results = self._call_in(precision, self._torch.tensor(x, dtype=precision))
         half = self._torch.bfloat16  # which NumPy does not have
         if any(result.dtype == half for result in results):
-            self._eps = max(self._eps, float(self._torch.finfo(half).eps))
+            self.rounding.observe(float(self._torch.finfo(half).eps))
         return [
             (result.float() if result.dtype == half else result).detach().numpy()
             for result in results
         ]
 
-    def _called(self, precision: Any, x: Any) -> list[Any]:
+    def _call_in(self, precision: Any, x: Any) -> list[Any]:
+        """The results, tensors `[rows, width]`, of the function in a torch precision."""
         try:
-            function = self._in(precision)
+            function = self._function_in(precision)
         except Exception as error:
             raise failure_of(self.name, error) from error
-        return self._answers(function, x)
+        return self._call_function(function, x)
 
     def _array(self, what: str, answer: Any) -> Any:
         """A tensor on the CPU, still part of torch's graph."""
         torch = self._torch
         if not torch.is_tensor(answer):
-            return torch.as_tensor(array(self.name, what, answer))
-        real(
+            return torch.as_tensor(as_array(self.name, what, answer))
+        demand_real(
             self.name,
             what,
             answer,
@@ -209,44 +223,48 @@ class TorchHost(Host):
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Torch's derivatives, or finite differences where those are missing or wrong.
 
-        Operations in place, those without a derivative, `detach` and `no_grad` are what it comes
-        to.
+        They are so of operations in place, of those without a derivative, and behind `detach` and
+        `no_grad`.
         """
-        result = self._by_autograd(x) if self._trusted(x) else None
+        self._decide_derivatives(x)
+        result = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
         if result is not None and np.isfinite(result[1]).all():
             return result
         if result is None:
             self.derivatives = DIFFERENCES
-        return self._differenced(x)
+        return self._finite_differences(x)
 
-    def _pulled_back(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    def _vector_jacobian_product(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
         """One backward pass for the whole batch, or finite differences as for the Jacobian."""
-        product = self._by_backward_pass(x, cotangent) if self._trusted(x) else None
-        differenced = self.inputs <= MOST_DIFFERENCED
-        if product is not None and (np.isfinite(product).all() or not differenced):
+        self._decide_derivatives(x)
+        product = self._by_backward_pass(x, cotangent) if self.derivatives == AUTOGRAD else None
+        few_inputs = self.inputs <= MOST_DIFFERENCED
+        if product is not None and (np.isfinite(product).all() or not few_inputs):
             return product
         if product is None:
             self.derivatives = DIFFERENCES
-        return super()._pulled_back(x, cotangent)
+        return super()._vector_jacobian_product(x, cotangent)
 
-    def _trusted(self, x: np.ndarray) -> bool:
-        """Whether torch's derivatives are used; they are looked at when first asked in 64 bits."""
+    def _decide_derivatives(self, x: np.ndarray) -> None:
+        """Give up torch's derivatives if they are not those of the answers.
+
+        They are compared once, at the first rows that are asked in 64 bits.
+        """
         if self.derivatives == AUTOGRAD and not self._compared and x.dtype == np.float64:
             self._compared = True
             self.derivatives = AUTOGRAD if self._slopes_agree(x) else DIFFERENCES
-        return self.derivatives == AUTOGRAD
 
     def _by_autograd(self, x: np.ndarray) -> ValueAndJacobian | None:
         """One backward pass an output for the whole batch; None if it fails.
 
         Rows do not depend on each other, so the gradient of a sum over rows is that of each row.
         """
-        torch = self._torch
 
-        def rows(value: Any, leaf: Any) -> Any:
-            return torch.stack([self._row(value[:, i], leaf) for i in range(self.outputs)], dim=1)
+        def jacobians(value: Any, leaf: Any) -> Any:
+            gradients = [self._gradient_of_sum(value[:, i], leaf) for i in range(self.outputs)]
+            return self._torch.stack(gradients, dim=1)
 
-        result = self._derived(x, rows)
+        result = self._differentiate(x, jacobians)
         if result is None:
             return None
         value, jacobian = result
@@ -255,22 +273,26 @@ class TorchHost(Host):
     def _by_backward_pass(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray | None:
         """The product of cotangents with the Jacobians, `[rows, inputs]`; None if it fails."""
         weights = self._torch.tensor(cotangent, dtype=self._torch.float64)
-        result = self._derived(x, lambda value, leaf: self._row(value * weights, leaf))
+        result = self._differentiate(
+            x, lambda value, leaf: self._gradient_of_sum(value * weights, leaf)
+        )
         return None if result is None else result[1].numpy().astype(np.float64) * self._continuous
 
-    def _derived(self, x: np.ndarray, derive: Callable[[Any, Any], Any]) -> tuple[Any, Any] | None:
+    def _differentiate(
+        self, x: np.ndarray, derive: Callable[[Any, Any], Any]
+    ) -> tuple[Any, Any] | None:
         """Answers `[rows, outputs]` and what `derive(answers, leaf)` makes of torch's graph.
 
         None if the graph is not there or cannot be gone back through.
         """
         torch = self._torch
-        if x.dtype not in self._way:
+        if x.dtype not in self._working_attempt:
             self._ask(x)
-        precision = self._forms(x.dtype)[self._way[x.dtype]][0]
+        precision, _ = self._precisions(x.dtype)[self._working_attempt[x.dtype]]
         try:
             with torch.enable_grad():
                 leaf = torch.tensor(x, dtype=precision, requires_grad=True)
-                results = self._called(
+                results = self._call_in(
                     precision, leaf.clone()
                 )  # a leaf itself cannot be changed in place
                 value = torch.cat([result.to(torch.float64) for result in results], dim=1)
@@ -280,7 +302,8 @@ class TorchHost(Host):
         except (FunctionFailed, RuntimeError, TypeError, ValueError):
             return None
 
-    def _row(self, output: Any, leaf: Any) -> Any:
+    def _gradient_of_sum(self, output: Any, leaf: Any) -> Any:
+        """The gradient of all of `output` together with respect to `leaf`, in the leaf's shape."""
         if not output.requires_grad:
             return self._torch.zeros_like(leaf)
         gradient = self._torch.autograd.grad(
@@ -298,23 +321,23 @@ class TorchHost(Host):
         rows = np.random.default_rng(0).normal(size=(len(x), self.inputs))[:count]
         near = x[:count] + _NUDGE * self._scale * self._continuous * rows
         try:
-            result, (_, expected) = self._by_autograd(near), self._differenced(near)
+            result, (_, expected) = self._by_autograd(near), self._finite_differences(near)
         except checks.ParacosmError:
-            return True  # outside of where it answers: nothing is known
+            return True  # outside of where the function answers: nothing is known
         if result is None or not np.isfinite(result[1]).all():
             return result is not None
         slopes, expected = result[1] * self._scale, expected * self._scale
         off = np.abs(slopes - expected).max(axis=2)
         size = np.maximum(np.abs(slopes), np.abs(expected)).max(axis=2)
-        noise = 100 * np.cbrt(self._eps) ** 2 * np.abs(result[0]).max(axis=0, initial=1)
-        agree = _COARSE_SLOPES_AGREE if self._coarse(x.dtype) else _SLOPES_AGREE
+        noise = 100 * np.cbrt(self.rounding.eps) ** 2 * np.abs(result[0]).max(axis=0, initial=1)
+        agree = _COARSE_SLOPES_AGREE if self._answers_coarsely(x.dtype) else _SLOPES_AGREE
         return bool(((off > agree * size + noise).mean(axis=0) <= 0.5).all())
 
-    def _integers(self, column: Any) -> Any:
+    def _as_integers(self, column: Any) -> Any:
         return column.round().long()
 
 
-def _frozen(module: Any, name: str, torch: Any) -> Any:
+def _freeze_copy(module: Any, name: str, torch: Any) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise checks.BadArgument(
             f"the {name} is of a {type(module).__name__}; a torch.nn.Module is needed."
@@ -324,22 +347,22 @@ def _frozen(module: Any, name: str, torch: Any) -> Any:
             f"the {name} has parameters that are not made yet; call it once on a batch first."
         )
     try:
-        frozen = _copied(module, torch)
+        frozen = _copy_module(module, torch)
         frozen.cpu()
         frozen.eval()
         for parameter in frozen.parameters():
             parameter.requires_grad_(False)
     except Exception as error:
         raise checks.BadArgument(
-            f"the {name} is a {type(module).__name__} that cannot be copied ({in_words(error)}):"
-            " give the sub-modules"
+            f"the {name} is a {type(module).__name__} that cannot be copied"
+            f" ({exception_text(error)}): give the sub-modules"
             " that answer, without what else it carries (an optimiser, a lock, a generator, a"
             " connection)."
         ) from error
     return frozen
 
 
-def _copied(module: Any, torch: Any) -> Any:
+def _copy_module(module: Any, torch: Any) -> Any:
     """A deep copy.
 
     Tensors that a call left behind, which torch does not copy, are taken out of their graph. A

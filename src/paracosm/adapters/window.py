@@ -7,7 +7,7 @@ from typing import Any
 from paracosm.adapters.answers import mode_of
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.functions import Calls, Functions
-from paracosm.adapters.recurrent import MemorySettings, Recurrent, remembering
+from paracosm.adapters.recurrent import MemorySettings, Recurrent, recurrent_model
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete, Spec
 
@@ -62,18 +62,26 @@ def window(
                 f"the {name} of adapters.window is {checks.described(function)}; a module or a"
                 f" function is needed{fitting(function)}."
             )
-    functions = Functions(given, "window model", lambda calls: _of_windows(calls, length, spec))
-    settings = MemorySettings(reward_of, ended is not None, termination_gives, noise, discount)
-    return remembering(functions, spec, settings)
+    functions = Functions(
+        given, "window model", lambda calls: _window_functions(calls, length, spec)
+    )
+    settings = MemorySettings(
+        reward_of=reward_of,
+        ends=ended is not None,
+        termination_gives=termination_gives,
+        noise=noise,
+        discount=discount,
+    )
+    return recurrent_model(functions, spec, settings)
 
 
-def _of_windows(calls: Calls, length: int, spec: Spec) -> Calls:
+def _window_functions(calls: Calls, length: int, spec: Spec) -> Calls:
     """The functions of a recurrent model whose memory is a window.
 
     Args:
-        calls: As `window` takes them, by name.
+        calls: What `window` takes, by name.
         length: Latents in a window.
-        spec: Of the actions.
+        spec: The task, of which the actions matter.
     """
     import torch
 
@@ -82,43 +90,45 @@ def _of_windows(calls: Calls, length: int, spec: Spec) -> Calls:
         actions = latent.new_zeros(len(latent), length - 1, spec.action.size)
         return {"latents": latent[:, None].repeat(1, length, 1), "actions": actions}
 
-    def acted(memory: dict[str, Any], action: Any) -> Any:
+    def window_actions(memory: dict[str, Any], action: Any) -> Any:
         """The actions of the window, the step's own last."""
-        done = seen_by_networks(action, memory["latents"].dtype, spec)
-        return torch.cat([memory["actions"], done[:, None]], dim=1)
+        step_action = network_actions(action, memory["latents"].dtype, spec)
+        return torch.cat([memory["actions"], step_action[:, None]], dim=1)
 
-    def moved(memory: dict[str, Any], actions: Any, latent: Any) -> dict[str, Any]:
+    def shift(memory: dict[str, Any], actions: Any, latent: Any) -> dict[str, Any]:
+        """The window one step on: of `window_actions` and the newest latent."""
         latents = torch.cat([memory["latents"][:, 1:], latent[:, None]], dim=1)
         return {"latents": latents, "actions": actions[:, 1:]}
 
     def observe(memory: dict[str, Any], action: Any, observation: Any) -> dict[str, Any]:
-        return moved(memory, acted(memory, action), calls["encode"](observation))
+        return shift(memory, window_actions(memory, action), calls["encode"](observation))
 
-    def following(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
-        actions = acted(memory, action)
+    def next_memory(memory: dict[str, Any], action: Any, *normals: Any) -> dict[str, Any]:
+        actions = window_actions(memory, action)
         after = mode_of(calls["predict"](memory["latents"], actions, *normals))
-        return moved(memory, actions, after[:, -1] if after.ndim == 3 else after)
+        return shift(memory, actions, after[:, -1] if after.ndim == 3 else after)
 
     def newest(value: Any) -> Any:
+        """The newest latent of a window; an action as it is."""
         return value["latents"][:, -1] if isinstance(value, dict) else value
 
     return {
         "start": start,
         "observe": observe,
-        "next": following,
+        "next": next_memory,
         "reward": lambda *values: calls["reward"](*map(newest, values)),
         "act": lambda memory: calls["act"](newest(memory)),
         "ended": lambda memory: calls["ended"](newest(memory)),
     }
 
 
-def seen_by_networks(action: Any, dtype: Any, spec: Spec) -> Any:
+def network_actions(action: Any, dtype: Any, spec: Spec) -> Any:
     """Actions `[batch, action]` of floats: one-hot where they are of a finite set.
 
     Args:
         action: `[batch, action]`, or whole numbers `[batch]`.
-        dtype: Of the result.
-        spec: Of the action space.
+        dtype: The result's type.
+        spec: The task, of which the actions matter.
     """
     import torch
 

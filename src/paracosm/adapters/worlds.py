@@ -18,7 +18,7 @@ from paracosm.adapters.parts import (
     ForeignReward,
     ForeignTermination,
     RecordedActions,
-    arguments,
+    argument_slots,
     demand_spec,
     host_of,
 )
@@ -85,7 +85,7 @@ def world(
     """
     demand_spec(spec)
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
-    inputs = arguments("s,a", spec)
+    inputs = argument_slots("s,a", spec)
     scalar = [Slot("reward", None), Slot("end", None, reading=EndReader(termination_gives))]
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
@@ -114,14 +114,14 @@ def world(
         parts["dynamics"] = ForeignDynamics(host, noise=noise)
     if reward is not None:
         host = host_of(
-            reward, "reward", arguments(reward_of, spec), scalar[:1], functions=functions
+            reward, "reward", argument_slots(reward_of, spec), scalar[:1], functions=functions
         )
         parts["reward"] = ForeignReward(host)
     if termination is not None:
         host = host_of(
             termination,
             "termination",
-            arguments(termination_of, spec),
+            argument_slots(termination_of, spec),
             scalar[1:],
             functions=functions,
         )

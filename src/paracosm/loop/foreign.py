@@ -110,7 +110,7 @@ def audit_foreign(
 
 def _bits(case: _Case) -> str:
     """Which of the parts answer in fewer bits than they are asked in."""
-    return foreign.rounded(
+    return foreign.low_precision_note(
         dynamics=case.world.dynamics,
         reward=case.world.reward,
         termination=case.world.termination,
