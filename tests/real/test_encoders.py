@@ -260,7 +260,7 @@ def test_the_attributions_identity_holds_for_beliefs_and_a_carry():
 def test_a_wide_belief_that_is_not_finite_is_not_shown_whole():
     belief = np.zeros(512)
     belief[7] = np.nan
-    fault = stepping._no_belief(Window(2), "update", belief)
+    fault = stepping._belief_fault(Window(2), "update", belief)
     sentence = fault.sentence("the system", "at step 3 of evaluation episode 0")
     assert "of 512 numbers whose entry 7 is nan" in sentence
     assert len(sentence) < 200

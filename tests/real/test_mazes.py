@@ -31,7 +31,7 @@ moves = st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), max_size=20)
 
 
 def placed(task, draw):
-    return maze.placed(task.free, np.float32(draw))
+    return maze.place_in_boxes(task.free, np.float32(draw))
 
 
 def inside(task, place, margin=0.0):
@@ -87,7 +87,7 @@ def test_no_move_ends_in_a_wall(task, draw, moves):
     place = placed(task, draw)
     assert not inside(task, place, 1e-6)
     for move in moves:
-        after = maze.moved(task.maze, place, np.float32(move))
+        after = maze.move(task.maze, place, np.float32(move))
         assert after.dtype == np.float32
         assert not inside(task, after, 1e-6)
         assert abs(after - place).max() <= maze.STEP + 1e-6
@@ -96,12 +96,12 @@ def test_no_move_ends_in_a_wall(task, draw, moves):
 
 def test_the_robot_slides_along_what_stops_it():
     place = np.float32([-0.25, 0.3])  # before the wall between the rooms
-    after = maze.moved(TWO_ROOMS.maze, place, np.float32([1, 1]))
+    after = maze.move(TWO_ROOMS.maze, place, np.float32([1, 1]))
     np.testing.assert_allclose(after, [-0.2, 0.4], atol=1e-6)
     np.testing.assert_allclose(
-        maze.moved(TWO_ROOMS.maze, after, np.float32([1, -0.5])), [-0.2, 0.35], atol=1e-6
+        maze.move(TWO_ROOMS.maze, after, np.float32([1, -0.5])), [-0.2, 0.35], atol=1e-6
     )
-    corner = maze.moved(U_MAZE.maze, np.float32([0.88, -0.87]), np.float32([1, -1]))
+    corner = maze.move(U_MAZE.maze, np.float32([0.88, -0.87]), np.float32([1, -1]))
     np.testing.assert_allclose(corner, [0.9, -0.9], atol=1e-6)
 
 
@@ -150,8 +150,8 @@ def test_an_expert_needs_less_than_half_of_the_horizon(task):
     corners = [box[[x, y]] for box in task.free for x in (0, 2) for y in (1, 3)]
     for start in corners:
         place, steps = start, 0
-        while not maze.reached(task.maze, place):
-            options = [maze.moved(task.maze, place, action) for action in actions]
+        while not maze.is_at_goal(task.maze, place):
+            options = [maze.move(task.maze, place, action) for action in actions]
             place = min(options, key=lambda option: maze.distance(task.maze, option))
             steps += 1
             assert steps < task.horizon / 2

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.real.native import SystemSource
-from paracosm.real.registry import function, make
+from paracosm.real.registry import import_function, make
 from paracosm.real.verbs import collect, connect
 from tests.real.worlds import counter
 
@@ -197,4 +197,4 @@ def test_workers_do_not_pay_for_jax():
 )
 def test_a_file_in_place_of_a_module_is_told_what_is_needed(name, hint):
     with pytest.raises(checks.Missing, match=hint):
-        function(name)
+        import_function(name)

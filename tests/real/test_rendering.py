@@ -20,7 +20,7 @@ def starts(name, count=3):
         for seed in range(count):
             observation, _ = env.reset(seed=seed)
             observations.append(observation)
-            pictures.append(rendering._shrunk(env.render()))
+            pictures.append(rendering._shrink(env.render()))
         env.close()
     return np.array(observations, np.float64), np.stack(pictures)
 
@@ -42,11 +42,11 @@ def test_rule_is_found_for_what_mujoco_observes(name, hidden):
     """Nothing is drawn here: that needs more of a machine than pygame does."""
     pytest.importorskip("mujoco")
     env = gymnasium.make(name)
-    rule, hides, start = rendering._rule(name, env)
+    fitting = rendering._fitting_rule(name, env)
     observation, _ = env.reset(seed=5)
-    read, actual = rule(observation, start), env.unwrapped.data.qpos
+    read, actual = fitting.rule(observation, fitting.start), env.unwrapped.data.qpos
     env.close()
-    assert hides == hidden
+    assert fitting.hidden == hidden
     assert np.allclose(np.exp(1j * read[hidden:]), np.exp(1j * actual[hidden:]), atol=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_package_that_is_missing_is_named(monkeypatch):
     def lacks(_):
         raise gymnasium.error.DependencyNotInstalled("pygame is not installed")
 
-    monkeypatch.setattr(rendering, "_picture", lambda env, _: lacks(env))
+    monkeypatch.setattr(rendering, "_render", lambda env, _: lacks(env))
     with pytest.raises(Missing, match=r"pip install 'paracosm\[video\]'"):
         rendering.draw_states(make("CartPole-v1"), [np.zeros((1, 4))])
 

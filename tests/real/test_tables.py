@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from paracosm.core import checks
 from paracosm.core.columns import COLUMNS
 from paracosm.core.data import Dataset
-from paracosm.real.column_map import mapped
+from paracosm.real.column_map import parse_column_map
 from paracosm.real.datasets import load, read, save
 from tests.real.test_collecting import assert_equal
 
@@ -233,13 +233,16 @@ def test_a_column_map_that_does_not_fit_is_refused(columns, sentence):
 
 
 def test_words_of_a_column_map():
-    assert mapped(["state=a,b", "action=c=d"]) == {"state": ("a", "b"), "action": ("c=d",)}
-    assert mapped([]) is None
+    assert parse_column_map(["state=a,b", "action=c=d"]) == {
+        "state": ("a", "b"),
+        "action": ("c=d",),
+    }
+    assert parse_column_map([]) is None
     for words in (["state"], ["state="], ["state=a,"]):
         with pytest.raises(checks.BadArgument, match="ROLE=COLUMN,COLUMN is needed"):
-            mapped(words)
+            parse_column_map(words)
     with pytest.raises(checks.BadArgument, match="gives state twice"):
-        mapped(["state=a", "state=b"])
+        parse_column_map(["state=a", "state=b"])
 
 
 def test_what_a_table_lacks_is_said():

@@ -57,7 +57,7 @@ def distance(state: State, goal: State) -> Scalar:
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1)), 0)
 
 
-class OnEncoded(Policy):
+class EncodedPolicy(Policy):
     """A policy of latent states, played on the observations that `host` encodes."""
 
     policy: Policy
@@ -70,7 +70,7 @@ class OnEncoded(Policy):
         return self.policy.act(carry, ask(self.host, jnp.asarray(state)), key)
 
     def greedy(self) -> Policy:
-        return OnEncoded(self.policy.greedy(), self.host)
+        return EncodedPolicy(self.policy.greedy(), self.host)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Goal(LatentModel):
     @property
     def policy(self) -> Policy:
         """What acts in the environment, on encoded observations."""
-        return OnEncoded(self.make_policy(self._world(self.blank_spec)), self.encoder)
+        return EncodedPolicy(self.make_policy(self._world(self.blank_spec)), self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
         """See `LatentModel`. Rewards are those of the goal, at the real next states; an episode

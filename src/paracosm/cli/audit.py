@@ -23,7 +23,7 @@ from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load
 from paracosm.loop.results import ranked_diagnosis
 from paracosm.loop.searching import MOST_STEPS
-from paracosm.real.column_map import mapped
+from paracosm.real.column_map import parse_column_map
 
 _EPISODES = 20  # as many as a run evaluates
 _FIRST_SEED = 10_000  # a run's evaluation begins there, far from the seeds that it collects with
@@ -230,7 +230,7 @@ def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagn
         horizon=flags.horizon,
         action_range=flags.action_range,
         data=flags.data,
-        columns=mapped(flags.columns),
+        columns=parse_column_map(flags.columns),
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
         first_seed=_first(flags),
         seed=flags.seed or 0,

@@ -136,7 +136,7 @@ def _tracker(name: str) -> Tracker:
         BadArgument: there is none of that name, or the function makes none.
     """
     if ":" in name:
-        return registry.made(name, Tracker, "--track")
+        return registry.build_named(name, Tracker, "--track")
     checks.one_of("--track", name, (*TRACKERS, "module:function"))
     return TRACKERS[name]()
 

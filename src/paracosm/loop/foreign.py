@@ -81,7 +81,9 @@ def audit_foreign(
                 " needed."
             )
         if isinstance(factory, str):
-            registry.function(factory)  # what is not there is said before real steps are taken
+            registry.import_function(
+                factory
+            )  # what is not there is said before real steps are taken
     if (env is None) == (data is None):
         number = "neither" if env is None else "both"
         raise checks.BadArgument(
@@ -128,7 +130,7 @@ class _Case:
 
 def _called(factory: str | Callable[..., Any], kind: str, *spec: Spec) -> Any:
     """What the user's function builds; the spec is given to one that takes an argument."""
-    function = registry.function(factory) if isinstance(factory, str) else factory
+    function = registry.import_function(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", kind)
     try:
         arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
@@ -185,10 +187,10 @@ def _played(
         sentence = str(error).rstrip(".")
         raise checks.BadData(f"{sentence}. {_of_parts(source)}") from error
     if encoder is not None:
-        return recorded, acting, blank, source.remarks
+        return recorded, acting, blank, source.check_repeatability()
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
-    return recorded, foreign.policy(theirs, spec), spec, source.remarks
+    return recorded, foreign.policy(theirs, spec), spec, source.check_repeatability()
 
 
 def _of_parts(source: Source) -> str:

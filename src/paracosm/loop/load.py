@@ -109,7 +109,7 @@ class Run:
         """The learned world of the last round, and how it was learned."""
         named = {"reward": self.config.reward, "termination": self.config.termination}
         known = {
-            part: None if where is None else registry.function(self.trusted(where))
+            part: None if where is None else registry.import_function(self.trusted(where))
             for part, where in named.items()
         }
         return store.load_world(self.path / f"models/world-{self._last}", **known)

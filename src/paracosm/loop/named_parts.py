@@ -35,7 +35,7 @@ from paracosm.learning.settings import LearnSettings
 from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
 from paracosm.loop.names import by_name
 from paracosm.real import datasets, registry
-from paracosm.real.column_map import mapped
+from paracosm.real.column_map import parse_column_map
 from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
@@ -90,7 +90,7 @@ def known_part(part: str, where: str | None, source: Source) -> Callable | None:
     """
     if where is None:
         return None
-    function = registry.function(where)
+    function = registry.import_function(where)
     state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
     discrete = isinstance(source.action, Discrete)
     action = (
@@ -151,7 +151,7 @@ def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
             f"--learner is {where!r}; {names}, or module:function of a learner of your own, is"
             " needed."
         )
-    return registry.made(where, Learner, "--learner", settings)
+    return registry.build_named(where, Learner, "--learner", settings)
 
 
 def settings_shown(config: RunConfig, learner: Learner | None) -> dict[str, str]:
@@ -180,7 +180,7 @@ def caution_of(name: str | None, learner: Learner | None) -> Caution:
     if name is None:
         return default_caution(learner)
     if ":" in name:
-        return registry.made(name, Caution, "--caution")
+        return registry.build_named(name, Caution, "--caution")
     checks.one_of("--caution", name, (*CAUTIONS, "module:function"))
     return CAUTIONS[name]()
 
@@ -224,8 +224,8 @@ def planner_of(where: str) -> Callable[[MDP], Planner]:
         BadArgument: there is none of that name.
     """
     if ":" in where:
-        registry.function(where)
-        return lambda world: registry.made(where, Planner, "--planner", world)
+        registry.import_function(where)
+        return lambda world: registry.build_named(where, Planner, "--planner", world)
     checks.one_of("--planner", where, (*PLANNERS, "module:function"))
     return PLANNERS[where]
 
@@ -267,14 +267,14 @@ def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
             f"--encoder is {where!r}; window:K, such as window:4, {' or '.join(LEARNED_ENCODERS)},"
             " which are learned, or module:function of an encoder of your own, is needed."
         )
-    return registry.made(where, Encoder, "--encoder")
+    return registry.build_named(where, Encoder, "--encoder")
 
 
 def owned_data(config: RunConfig, source: Source) -> Dataset:
     """The owned data, of this task and enough to learn from: checked before a folder is made or one
     is cleared.
     """
-    owned = datasets.load(str(config.data), mapped(config.columns), source.components)
+    owned = datasets.load(str(config.data), parse_column_map(config.columns), source.components)
     demand_match(owned, source, str(config.data))
     bought = used_data(owned, config)
     require_learnable(

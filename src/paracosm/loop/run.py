@@ -540,7 +540,7 @@ class _Runner:
             discount=rounds[-1].discount,
             rounds=audits,
             indicators=of_rounds(audits),
-            warnings=(*self.source.remarks, *warnings_of(fits, trainings, diagnosis)),
+            warnings=(*self.source.check_repeatability(), *warnings_of(fits, trainings, diagnosis)),
         )
         return self._written(result)
 

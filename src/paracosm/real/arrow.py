@@ -39,7 +39,7 @@ class ArrowTable(RecordedTable):
 
     def read(self, wanted: Sequence[str], texts: Collection[str]) -> dict[str, np.ndarray]:
         parts = [self._read_file(file, list(wanted)) for file in self._files]
-        return {name: self._joined(name, [part[name] for part in parts]) for name in wanted}
+        return {name: self._join(name, [part[name] for part in parts]) for name in wanted}
 
     def _read_file(self, file: Path, wanted: list[str]) -> dict[str, np.ndarray]:
         table = _table(file, wanted)
@@ -48,13 +48,13 @@ class ArrowTable(RecordedTable):
                 f"{file} has no column {lacking[0]!r}, which {self._files[0].name} beside it has."
             )
         table.validate(full=True)  # lengths that lead outside a damaged file's own bytes
-        return {name: _array(table.column(name), f"{file}: {name}") for name in wanted}
+        return {name: _as_array(table.column(name), f"{file}: {name}") for name in wanted}
 
-    def _joined(self, name: str, parts: list[np.ndarray]) -> np.ndarray:
-        """A column of all files.
+    def _join(self, name: str, parts: list[np.ndarray]) -> np.ndarray:
+        """The parts of a column, one of each file, as one column.
 
         Raises:
-            BadData: it has rows of other sizes in one of them.
+            BadData: the column has rows of another shape in one of the files.
         """
         for file, part in zip(self._files, parts, strict=True):
             if part.shape[1:] != parts[0].shape[1:]:
@@ -66,11 +66,15 @@ class ArrowTable(RecordedTable):
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, or the folder's in the order of their numbers."""
+    """The file, or those of the folder in the order of their numbers.
+
+    Raises:
+        Unsupported: the folder has none.
+    """
     if path.is_file():
         return [path]
     for pattern in _PATTERNS:
-        if files := sorted(path.glob(pattern), key=_natural):
+        if files := sorted(path.glob(pattern), key=_natural_key):
             return files
     inside = sorted([*path.glob("*.npz"), *path.glob("data/*.npz")])
     hint = f", such as {inside[0]}" if inside else ""
@@ -80,19 +84,21 @@ def _files(path: Path) -> list[Path]:
     )
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def _natural_key(path: Path) -> list[tuple[int, str]]:
     """A key that orders `file-2` before `file-10`."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _schema(file: Path) -> pa.Schema:
+    """The names and types of a file's columns."""
     if file.suffix.lower() in IPC:
         return _ipc(file).schema
     return pyarrow.parquet.read_schema(file)
 
 
 def _table(file: Path, wanted: list[str]) -> pa.Table:
+    """Some of a file's columns."""
     if file.suffix.lower() in IPC:
         return _ipc(file).select(wanted)
     return pyarrow.parquet.ParquetFile(file).read(columns=wanted)
@@ -107,18 +113,18 @@ def _ipc(file: Path) -> pa.Table:
             return stream.read_all()
 
 
-def _array(column: pa.ChunkedArray, what: str) -> np.ndarray:
-    """A column's numbers or texts, `[rows]`, or `[rows, components]` of lists; NaN where there is
-    no number.
+def _as_array(column: pa.ChunkedArray, what: str) -> np.ndarray:
+    """A column as an array: numbers or texts `[rows]`, NaN where there is no number, or lists of
+    numbers `[rows, components]`.
 
     Raises:
-        BadData: lists of several lengths, or another kind.
+        BadData: the column holds lists of several lengths, or something else.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _array(column.cast(kind.value_type), what)
+        return _as_array(column.cast(kind.value_type), what)
     if _is_list(kind):
-        return _lists(column, what)
+        return _list_rows(column, what)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         _demand_full(column, "a text", what)
         return np.asarray(column.to_pylist(), str)
@@ -130,6 +136,7 @@ def _array(column: pa.ChunkedArray, what: str) -> np.ndarray:
 
 
 def _is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists."""
     tests: tuple[Callable[[Any], bool], ...] = (
         pa.types.is_list,
         pa.types.is_large_list,
@@ -139,22 +146,32 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _demand_full(column: pa.ChunkedArray, needed: str, what: str) -> None:
+    """Require a value in each row.
+
+    Raises:
+        BadData: naming the first empty row.
+    """
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise checks.BadData(f"{what} is empty in row {row}; {needed} is needed.")
 
 
-def _lists(column: pa.ChunkedArray, what: str) -> np.ndarray:
+def _list_rows(column: pa.ChunkedArray, what: str) -> np.ndarray:
+    """A column of lists of one length, `[rows, components]`.
+
+    Raises:
+        BadData: a list is missing, or has another length.
+    """
     _demand_full(column, "a list of numbers", what)
     lengths = pyarrow.compute.call_function("list_value_length", [column]).to_numpy()
-    if len(lengths) and (other := lengths != lengths[0]).any():
-        row = int(np.argmax(other))
+    if len(lengths) and (different := lengths != lengths[0]).any():
+        row = int(np.argmax(different))
         raise checks.BadData(
             f"{what} has {lengths[row]} numbers in row {row} and {lengths[0]} in row 0; equally"
             " many are needed."
         )
     inner = pyarrow.compute.call_function("list_flatten", [column])
-    values = _array(
+    values = _as_array(
         inner if isinstance(inner, pa.ChunkedArray) else pa.chunked_array([inner]), what
     )
     return values.reshape(len(lengths), -1)
@@ -164,14 +181,15 @@ def write(columns: Mapping[str, np.ndarray], path: Path, kind: str) -> None:
     """Write a data set's columns as a Parquet file, or as an Arrow file where `kind` is one of
     `IPC`; vectors are lists of a fixed size.
     """
-    table = pa.table({name: _written(values) for name, values in columns.items()})
+    table = pa.table({name: _as_arrow(values) for name, values in columns.items()})
     if kind in IPC:
         pyarrow.feather.write_feather(table, str(path))
     else:
         pyarrow.parquet.write_table(table, str(path))
 
 
-def _written(values: np.ndarray) -> pa.Array:
+def _as_arrow(values: np.ndarray) -> pa.Array:
+    """A column, vectors as lists of a fixed size."""
     if values.ndim == 1:
         return pa.array(values)
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.real.flattening import Leaf, Unlike, flat_row
+from paracosm.real.flattening import Leaf, PartMismatch, flat_row
 
 _log = logging.getLogger("paracosm.real")
 
@@ -33,7 +33,7 @@ _LONGEST = 300  # characters of an environment's own message that a sentence rep
 
 
 class EnvironmentStep(NamedTuple):
-    """A checked answer of `step`: a new array `[state]` of its form's type, a number, two flags."""
+    """A checked answer of `step`; the observation is a new flat row `[state]` of its form."""
 
     observation: np.ndarray
     reward: float
@@ -65,7 +65,7 @@ class ObservationForm(NamedTuple):
 
     @property
     def type(self) -> type[np.generic]:
-        """Of a row: bytes of an image, else float32."""
+        """The type of a row: uint8 of an image, else float32."""
         return np.float32 if self.image is None else np.uint8
 
     def blank(self, *leading: int) -> np.ndarray:
@@ -74,17 +74,21 @@ class ObservationForm(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why an environment cannot go on: what it did, and what is needed (empty where that is
-    plain). `culprit` names what did it, where it was not the environment.
+    """Why an environment cannot go on.
+
+    Attributes:
+        event: What happened, as the predicate of a sentence: `gave the reward nan`.
+        needed: What is needed; empty where that is plain.
+        culprit: What did it, where it was not the environment.
     """
 
-    came: str
+    event: str
     needed: str = ""
     culprit: str = ""
 
     def sentence(self, name: str, place: str) -> str:
         """The sentence to show, of the environment `name` at `place`, such as `at step 3`."""
-        head = f"{self.culprit or name} {self.came} {place}"
+        head = f"{self.culprit or name} {self.event} {place}"
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 
@@ -108,27 +112,27 @@ def demand_going(fault: Fault) -> None:
 
 
 def reset(env: Any, seed: int, form: ObservationForm) -> np.ndarray:
-    """Start an episode: the first observation, a flat row of the form's type.
+    """Start an episode; returns the first observation, a flat row of the form's type.
 
     Raises:
-        Misbehaved: it raised, or its answer is not of Gymnasium's form, or holds no finite array of
-            this shape.
+        Misbehaved: the environment raised, or its answer is not of Gymnasium's form, or holds no
+            finite array of this shape.
     """
-    return _started(_called(lambda: env.reset(seed=seed), _RESET_FORM), form)
+    return _read_reset(_call(lambda: env.reset(seed=seed), _RESET_FORM), form)
 
 
 def step(env: Any, action: Any, form: ObservationForm) -> EnvironmentStep:
-    """Take a step; every entry is brought to its type, or refused.
+    """Take a step; returns its answer with every entry in its type.
 
     Raises:
-        Misbehaved: it raised, or its answer is not of Gymnasium's form, or an entry is not what it
-            must be.
+        Misbehaved: the environment raised, or its answer is not of Gymnasium's form, or an entry is
+            not what it must be.
     """
-    return _stepped(_called(lambda: env.step(action), _STEP_FORM), form)
+    return _read_step(_call(lambda: env.step(action), _STEP_FORM), form)
 
 
-def built(factory: Callable[[], Any], name: str) -> Any:
-    """What `factory` builds.
+def build(factory: Callable[[], Any], name: str) -> Any:
+    """Call `factory`; `name` is what messages call what it builds.
 
     Raises:
         BadArgument: it raised or exited; its own message is part of the sentence.
@@ -139,14 +143,16 @@ def built(factory: Callable[[], Any], name: str) -> Any:
     except (checks.ParacosmError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise checks.BadArgument(f"{name} cannot be built: it {happened(error)}.") from error
+        raise checks.BadArgument(
+            f"{name} cannot be built: it {describe_exception(error)}."
+        ) from error
 
 
-def acted(function: Callable[[np.ndarray], Any], observation: np.ndarray) -> Any:
-    """What a plain function answers to an observation.
+def call_policy_function(function: Callable[[np.ndarray], Any], observation: np.ndarray) -> Any:
+    """The action that a plain function gives for an observation, an array.
 
     Raises:
-        BadData: it raised or exited.
+        BadData: the function raised or exited.
     """
     try:
         return np.asarray(function(observation))
@@ -154,14 +160,12 @@ def acted(function: Callable[[np.ndarray], Any], observation: np.ndarray) -> Any
         raise
     except BaseException as error:
         raise checks.BadData(
-            f"the policy {happened(error)} at the observation {observation}."
+            f"the policy {describe_exception(error)} at the observation {observation}."
         ) from error
 
 
-def happened(error: BaseException) -> str:
-    """What an exception did, in the words of its message: `raised ValueError: no road
-    (world.py:12)`.
-    """
+def describe_exception(error: BaseException) -> str:
+    """What to say that something did: `raised ValueError: no road (world.py:12)`."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, SystemExit):
@@ -179,7 +183,12 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def _called(call: Callable[[], Any], form: str) -> Any:
+def _call(call: Callable[[], Any], form: str) -> Any:
+    """What the call of a method of an environment gives; `form` is what is needed of the method.
+
+    Raises:
+        Misbehaved: it raised or exited.
+    """
     try:
         return call()
     except KeyboardInterrupt:
@@ -190,40 +199,39 @@ def _called(call: Callable[[], Any], form: str) -> Any:
             raise Misbehaved(
                 Fault("has a reset that takes no seed, as the old API's,", form)
             ) from error
-        wrapped = isinstance(error, (TypeError, ValueError)) and "unpack" in _text(
-            error
-        )  # a wrapper got another form
-        raise Misbehaved(Fault(happened(error), form if wrapped else "")) from error
+        # Of a wrapper that unpacks what it wraps, whose answer has another form
+        unpacking = isinstance(error, (TypeError, ValueError)) and "unpack" in _text(error)
+        raise Misbehaved(Fault(describe_exception(error), form if unpacking else "")) from error
 
 
-def _started(answer: Any, form: ObservationForm) -> np.ndarray:
+def _read_reset(answer: Any, form: ObservationForm) -> np.ndarray:
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Misbehaved(Fault(f"answered reset with {_form(answer)}", _RESET_FORM))
-    return _observation(answer[0], form)
+        raise Misbehaved(Fault(f"answered reset with {_describe_answer(answer)}", _RESET_FORM))
+    return _read_observation(answer[0], form)
 
 
-def _stepped(answer: Any, form: ObservationForm) -> EnvironmentStep:
+def _read_step(answer: Any, form: ObservationForm) -> EnvironmentStep:
     if not isinstance(answer, (tuple, list)) or len(answer) != 5:
         old = ", as the old API does," if isinstance(answer, tuple) and len(answer) == 4 else ""
-        raise Misbehaved(Fault(f"answered step with {_form(answer)}{old}", _STEP_FORM))
+        raise Misbehaved(Fault(f"answered step with {_describe_answer(answer)}{old}", _STEP_FORM))
     observation, reward, terminated, truncated, _ = answer
     return EnvironmentStep(
-        _observation(observation, form),
-        _reward(reward),
-        _flag("terminated", terminated),
-        _flag("truncated", truncated),
+        observation=_read_observation(observation, form),
+        reward=_read_reward(reward),
+        terminated=_read_flag("terminated", terminated),
+        truncated=_read_flag("truncated", truncated),
     )
 
 
-def _observation(value: Any, form: ObservationForm) -> np.ndarray:
+def _read_observation(value: Any, form: ObservationForm) -> np.ndarray:
     if form.image is not None:
-        return _picture(value, form)
+        return _read_image(value, form)
     if form.leaves:
-        return _row(value, form)
+        return _flatten_parts(value, form)
     needed = f"an array of {form.size} finite numbers is needed, as its observation space says"
     array = _array(value)
     if array is None or array.dtype.kind not in "biuf" or array.shape != form.shape:
-        raise Misbehaved(Fault(f"gave the observation {described(value)}", needed))
+        raise Misbehaved(Fault(f"gave the observation {describe_value(value)}", needed))
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = np.array(
             array, np.float32
@@ -233,40 +241,44 @@ def _observation(value: Any, form: ObservationForm) -> np.ndarray:
     return narrow
 
 
-def _row(value: Any, form: ObservationForm) -> np.ndarray:
-    """The flat row of an observation of parts."""
+def _flatten_parts(value: Any, form: ObservationForm) -> np.ndarray:
+    """The flat row of an observation of parts.
+
+    Raises:
+        Misbehaved: a part is not what its space says, or is not finite.
+    """
     try:
         row = flat_row(value, form.leaves)
-    except Unlike as error:
-        needed = f"{error.leaf.needed} is needed, as its observation space says"
-        raise Misbehaved(Fault(_unlike(error), needed)) from error
+    except PartMismatch as error:
+        needed = f"{error.leaf.requirement} is needed, as its observation space says"
+        raise Misbehaved(Fault(_describe_mismatch(error), needed)) from error
     if not np.isfinite(row).all():
         at = int(np.argmin(np.isfinite(row)))
-        came = f"gave {form.components[at]}, of its observation, as {row[at]}"
-        raise Misbehaved(Fault(came, "every entry must be finite"))
+        event = f"gave {form.components[at]}, of its observation, as {row[at]}"
+        raise Misbehaved(Fault(event, "every entry must be finite"))
     return row
 
 
-def _unlike(error: Unlike) -> str:
-    if error.lacking:
+def _describe_mismatch(error: PartMismatch) -> str:
+    if error.missing:
         return f"gave an observation without {error.leaf.name}"
     if not error.leaf.path:
-        return f"gave the observation {described(error.came)}"
-    return f"gave {error.leaf.name}, of its observation, as {described(error.came)}"
+        return f"gave the observation {describe_value(error.value)}"
+    return f"gave {error.leaf.name}, of its observation, as {describe_value(error.value)}"
 
 
-def _picture(value: Any, form: ObservationForm) -> np.ndarray:
+def _read_image(value: Any, form: ObservationForm) -> np.ndarray:
     needed = f"a uint8 array of shape {form.shape} is needed, as its observation space says"
     array = _array(value)
     if array is None or array.dtype != np.uint8 or array.shape != form.shape:
-        raise Misbehaved(Fault(f"gave the observation {described(value)}", needed))
+        raise Misbehaved(Fault(f"gave the observation {describe_value(value)}", needed))
     return array.flatten()  # a copy, as of vectors
 
 
-def _reward(value: Any) -> float:
+def _read_reward(value: Any) -> float:
     number = _number(value)
     if number is None:
-        raise Misbehaved(Fault(f"gave the reward {described(value)}", "one number is needed"))
+        raise Misbehaved(Fault(f"gave the reward {describe_value(value)}", "one number is needed"))
     if not np.isfinite(number):
         raise Misbehaved(Fault(f"gave the reward {number}", "every entry must be finite"))
     if abs(number) > checks.LARGEST_32:
@@ -279,17 +291,17 @@ def _reward(value: Any) -> float:
     return number
 
 
-def _flag(name: str, value: Any) -> bool:
+def _read_flag(name: str, value: Any) -> bool:
     number = _number(value)
     if number is None or number not in (0, 1):
-        raise Misbehaved(Fault(f"gave {name} as {described(value)}", "True or False is needed"))
+        raise Misbehaved(
+            Fault(f"gave {name} as {describe_value(value)}", "True or False is needed")
+        )
     return bool(number)
 
 
 def _number(value: Any) -> float | None:
-    """The number that a Python or NumPy number or an array of one entry is; None of
-    anything else.
-    """
+    """A Python or NumPy number, or an array of one entry, as a float; anything else gives None."""
     try:
         if isinstance(value, numbers.Real):
             return float(value)
@@ -302,15 +314,15 @@ def _number(value: Any) -> float | None:
 
 
 def _array(value: Any) -> np.ndarray | None:
-    """The value as an array; None where NumPy makes none of it, such as of a ragged list."""
+    """The value as an array; None where NumPy cannot make one, such as of a ragged list."""
     try:
         return np.asarray(value)
     except Exception:  # a foreign object's own conversion may fail with anything
         return None
 
 
-def described(value: Any) -> str:
-    """A wrong value in a few words: itself if it is short, else its kind and shape."""
+def describe_value(value: Any) -> str:
+    """A wrong value in a few words: the value if it is short, else its kind and shape."""
     if value is None or isinstance(value, (str, bool, numbers.Number)):
         return repr(value)[:60]
     array = _array(value)
@@ -323,7 +335,7 @@ def described(value: Any) -> str:
     )
 
 
-def _form(answer: Any) -> str:
+def _describe_answer(answer: Any) -> str:
     if isinstance(answer, (tuple, list)):
         return f"{len(answer)} values"
-    return described(answer)
+    return describe_value(answer)

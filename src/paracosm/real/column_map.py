@@ -11,7 +11,7 @@ from paracosm.core.columns import COLUMNS
 
 VECTORS = ("state", "action", "next_state")
 ROLES = (*COLUMNS, "done")
-# What a table calls them where nobody says otherwise: ours, then LeRobot's.
+# What a table calls the columns where nobody says otherwise: our names, then LeRobot's.
 _USUAL = {
     "state": ("state", "observation.state"),
     "reward": ("reward", "next.reward"),
@@ -27,8 +27,8 @@ _MOST_NAMES = 30  # of a table's columns that a sentence lists
 ColumnMap = Mapping[str, str | Sequence[str]]
 
 
-def mapped(words: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
-    """The column map in words such as `state=pos,vel`; None of no words.
+def parse_column_map(words: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+    """The column map that words such as `state=pos,vel` stand for; None if there are no words.
 
     Raises:
         BadArgument: a word has another form, or a role comes twice.
@@ -47,13 +47,13 @@ def mapped(words: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
     return chosen or None
 
 
-def resolved(
+def columns_by_role(
     columns: ColumnMap | None, names: Sequence[str], where: str
 ) -> dict[str, tuple[str, ...]]:
     """The table's columns of each role: those of the map, else those of the usual names.
 
     Args:
-        columns: Columns by role, None for none; see `ROLES`.
+        columns: The column map: columns by role; see `ROLES`.
         names: The table's columns.
         where: What error messages call the table.
 
@@ -62,29 +62,34 @@ def resolved(
             columns for a role of single numbers.
         BadData: the table has no states or actions.
     """
-    chosen = {role: _listed(role, value) for role, value in (columns or {}).items()}
+    chosen = {role: _column_names(role, value) for role, value in (columns or {}).items()}
     for role, wanted in chosen.items():
         _demand_columns(role, wanted, names, where)
     for role in ROLES:
-        usual = _usual(role, names)
+        usual = _usual_columns(role, names)
         if role not in chosen and usual:
             chosen[role] = usual
     if lacking := [role for role in _NEEDED if role not in chosen]:
         raise checks.BadData(
             f"{where} has no column that is known to be the {' or the '.join(lacking)}; name it"
             f" with --columns {' '.join(f'{role}=COLUMN' for role in lacking)} (columns= in"
-            f" Python). Its columns are {listed(names)}."
+            f" Python). Its columns are {list_names(names)}."
         )
     return chosen
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Names of columns in a sentence, the first ones where there are many."""
     shown = ", ".join(map(repr, names[:_MOST_NAMES]))
     return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
 
 
-def _listed(role: str, value: str | Sequence[str]) -> tuple[str, ...]:
+def _column_names(role: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of columns that a column map gives for a role.
+
+    Raises:
+        BadArgument: there is no such role, or they are no names, or too many for the role.
+    """
     if role not in ROLES:
         raise checks.BadArgument(f"the column map names {role!r}; it may name {', '.join(ROLES)}.")
     wanted: tuple[Any, ...] = tuple(value) if isinstance(value, tuple | list) else (value,)
@@ -105,10 +110,10 @@ def _demand_columns(role: str, wanted: Sequence[str], names: Sequence[str], wher
     """Require columns to be in a table.
 
     Args:
-        role: What they are.
+        role: What the columns are.
         wanted: The columns.
-        names: The table's.
-        where: What error messages call it.
+        names: The table's columns.
+        where: What error messages call the table.
 
     Raises:
         BadArgument: naming the first that is not.
@@ -117,12 +122,14 @@ def _demand_columns(role: str, wanted: Sequence[str], names: Sequence[str], wher
         if name not in names:
             raise checks.BadArgument(
                 f"{where} has no column {name!r}, which the column map gives for {role}; its"
-                f" columns are {listed(names)}."
+                f" columns are {list_names(names)}."
             )
 
 
-def _usual(role: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The column of a role's usual name, or of a vector the columns `role_0`, `role_1`, …"""
+def _usual_columns(role: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The column of a role's usual name, or a vector's columns `role_0`, `role_1`, …; empty if
+    there is none.
+    """
     single = [name for name in _USUAL.get(role, (role,)) if name in names]
     if single or role not in VECTORS:
         return tuple(single[:1])

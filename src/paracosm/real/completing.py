@@ -1,5 +1,5 @@
-"""A data set of rows that say less than all: next states from the rows after them, and what was
-bought.
+"""A data set of rows that lack columns: next states are those of the rows after them, and what is
+there was bought.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from paracosm.core.data import Dataset
 
 
 class ReadData(NamedTuple):
-    """What was read: the data set, and how many rows were left out because their next state is not
+    """A data set that was read, and how many rows were left out because their next state is not
     recorded.
     """
 
@@ -24,16 +24,17 @@ class ReadData(NamedTuple):
     left_out: int = 0
 
 
-def completed(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
-    """The data set of steps in the order of (episode, time), everything bought that is there.
+def complete(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
+    """The data set of steps in the order of (episode, time), of which everything was bought that is
+    there.
 
     Without `next_state` a step leads to the row after it, and one that no next step follows is left
     out. Without `reward` no step has a label. An episode that did not terminate is truncated where
     it stops.
 
     Args:
-        columns: Those of a data set but `truncated` and `has_transition`; `next_state`, `reward`
-            and `has_label` may be missing.
+        columns: The columns of a data set but `truncated` and `has_transition`; `next_state`,
+            `reward` and `has_label` may be missing.
         where: What error messages call the data set.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.recordings import jumps, rounding
 
-_SHORT = 10  # steps: shorter episodes are multiples of each other by chance
+_SHORT_EPISODE = 10  # steps: shorter episodes are multiples of each other by chance
 _UNLIKE_A_STEP = (
     3.0  # 99% quantiles; 1.8 is the most within an episode of 11 control tasks with random actions
 )
@@ -38,7 +38,7 @@ class FlatRows(NamedTuple):
     names: FlatNames = FlatNames()
 
 
-def ends(rows: FlatRows, where: str) -> np.ndarray:
+def episode_ends(rows: FlatRows, where: str) -> np.ndarray:
     """Whether an episode ends after each row, `[rows]`.
 
     Episodes end where a flag says so, and where a next observation is not the observation of the
@@ -50,60 +50,64 @@ def ends(rows: FlatRows, where: str) -> np.ndarray:
         BadData: nothing says where a time limit cut an episode; or an episode goes on past the time
             limit at which others were cut, as where a 1 is missing in `truncated`.
     """
-    stops = rows.terminated.copy()
+    ends = rows.terminated.copy()
     if rows.truncated is not None:
-        stops |= rows.truncated
-    stops[-1:] = True
+        ends |= rows.truncated
+    ends[-1:] = True
     if rows.next_state is not None:
-        torn = jumps(rows.state, rows.next_state, rounding(rows.state, rows.next_state))
+        jumped = jumps(rows.state, rows.next_state, rounding(rows.state, rows.next_state))
         why = f"{rows.names.next_state} leads elsewhere than to the {rows.names.state} of the next"
-        return _cut(stops, torn, f"{why} row", rows, where)
+        return _add_unmarked_ends(ends, jumped, f"{why} row", rows, where)
     if rows.truncated is None:
         _demand_visible_resets(rows, where)
-    elif not stops[:-1].any():
+    elif not ends[:-1].any():
         _demand_one_episode(rows, where)
     else:
-        _demand_cut_at_limit(rows, stops, where)
-    torn = _sizes(rows.state, stops) > 1
+        _demand_cut_at_limit(rows, ends, where)
+    jumped = _jump_sizes(rows.state, ends) > 1
     why = "jump as no step does (three times as far as 99% of the steps go)"
-    return _cut(stops, torn, f"the {rows.names.state} {why}", rows, where)
+    return _add_unmarked_ends(ends, jumped, f"the {rows.names.state} {why}", rows, where)
 
 
-def _cut(stops: np.ndarray, torn: np.ndarray, why: str, rows: FlatRows, where: str) -> np.ndarray:
-    """`stops` and the rows `[rows - 1]` that are torn, which are a warning where no flag says so.
+def _add_unmarked_ends(
+    ends: np.ndarray, jumped: np.ndarray, why: str, rows: FlatRows, where: str
+) -> np.ndarray:
+    """`ends` and the ends that only the rows show, of which a warning tells.
 
     Args:
-        stops: Where flags end episodes, `[rows]`.
-        torn: Where the rows themselves do, `[rows - 1]`.
-        why: How they do, in words.
-        rows, where: As for `ends`.
+        ends: Where flags end episodes, `[rows]`; changed.
+        jumped: Where the rows themselves show an end, `[rows - 1]`.
+        why: What shows it, in words.
+        rows, where: As for `episode_ends`.
     """
-    torn = torn & ~stops[:-1]
-    if torn.any():
+    jumped = jumped & ~ends[:-1]
+    if jumped.any():
         names = rows.names
         warnings.warn(
-            f"{where}: episodes are cut after {int(torn.sum())} rows that neither"
+            f"{where}: episodes are cut after {int(jumped.sum())} rows that neither"
             f" {names.terminated} nor {names.truncated} mark, the first of them row"
-            f" {int(np.argmax(torn))}, because there {why}.",
+            f" {int(np.argmax(jumped))}, because there {why}.",
             stacklevel=2,
         )
-    stops[:-1] |= torn
-    return stops
+    ends[:-1] |= jumped
+    return ends
 
 
-def _sizes(state: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Moves of the observations after each row, `[rows - 1]`; from 1 on unlike a step, 0 where an
-    episode stops.
-    """
-    return np.where(stops[:-1], 0, _unlike_steps(state, stops))
+def _jump_sizes(state: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """As `_moves_relative_to_steps`, but 0 where an episode ends."""
+    return np.where(ends[:-1], 0, _moves_relative_to_steps(state, ends))
 
 
-def _unlike_steps(state: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Moves of the observations after each row in the unit of those within episodes, `[rows - 1]`;
-    from 1 on unlike a step.
+def _moves_relative_to_steps(state: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """How far the observation moves after each row, `[rows - 1]`; from 1 on it moves as no step
+    does.
+
+    Args:
+        state: Observations, `[rows, state]`.
+        ends: Whether an episode ends after each row, `[rows]`.
     """
     moves = _moves(state)
-    within = moves[~stops[:-1]]
+    within = moves[~ends[:-1]]
     if not within.any():
         return moves * 0
     return moves / max(_UNLIKE_A_STEP * np.quantile(within, 0.99), 1e-300)
@@ -112,55 +116,55 @@ def _unlike_steps(state: np.ndarray, stops: np.ndarray) -> np.ndarray:
 def _demand_visible_resets(rows: FlatRows, where: str) -> None:
     """Without a flag for time limits, accept rows only if a reset shows in the observations.
 
-    It does where they jump after nearly every terminal row, as a reset that is not marked would
-    too; or where they jump in equal intervals and never elsewhere, as at a time limit.
+    It does where they jump after nearly every terminal row, as they then would at a reset that is
+    not marked; or where they jump in equal intervals and never elsewhere, as at a time limit.
 
     Raises:
-        BadData: it need not show.
+        BadData: a reset may not show.
     """
-    moves = _unlike_steps(rows.state, rows.terminated)
-    marked, torn = rows.terminated[:-1], np.flatnonzero((moves > 1) & ~rows.terminated[:-1])
+    moves = _moves_relative_to_steps(rows.state, rows.terminated)
+    marked, jumped = rows.terminated[:-1], np.flatnonzero((moves > 1) & ~rows.terminated[:-1])
     if marked.sum() >= _LEAST_RESETS and (moves[marked] > 1).mean() >= _VISIBLE:
         return
-    lengths = np.diff(torn, prepend=-1)
-    left = len(rows.state) - 1 - (torn[-1] if len(torn) else 0)
-    if not marked.any() and len(torn) >= _LEAST_RESETS:
+    lengths = np.diff(jumped, prepend=-1)
+    rows_after_last = len(rows.state) - 1 - (jumped[-1] if len(jumped) else 0)
+    if not marked.any() and len(jumped) >= _LEAST_RESETS:
         limit = int(lengths[0])
-        if limit >= _SHORT and (lengths == limit).all() and left <= limit:
+        if limit >= _SHORT_EPISODE and (lengths == limit).all() and rows_after_last <= limit:
             return
     names = rows.names
     raise checks.BadData(
         f"{where} has neither {names.truncated} nor {names.next_state}, so nothing says where a"
-        f" time limit cut an episode{_widest(rows.state, rows.terminated)[0]}; add a column"
-        f" {names.truncated}, all 0 if none was cut."
+        f" time limit cut an episode{_widest_jump(rows.state, rows.terminated).clause}; add a"
+        f" column {names.truncated}, all 0 if none was cut."
     )
 
 
-def _demand_cut_at_limit(rows: FlatRows, stops: np.ndarray, where: str) -> None:
-    """Refuse an episode that goes on past the length at which time limits cut most others: a cut is
-    not marked.
+def _demand_cut_at_limit(rows: FlatRows, ends: np.ndarray, where: str) -> None:
+    """Refuse an episode that goes on past the length at which time limits cut most others, where a
+    cut may not be marked.
 
-    An episode twice as long, or more times, is such a one, and one whose observations jump at that
-    length. Where many go on, the limit varied.
+    It may not be if the episode is a multiple of that length, or if its observations jump there.
+    Where many episodes go on, the limit varied, and none is refused.
 
     Raises:
         BadData: naming the row where such an episode goes on.
     """
-    last = np.flatnonzero(stops)
+    last = np.flatnonzero(ends)
     lengths = np.diff(last, prepend=-1)
     cut = lengths[~rows.terminated[last]]
     if not cut.size:
         return
     limit = int(np.argmax(np.bincount(cut)))
-    past = (last - lengths + limit)[
-        lengths > limit + 1
-    ]  # the rows at the limit; shares of steps differ by one
-    joined = (lengths[lengths > limit + 1] % limit == 0) & (limit >= _SHORT)
-    past = past[joined | (_sizes(rows.state, stops)[past] > 1 / _UNLIKE_A_STEP)]
+    longer = lengths > limit + 1  # shares of the steps of lanes differ by one
+    row_at_limit = (last - lengths + limit)[longer]
+    is_multiple = (lengths[longer] % limit == 0) & (limit >= _SHORT_EPISODE)
+    jumps_there = _jump_sizes(rows.state, ends)[row_at_limit] > 1 / _UNLIKE_A_STEP
+    unmarked = row_at_limit[is_multiple | jumps_there]
     same = int((cut == limit).sum())
-    if 0 < past.size <= max(1, same // 3):
+    if 0 < unmarked.size <= max(1, same // 3):
         raise checks.BadData(
-            f"{where}: the episode of row {past[0]} goes on past step {limit}, at which"
+            f"{where}: the episode of row {unmarked[0]} goes on past step {limit}, at which"
             f" {rows.names.truncated} cut {same} others; mark in {rows.names.truncated} where it"
             f" was cut, or give {rows.names.next_state}."
         )
@@ -177,29 +181,41 @@ def _moves(state: np.ndarray) -> np.ndarray:
     )
 
 
-def _widest(state: np.ndarray, terminated: np.ndarray) -> tuple[str, float]:
-    """The widest jump of observations that no terminal explains, in words, and how often it is the
-    99% quantile.
+class _WidestJump(NamedTuple):
+    """The widest jump of observations that no terminal explains.
+
+    Attributes:
+        clause: Where it is, as a clause of a sentence; empty if nothing moves.
+        multiple: Its distance as a multiple of the 99% quantile.
     """
+
+    clause: str
+    multiple: float
+
+
+def _widest_jump(state: np.ndarray, terminated: np.ndarray) -> _WidestJump:
     moves = np.where(terminated[:-1], 0, _moves(state))
     if not moves.size or not moves.max():
-        return "", 0.0
+        return _WidestJump(clause="", multiple=0.0)
     row = int(np.argmax(moves))
-    words = (
-        f" (the widest jump, {moves[row]:.1f} standard deviations, is from row {row} to row"
-        f" {row + 1})"
+    return _WidestJump(
+        clause=f" (the widest jump, {moves[row]:.1f} standard deviations, is from row {row} to row"
+        f" {row + 1})",
+        multiple=float(moves[row] / max(np.quantile(moves, 0.99), 1e-300)),
     )
-    return words, float(moves[row] / max(np.quantile(moves, 0.99), 1e-300))
 
 
 def _demand_one_episode(rows: FlatRows, where: str) -> None:
-    """Refuse rows said to be one episode that jump as no step does: several were joined without
-    their cuts.
+    """Refuse rows that are marked as one episode and jump as no step does: several episodes were
+    joined without their ends.
+
+    Raises:
+        BadData: they are so.
     """
-    words, times = _widest(rows.state, np.zeros(len(rows.state), bool))
-    if times > _UNLIKE_A_STEP:
+    jump = _widest_jump(rows.state, np.zeros(len(rows.state), bool))
+    if jump.multiple > _UNLIKE_A_STEP:
         raise checks.BadData(
             f"{where} has no 1 in {rows.names.terminated} and {rows.names.truncated}, and its"
-            f" {rows.names.state} jump{words}, {times:.1f} times as far as 99% of the steps go;"
-            f" mark where episodes were cut, or give {rows.names.next_state}."
+            f" {rows.names.state} jump{jump.clause}, {jump.multiple:.1f} times as far as 99% of the"
+            f" steps go; mark where episodes were cut, or give {rows.names.next_state}."
         )

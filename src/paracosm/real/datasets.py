@@ -64,7 +64,7 @@ def load(
 def read(
     source: Any, columns: ColumnMap | None = None, components: tuple[str, ...] = ()
 ) -> ReadData:
-    """As `load`, with what was left out."""
+    """As `load`; also how many rows were left out."""
     if not isinstance(source, str | os.PathLike):
         return from_table(_table_in_memory(source), columns)
     where = os.fspath(source)
@@ -75,7 +75,7 @@ def read(
             )
         return ReadData(_minari(where).load(where.removeprefix("minari:"), components))
     path = Path(where)
-    kind = _kind(where)
+    kind = _kind_of(where)
     if kind != _FOLDER and not path.is_file():
         raise checks.Missing(f"There is no file {where}.")
     return _READERS[kind](path, columns)
@@ -95,19 +95,19 @@ def save(dataset: Dataset, where: str | Path) -> None:
     if where.startswith("minari:"):
         _minari(where).save(dataset, where.removeprefix("minari:"))
         return
-    written = _writer(_written_kind(where), where)
+    write_columns = _writer(_kind_to_write(where), where)
     columns = {name: getattr(dataset, name) for name in COLUMNS}
     with atomic_write(where) as part:
-        written(columns, part)
+        write_columns(columns, part)
 
 
 def try_place(name: str, where: str, source: str) -> None:
     """Require that a data set can be written at `where`, before it is read; nothing stays.
 
     Args:
-        name: Of the argument.
+        name: Name of the argument that is `where`.
         where: As for `save`.
-        source: What is to be read, which must be another.
+        source: What is to be read, which must be another file.
 
     Raises:
         BadArgument: it is where the data come from, or cannot be written.
@@ -117,13 +117,13 @@ def try_place(name: str, where: str, source: str) -> None:
     if where.startswith("minari:"):
         _minari(where)
         return
-    _writer(_written_kind(where), where)
+    _writer(_kind_to_write(where), where)
     if os.path.realpath(where) == os.path.realpath(source):
         raise checks.BadArgument(f"{name} is {where!r}, which is read; another file is needed.")
     try_file(name, where)
 
 
-def _kind(where: str) -> str:
+def _kind_of(where: str) -> str:
     suffix = Path(where).suffix.lower()
     if suffix in _SUFFIXES:
         return suffix
@@ -135,17 +135,17 @@ def _kind(where: str) -> str:
     )
 
 
-def _written_kind(where: str) -> str:
-    if (kind := _kind(where)) == _FOLDER:
+def _kind_to_write(where: str) -> str:
+    if (kind := _kind_of(where)) == _FOLDER:
         raise checks.Unsupported(f"{where} is a folder; a file to write is needed.")
     return kind
 
 
 def _table_in_memory(source: Any) -> ArrayTable:
-    """A data frame, or arrays by name.
+    """The table of a data frame, or of arrays by name.
 
     Raises:
-        Unsupported: it is neither.
+        Unsupported: `source` is neither.
     """
     if not isinstance(source, Mapping) and not (
         hasattr(source, "columns") and hasattr(source, "__getitem__")
@@ -200,11 +200,11 @@ def _column(values: Any, most: int) -> np.ndarray:
 def _read_arrow(path: Path, columns: ColumnMap | None) -> ReadData:
     arrow = _arrow(str(path))
 
-    def table() -> ReadData:
+    def read_table() -> ReadData:
         return from_table(arrow.ArrowTable(path), columns)
 
     kind = "an Arrow file" if path.suffix.lower() in arrow.IPC else "a Parquet file"
-    return reading(table, str(path), f"{kind} that can be read")
+    return reading(read_table, str(path), f"{kind} that can be read")
 
 
 def _read_csv(path: Path, columns: ColumnMap | None) -> ReadData:
@@ -217,7 +217,11 @@ def _arrow(where: str) -> ModuleType:
 
 
 def _writer(kind: str, where: str) -> Callable[[Mapping[str, np.ndarray], Path], None]:
-    """What writes columns to such a file; what it needs is imported."""
+    """The function that writes columns to a file of this kind.
+
+    Raises:
+        Missing: an extra that it needs is not installed.
+    """
     if kind == ".npz":
         return _write_npz
     if kind == ".csv":

@@ -45,16 +45,16 @@ class CsvTable(RecordedTable):
         self._numbers = np.zeros(0, np.int64)
 
     def read(self, wanted: Sequence[str], texts: Collection[str]) -> dict[str, np.ndarray]:
-        at = {name: self.names.index(name) for name in wanted}
+        places = {name: self.names.index(name) for name in wanted}
         blocks: list[list[np.ndarray]] = []
         numbers: list[int] = []
         lines = itertools.islice(_lines(self._path), 1, None)
         while block := self._block(lines):
-            of_column = {name: [line.cells[i] for line in block] for name, i in at.items()}
+            cells_by_name = {name: [line.cells[i] for line in block] for name, i in places.items()}
             blocks.append(
                 [
                     _column(cells, block, f"{self.where}: {name}", text=name in texts)
-                    for name, cells in of_column.items()
+                    for name, cells in cells_by_name.items()
                 ]
             )
             numbers += [line.number for line in block]
@@ -68,10 +68,10 @@ class CsvTable(RecordedTable):
         return f"line {self._numbers[row]}"
 
     def _block(self, lines: Iterator[_CsvLine]) -> list[_CsvLine]:
-        """The next rows; empty lines are none.
+        """The next rows, without empty lines.
 
         Raises:
-            BadData: one has more cells than the header, or fewer.
+            BadData: a row has more cells than the header, or fewer.
         """
         block = list(itertools.islice((line for line in lines if line.cells), _BLOCK))
         for line in block:
@@ -84,10 +84,10 @@ class CsvTable(RecordedTable):
 
 
 def _lines(path: Path) -> Iterator[_CsvLine]:
-    """The rows of a file.
+    """The rows of a CSV file.
 
     Raises:
-        BadData: it is no text, or breaks the rules of quotes.
+        BadData: the file is no text, or breaks the rules of quotes.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
@@ -105,13 +105,13 @@ def _column(cells: list[str], block: list[_CsvLine], what: str, *, text: bool) -
     """Cells as whole numbers, else as numbers, else as booleans; NaN where they are empty.
 
     Args:
-        cells: Of the column.
-        block: The rows that they are of.
+        cells: The cells of the column.
+        block: The rows that they come from.
         what: What error messages call the column.
-        text: Whether it may be text.
+        text: Whether the column may be text.
 
     Raises:
-        BadData: naming the line of the first cell that is nothing of this.
+        BadData: naming the line of the first cell that is none of these.
     """
     array = np.asarray(cells)
     for kind in (np.int64, np.float64):
@@ -133,6 +133,11 @@ def _column(cells: list[str], block: list[_CsvLine], what: str, *, text: bool) -
 
 
 def _number(cell: str, line: int, what: str) -> float:
+    """A cell as a number.
+
+    Raises:
+        BadData: it is none; naming the line.
+    """
     try:
         return float(cell)
     except ValueError:

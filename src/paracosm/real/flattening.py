@@ -21,9 +21,10 @@ class Leaf(NamedTuple):
     """A part of an observation that is an array of numbers, or of choices.
 
     Attributes:
-        path: Keys and places that lead to it, from the outside in.
-        shape: Of the array that the environment shows.
-        counts: How many values each choice has, in the array's order; empty of numbers.
+        path: Keys and places that lead to the part, from the outside in.
+        shape: Shape of the array that the environment shows.
+        counts: How many values each choice has, in the array's order; empty if the array holds
+            numbers.
         starts: The first value of each choice.
     """
 
@@ -34,7 +35,7 @@ class Leaf(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Components of the flat row that it takes: one for each value of a choice."""
+        """Components that the part has in a flat row: one for each value of a choice."""
         return sum(self.counts) if self.counts else math.prod(self.shape)
 
     @property
@@ -42,12 +43,12 @@ class Leaf(NamedTuple):
         """The keys as a text: `goal`, `robot.arm`, `observation[0]` of the first part of a
         Tuple.
         """
-        return called(self.path)
+        return path_name(self.path)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """What its components are called: `goal[0]`, or `mode=2` where a choice is the value 2."""
-        places = [f"{self.name}{_indexed(at)}" for at in np.ndindex(*self.shape)]
+        """Names of the part's components: `goal[0]`, or `mode=2` where a choice is the value 2."""
+        places = [f"{self.name}{_index_suffix(at)}" for at in np.ndindex(*self.shape)]
         if not self.counts:
             return tuple(places)
         choices = zip(places, self.counts, self.starts, strict=True)
@@ -56,8 +57,8 @@ class Leaf(NamedTuple):
         )
 
     @property
-    def needed(self) -> str:
-        """What it must be, in words."""
+    def requirement(self) -> str:
+        """What the part must be, in words."""
         kind = "whole numbers of its space" if self.counts else "finite numbers"
         if not self.shape:
             return f"one of the {kind}" if self.counts else "a finite number"
@@ -74,8 +75,8 @@ class Leaf(NamedTuple):
         return bool(((value == np.floor(value)) & (value >= 0) & (value < self.counts)).all())
 
     def row(self, array: np.ndarray) -> Float[np.ndarray, "*batch size"]:
-        """Its components of arrays `[*batch, *shape]`: the numbers, or a 1 at each choice's
-        value.
+        """The part's components in a flat row, of arrays `[*batch, *shape]`: the numbers, or a 1 at
+        each choice's value.
         """
         flat = self._flat(array)
         if not self.counts:
@@ -92,22 +93,20 @@ class Leaf(NamedTuple):
         return array.reshape(*array.shape[: array.ndim - len(self.shape)], math.prod(self.shape))
 
 
-class Unflattened(Exception):
+class NotFlattenable(Exception):
     """A part of a space that has no place in a flat row."""
 
     def __init__(self, path: tuple[Any, ...], space: spaces.Space[Any]) -> None:
-        super().__init__(called(path))
+        super().__init__(path_name(path))
         self.path, self.space = path, space
 
 
-class Unlike(Exception):
-    """A part of an observation that is not what its space says; `came` is what came, where there is
-    such a part at all.
-    """
+class PartMismatch(Exception):
+    """A part of an observation that is not what its space says: its `value`, or `missing`."""
 
-    def __init__(self, leaf: Leaf, came: Any = None, *, lacking: bool = False) -> None:
+    def __init__(self, leaf: Leaf, value: Any = None, *, missing: bool = False) -> None:
         super().__init__(leaf.name)
-        self.leaf, self.came, self.lacking = leaf, came, lacking
+        self.leaf, self.value, self.missing = leaf, value, missing
 
 
 def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, ...]:
@@ -125,11 +124,11 @@ def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, 
     if isinstance(space, spaces.Discrete):
         return (Leaf(path, (), (int(space.n),), (int(space.start),)),)
     if isinstance(space, spaces.MultiDiscrete):
-        return (Leaf(path, space.nvec.shape, _whole(space.nvec), _whole(space.start)),)
+        return (Leaf(path, space.nvec.shape, _as_ints(space.nvec), _as_ints(space.start)),)
     numeric = isinstance(space, spaces.Box) and space.dtype.kind in "biuf"
     if isinstance(space, spaces.MultiBinary) or (numeric and not is_picture(space)):
         return (Leaf(path, tuple(space.shape or ())),)
-    raise Unflattened(path, space)
+    raise NotFlattenable(path, space)
 
 
 def flat_row(value: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, " size"]:
@@ -138,7 +137,7 @@ def flat_row(value: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, " size"]:
     Raises:
         Unlike: a part is not what its space says.
     """
-    return np.concatenate([leaf.row(_array(value, leaf, 0)) for leaf in parts])
+    return np.concatenate([leaf.row(_part_array(value, leaf, 0)) for leaf in parts])
 
 
 def flat_rows(values: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, "rows size"]:
@@ -147,10 +146,10 @@ def flat_rows(values: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, "rows siz
     Raises:
         Unlike: a part is not what its space says.
     """
-    return np.concatenate([leaf.row(_array(values, leaf, 1)) for leaf in parts], axis=1)
+    return np.concatenate([leaf.row(_part_array(values, leaf, 1)) for leaf in parts], axis=1)
 
 
-def _picked(value: Any, leaf: Leaf) -> Any:
+def _part_at(value: Any, leaf: Leaf) -> Any:
     """The part of an observation that the leaf's keys lead to.
 
     Raises:
@@ -160,13 +159,13 @@ def _picked(value: Any, leaf: Leaf) -> Any:
         try:
             value = value[key]
         except Exception as error:  # what is no mapping or sequence may refuse with anything
-            raise Unlike(leaf, lacking=True) from error
+            raise PartMismatch(leaf, missing=True) from error
     return value
 
 
 def is_picture(space: spaces.Space[Any]) -> bool:
-    """Whether a Box is of pictures: bytes of two or more axes, or of three axes numbers between 0
-    and 1 or 255, the last or first axis a number of channels.
+    """Whether a Box holds pictures: bytes of two or more axes; or numbers between 0 and 1 or 255 of
+    three axes, the first or the last of which is a number of channels.
     """
     if not isinstance(space, spaces.Box) or len(space.shape) < 2:
         return False
@@ -179,30 +178,36 @@ def is_picture(space: spaces.Space[Any]) -> bool:
     return bool(channels and bounded and sorted(space.shape)[1] >= _LEAST_PIXELS)
 
 
-def called(path: tuple[Any, ...]) -> str:
+def path_name(path: tuple[Any, ...]) -> str:
     """The keys that lead to a part as a text."""
     steps = path if path and not isinstance(path[0], int) else (_ROOT, *path)
     joined = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return joined.removeprefix(".")
 
 
-def _array(value: Any, leaf: Leaf, batch: int) -> np.ndarray:
-    """The leaf's arrays in what came, `batch` axes before its own."""
-    came = _picked(value, leaf)
+def _part_array(value: Any, leaf: Leaf, batch: int) -> np.ndarray:
+    """The leaf's part of `value`, an array with `batch` axes before those of the leaf.
+
+    Raises:
+        PartMismatch: there is none, or it is not what the space says.
+    """
+    part = _part_at(value, leaf)
     try:
-        array = np.asarray(came)
+        array = np.asarray(part)
     except Exception as error:  # a foreign object's own conversion may fail with anything
-        raise Unlike(leaf, came) from error
+        raise PartMismatch(leaf, part) from error
     if array.size == math.prod(leaf.shape) == 1 and not batch:
         array = array.reshape(leaf.shape)  # such as a choice in an array of one entry
     if not leaf.fits(array) or array.ndim != len(leaf.shape) + batch:
-        raise Unlike(leaf, came)
+        raise PartMismatch(leaf, part)
     return array
 
 
-def _whole(values: np.ndarray) -> tuple[int, ...]:
+def _as_ints(values: np.ndarray) -> tuple[int, ...]:
+    """The entries of an array, row by row."""
     return tuple(int(value) for value in values.reshape(-1))
 
 
-def _indexed(at: tuple[int, ...]) -> str:
+def _index_suffix(at: tuple[int, ...]) -> str:
+    """The place of an entry in a component's name, such as `[0,1]`; empty of a single number."""
     return f"[{','.join(map(str, at))}]" if at else ""

@@ -11,12 +11,12 @@ import numpy as np
 
 from paracosm.core.mdp import Discrete
 from paracosm.real import boundary, spaces
-from paracosm.real.acting import RandomActions
+from paracosm.real.actors import RandomActions
 from paracosm.real.seeding import demand_working, repeats
 from paracosm.real.stepping import StepSource
 from paracosm.real.workers import Answers, Lanes, open_lanes
 
-_LOOK = 300  # most steps of the first look at whether an episode repeats
+_MOST_TRIAL_STEPS = 300  # of the episode that is played to see whether it repeats
 
 
 class HostSource(StepSource):
@@ -47,26 +47,23 @@ class HostSource(StepSource):
             Unsupported: its spaces are not of the kinds that `spaces` names, or it scales what it
                 shows by statistics that move.
             BadArgument: it has no time limit and no horizon is given, or its limit is below the
-                horizon; or an action range that nothing needs.
+                horizon; or an action range is given that nothing needs.
         """
-        self.name, self.steps, self._factory = (
-            name,
-            0,
-            functools.partial(boundary.built, factory, name),
-        )
+        self.name, self.steps = name, 0
+        self._factory = functools.partial(boundary.build, factory, name)
         env = self._factory()
         try:
-            observed, acted = spaces.of(name, env)
-            self._form = spaces.observation_form(name, observed)
+            observation_space, self._action_space = spaces.observation_and_action_space(name, env)
+            self._form = spaces.observation_form(name, observation_space)
             self.state_size, self.image = self._form.size, self._form.image
             self.components = self._form.components
-            self.action = spaces.action_space(name, acted, action_range)
+            self.action = spaces.action_space(name, self._action_space, action_range)
             spaces.demand_still(name, env)
-            limit = spaces.limit(env)
-            self.limit, self.horizon = spaces.playable(limit), spaces.horizon(name, limit, horizon)
-            self._acted = acted
-            demand_working(name, env, self._look(1)[0], self._form)
-            self._of_limits = spaces.remarks(name, env)
+            limit = spaces.time_limit(env)
+            self.limit = spaces.playable_steps(limit)
+            self.horizon = spaces.choose_horizon(name, limit, horizon)
+            demand_working(name, env, self._trial_actions(1)[0], self._form)
+            self._time_limit_remarks = spaces.time_limit_remarks(name, env)
         finally:
             with contextlib.suppress(Exception, SystemExit):
                 env.close()
@@ -74,51 +71,50 @@ class HostSource(StepSource):
     @contextlib.contextmanager
     def open(self, count: int, workers: int) -> Iterator[Lanes]:
         with open_lanes(self._factory, count, self._form, workers) as lanes:
-            yield _Typed(lanes, self._typed)
+            yield _NativeActionLanes(lanes, self._native_actions)
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Where its time limits differ, and whether an episode repeats: two copies play one, which
-        is not counted.
+    def check_repeatability(self) -> tuple[str, ...]:
+        """As of `Source`: two copies play one episode at the first call, which is not counted.
 
-        They play when this is first read: steps that were collected by then are safe from whatever
-        happens to them.
+        Steps that were collected by then are safe from whatever happens to the copies. Nested time
+        limits that differ are a sentence, too.
         """
-        return self._remarks
-
-    @functools.cached_property
-    def _remarks(self) -> tuple[str, ...]:
-        if repeats(self._factory, self._look(min(_LOOK, self.horizon)), self._form):
-            return self._of_limits
+        if self._repeatable:
+            return self._time_limit_remarks
         return (
-            *self._of_limits,
+            *self._time_limit_remarks,
             f"{self.name} does not repeat an episode from the same seed and actions; its numbers"
-            " cannot be had"
-            " again, and --workers may change them.",
+            " cannot be had again, and --workers may change them.",
         )
 
-    def _look(self, steps: int) -> Any:
-        """Actions of a first look."""
-        return self._typed(RandomActions(self.action, steps, 0).draw(0))
+    @functools.cached_property
+    def _repeatable(self) -> bool:
+        actions = self._trial_actions(min(_MOST_TRIAL_STEPS, self.horizon))
+        return repeats(self._factory, actions, self._form)
 
-    def _typed(self, actions: Any) -> Any:
+    def _trial_actions(self, steps: int) -> Any:
+        """Random actions of one episode, as the environment takes them, `[steps, …]`."""
+        return self._native_actions(RandomActions(self.action, steps, seed=0).draw(episode=0))
+
+    def _native_actions(self, actions: Any) -> Any:
         """Actions `[row, …]` as the environment takes them."""
         rows = self.action.values(actions) if isinstance(self.action, Discrete) else actions
-        typed = np.asarray(rows).astype(self._acted.dtype)
-        return spaces.at_bounds(typed.reshape(len(rows), *self._acted.shape), self._acted)
+        native = np.asarray(rows).astype(self._action_space.dtype)
+        shaped = native.reshape(len(rows), *self._action_space.shape)
+        return spaces.snap_to_bounds(shaped, self._action_space)
 
 
-class _Typed(Lanes):
-    """Lanes that take recorded actions."""
+class _NativeActionLanes(Lanes):
+    """Lanes that take recorded actions, of lanes that take those of the environment."""
 
-    def __init__(self, lanes: Lanes, typed: Callable[[np.ndarray], Any]) -> None:
-        self._lanes, self._typed = lanes, typed
+    def __init__(self, lanes: Lanes, native_actions: Callable[[np.ndarray], Any]) -> None:
+        self._lanes, self._native_actions = lanes, native_actions
 
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         return self._lanes.reset(lanes, seeds)
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        return self._lanes.step(lanes, self._typed(actions))
+        return self._lanes.step(lanes, self._native_actions(actions))
 
     def close(self) -> None:
         self._lanes.close()

@@ -24,7 +24,7 @@ class MazeDynamics(eqx.Module):
     maze: Maze
 
     def __call__(self, state: Array, action: Array, key: PRNGKey) -> Float[Array, " state"]:
-        return maze.moved(self.maze, state, action)
+        return maze.move(self.maze, state, action)
 
 
 class GoalReward(eqx.Module):
@@ -33,7 +33,7 @@ class GoalReward(eqx.Module):
     maze: Maze
 
     def __call__(self, state: Array, action: Array, next_state: Array) -> Scalar:
-        return maze.reached(self.maze, next_state).astype(state.dtype)
+        return maze.is_at_goal(self.maze, next_state).astype(state.dtype)
 
 
 class DistanceReward(eqx.Module):
@@ -51,7 +51,7 @@ class GoalReached(eqx.Module):
     maze: Maze
 
     def __call__(self, state: Array, action: Array, next_state: Array) -> Flag:
-        return maze.reached(self.maze, next_state)
+        return maze.is_at_goal(self.maze, next_state)
 
 
 class MazeStart(eqx.Module):
@@ -61,7 +61,7 @@ class MazeStart(eqx.Module):
 
     def __call__(self, key: PRNGKey) -> Float[Array, " state"]:
         draws = jax.random.uniform(key, (3,), jnp.float32)  # of 32 bits in a cast copy, too
-        return maze.placed(self.boxes, draws.astype(self.boxes.dtype))
+        return maze.place_in_boxes(self.boxes, draws.astype(self.boxes.dtype))
 
 
 class MazePicture(eqx.Module):
@@ -77,19 +77,19 @@ class MazePicture(eqx.Module):
             size: Height and width in pixels, 8 to 64.
             colour: Whether there are three channels, or one.
         """
-        self.scene = _traced(maze.scene(task.maze, size, colour=colour))
+        self.scene = _as_jax(maze.scene(task.maze, size, colour=colour))
 
     def __call__(self, state: Float[Array, " state"]) -> UInt8[Array, " pixels"]:
-        return maze.drawn(self.scene, state).reshape(-1)
+        return maze.draw(self.scene, state).reshape(-1)
 
 
 def two_rooms(*, dense: bool = False, anywhere: bool = False, discount: float = 0.99) -> MDP:
-    """`paracosm.envs.two_rooms`, of whose arguments the first two are."""
+    """The maze of `paracosm.envs.two_rooms`, whose arguments `dense` and `anywhere` are."""
     return _system(TWO_ROOMS, dense, anywhere, discount)
 
 
 def u_maze(*, dense: bool = False, anywhere: bool = False, discount: float = 0.99) -> MDP:
-    """`paracosm.envs.u_maze`, of whose arguments the first two are."""
+    """The maze of `paracosm.envs.u_maze`, whose arguments `dense` and `anywhere` are."""
     return _system(U_MAZE, dense, anywhere, discount)
 
 
@@ -101,18 +101,18 @@ def _system(task: MazeTask, dense: bool, anywhere: bool, discount: float) -> MDP
         dense, anywhere: As for `paracosm.envs.two_rooms`.
         discount: Of the MDP.
     """
-    built = _traced(task.maze)
+    jax_maze = _as_jax(task.maze)
     spec = Spec(2, Box(-jnp.ones(2), jnp.ones(2)), jnp.ones(2), task.horizon)
     return MDP(
         spec,
-        MazeDynamics(built),
-        DistanceReward(built) if dense else GoalReward(built),
-        GoalReached(built),
-        MazeStart(jnp.asarray(task.free if anywhere else task.far)),
-        discount,
+        dynamics=MazeDynamics(jax_maze),
+        reward=DistanceReward(jax_maze) if dense else GoalReward(jax_maze),
+        termination=GoalReached(jax_maze),
+        initial=MazeStart(jnp.asarray(task.free if anywhere else task.far)),
+        discount=discount,
     )
 
 
-def _traced(record: Any) -> Any:
-    """A record of NumPy arrays with JAX's."""
+def _as_jax(record: Any) -> Any:
+    """The record with JAX's arrays in place of NumPy's."""
     return jax.tree.map(jnp.asarray, record)

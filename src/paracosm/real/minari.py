@@ -21,16 +21,11 @@ from paracosm.core.extras import needs
 from paracosm.core.files import reading
 from paracosm.core.mdp import Discrete
 from paracosm.real import flattening
-from paracosm.real.flattening import Unlike
-from paracosm.real.spaces import action_space, observation_form, playable
+from paracosm.real.flattening import PartMismatch
+from paracosm.real.spaces import action_space, observation_form, playable_steps
 
-_MARKS = (
-    "truncated",
-    "episode",
-    "time",
-    "has_transition",
-    "has_label",
-)  # what Minari has no place for
+# Columns that Minari has no place for, and their prefix in its infos.
+_KEPT_IN_INFOS = ("truncated", "episode", "time", "has_transition", "has_label")
 _PREFIX = "paracosm_"
 
 
@@ -56,36 +51,39 @@ def load(name: str, components: tuple[str, ...] = ()) -> Dataset:
                 f"Minari has no data set {name!r} on this machine: minari download {name}."
             ) from error
         raise
-    space, limit = recorded.action_space, _time_limit(recorded)
-    shown = recorded.observation_space
+    observation_space, limit = recorded.observation_space, _time_limit(recorded)
     episodes = reading(
         lambda: list(recorded.iterate_episodes()), where, "a data set that Minari can read"
     )
     parts = [
-        _steps(episode, (shown, space), limit, f"{where}, episode {episode.id},")
+        _columns(episode, recorded, limit, f"{where}, episode {episode.id},")
         for episode in episodes
     ]
     if not parts:
         raise checks.BadData(f"{where} holds no episodes.")
 
-    def joined() -> dict[str, np.ndarray]:
+    def join() -> dict[str, np.ndarray]:
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    data = from_columns(reading(joined, where, "a data set of episodes of one shape"), where)
-    if not components or not isinstance(shown, (spaces.Dict, spaces.Tuple)):
+    data = from_columns(reading(join, where, "a data set of episodes of one shape"), where)
+    if not components or not isinstance(observation_space, (spaces.Dict, spaces.Tuple)):
         return data
-    order = _order(observation_form(where, shown).components, components, where)
+    order = _column_order(observation_form(where, observation_space).components, components, where)
     return dataclasses.replace(
         data, state=data.state[:, order], next_state=data.next_state[:, order]
     )
 
 
-def _order(names: tuple[str, ...], wanted: tuple[str, ...], where: str) -> list[int]:
-    """The columns `names` in the order that is wanted."""
-    if apart := sorted({*names} ^ {*wanted}):
+def _column_order(names: tuple[str, ...], wanted: tuple[str, ...], where: str) -> list[int]:
+    """The places of the `wanted` names among `names`.
+
+    Raises:
+        BadData: they are not the same names.
+    """
+    if unshared := sorted({*names} ^ {*wanted}):
         raise checks.BadData(
             f"{where} and the environment do not observe the same: one of them alone has"
-            f" {apart[0]}."
+            f" {unshared[0]}."
         )
     return [names.index(name) for name in wanted]
 
@@ -114,7 +112,7 @@ def save(dataset: Dataset, name: str) -> None:
         try:
             minari.create_dataset_from_buffers(
                 name,
-                [_buffer(dataset, rows) for rows in _stretches(dataset)],
+                [_buffer(dataset, rows) for rows in _consecutive_rows(dataset)],
                 observation_space=_state_space(dataset.state),
                 action_space=_action_space(dataset.action),
             )
@@ -123,15 +121,13 @@ def save(dataset: Dataset, name: str) -> None:
             raise checks.Missing(f"{sentence} ({error}).") from error
 
 
-def _steps(
-    episode: Any, pair: tuple[Any, Any], limit: int | None, where: str
-) -> dict[str, np.ndarray]:
+def _columns(episode: Any, recorded: Any, limit: int | None, where: str) -> dict[str, np.ndarray]:
     """The columns of one recorded episode, `[steps, …]` each.
 
     Args:
-        episode: Minari's record of it.
-        pair: The data set's spaces, of observations and of actions.
-        limit: Steps after which the recorded environment ends episodes, None if that is unknown.
+        episode: Minari's record of the episode.
+        recorded: Minari's data set, which has the spaces of observations and of actions.
+        limit: Steps after which the recorded environment ends episodes; None if that is not known.
         where: What error messages call the episode.
 
     Raises:
@@ -139,8 +135,8 @@ def _steps(
         BadData: columns of different lengths, actions outside their space, or more steps than
             `limit`.
     """
-    shown, space = pair
-    observations, actions = _rows(episode.observations, shown, where), episode.actions
+    space, actions = recorded.action_space, episode.actions
+    observations = _rows(episode.observations, recorded.observation_space, where)
     arrays = isinstance(observations, np.ndarray) and isinstance(actions, np.ndarray)
     if not arrays or observations.ndim != 2:
         raise checks.Unsupported(
@@ -170,17 +166,21 @@ def _steps(
     _demand_actions(actions, space, where)
     return {
         "state": observations[:-1],
-        "action": _recorded(actions, space, where),
+        "action": _recorded_actions(actions, space, where),
         "next_state": observations[1:],
         "reward": rewards,
         "terminated": flags(np.asarray(episode.terminations), "terminations", where),
-        **_marks(episode),
+        **_columns_beside(episode),
     }
 
 
 def _rows(observations: Any, space: Any, where: str) -> Any:
-    """Observations as flat rows `[steps + 1, state]`, of several parts as an environment shows
-    them; arrays of one dimension a step are as they are.
+    """Observations as flat rows `[steps + 1, state]`, as a source has those of an environment with
+    this space; vectors stay as they are.
+
+    Raises:
+        BadData: they are not what the space says.
+        Unsupported: the space is none that an environment can have.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return observations
@@ -189,25 +189,29 @@ def _rows(observations: Any, space: Any, where: str) -> Any:
         return np.reshape(observations, (-1, form.size))
     try:
         return flattening.flat_rows(observations, form.leaves)
-    except Unlike as error:
+    except PartMismatch as error:
         raise checks.BadData(
             f"{where} has observations whose part {error.leaf.name} is not what their space says;"
-            f" at each step {error.leaf.needed} is needed."
+            f" at each step {error.leaf.requirement} is needed."
         ) from error
 
 
-def _recorded(actions: np.ndarray, space: Any, where: str) -> np.ndarray:
+def _recorded_actions(actions: np.ndarray, space: Any, where: str) -> np.ndarray:
     """Actions as they are recorded: discrete ones from 0, several choices at once as one."""
     if isinstance(space, spaces.Box):
         return actions.reshape(len(actions), -1)
-    chosen = action_space(where, space)
-    several = isinstance(chosen, Discrete) and chosen.counts
-    rows = actions.reshape(len(actions), -1) if several else actions
-    return chosen.number(rows) if isinstance(chosen, Discrete) else rows
+    own_space = action_space(where, space)
+    is_joint = isinstance(own_space, Discrete) and own_space.counts
+    rows = actions.reshape(len(actions), -1) if is_joint else actions
+    return own_space.number(rows) if isinstance(own_space, Discrete) else rows
 
 
 def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
-    """Actions lie in the data set's own action space."""
+    """Require actions to lie in the data set's own action space.
+
+    Raises:
+        BadData: naming the row of the first that does not.
+    """
     if isinstance(space, spaces.Discrete):
         low, high = int(space.start), int(space.start + space.n - 1)
     elif isinstance(space, spaces.MultiDiscrete):
@@ -222,17 +226,20 @@ def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
 
 
 def _time_limit(recorded: Any) -> int | None:
-    """The time limit of the environment that was recorded, where the data set names it."""
+    """The time limit of the environment that was recorded; None where the data set has none."""
     try:
-        return playable(recorded.spec.env_spec.max_episode_steps)
+        return playable_steps(recorded.spec.env_spec.max_episode_steps)
     except AttributeError:
         return None
 
 
-def _marks(episode: Any) -> dict[str, np.ndarray]:
+def _columns_beside(episode: Any) -> dict[str, np.ndarray]:
+    """The columns that Minari has no place for: those that `save` kept, or else of an episode that
+    was bought whole.
+    """
     steps, infos = len(episode.rewards), episode.infos or {}
     if _PREFIX + "time" in infos:
-        return {mark: infos[_PREFIX + mark][:steps] for mark in _MARKS}
+        return {name: infos[_PREFIX + name][:steps] for name in _KEPT_IN_INFOS}
     last, bought = np.arange(steps) == steps - 1, np.ones(steps, bool)
     return {
         "truncated": last & ~episode.terminations,
@@ -243,33 +250,35 @@ def _marks(episode: Any) -> dict[str, np.ndarray]:
     }
 
 
-def _stretches(dataset: Dataset) -> list[np.ndarray]:
-    """Rows of consecutive steps: each next state is the state of the row after it."""
+def _consecutive_rows(dataset: Dataset) -> list[np.ndarray]:
+    """The numbers of rows, parted where a next state is not the state of the row after it."""
     follows = (np.diff(dataset.episode) == 0) & (np.diff(dataset.time) == 1)
     follows &= (dataset.next_state[:-1] == dataset.state[1:]).all(axis=1)
     return np.split(np.arange(len(dataset.state)), np.flatnonzero(~follows) + 1)
 
 
 def _buffer(dataset: Dataset, rows: np.ndarray) -> EpisodeBuffer:
-    padded = np.append(
-        rows, rows[-1]
-    )  # Minari keeps infos beside observations, of which there is one more
+    """Consecutive rows as an episode of Minari's."""
+    # Minari keeps infos beside observations, of which there is one more than steps
+    padded = np.append(rows, rows[-1])
     return EpisodeBuffer(
         observations=[*dataset.state[rows], dataset.next_state[rows[-1]]],
         actions=list(dataset.action[rows]),
         rewards=list(dataset.reward[rows]),
         terminations=list(dataset.terminated[rows]),
         truncations=list(dataset.truncated[rows]),
-        infos={_PREFIX + mark: getattr(dataset, mark)[padded] for mark in _MARKS},
+        infos={_PREFIX + name: getattr(dataset, name)[padded] for name in _KEPT_IN_INFOS},
     )
 
 
 def _state_space(state: np.ndarray) -> spaces.Box:
+    """A space of all recorded states `[rows, state]`."""
     bounds = (0, 255) if state.dtype == np.uint8 else (-np.inf, np.inf)
     return spaces.Box(*bounds, state.shape[1:], state.dtype.type)
 
 
 def _action_space(action: np.ndarray) -> spaces.Space[Any]:
+    """A space of all recorded actions `[rows, …]`."""
     if np.issubdtype(action.dtype, np.integer):
         return spaces.Discrete(int(action.max()) + 1)
     return spaces.Box(-np.inf, np.inf, action.shape[1:], np.float32)

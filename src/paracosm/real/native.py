@@ -23,17 +23,17 @@ from paracosm.core.recordings import state_scale
 from paracosm.core.rollout import unroll
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
-from paracosm.real.observing import ObservedSystem, OnBeliefs
+from paracosm.real.observing import BeliefPolicy, ObservedSystem
 from paracosm.real.source import (
-    Acting,
     BadStep,
     CollectionRequest,
     EvaluationRequest,
     Interrupted,
+    PolicyLike,
     Source,
     StepProgress,
-    ordered,
-    remaining,
+    remaining_by_lane,
+    sort_rows,
     stack,
 )
 
@@ -57,12 +57,13 @@ class SystemSource(Source):
         self.state_size, self.action = mdp.spec.state_size, mdp.spec.action
         self.components = mdp.spec.components
         self.limit = None  # of an MDP the horizon is a matter of choice
-        self.horizon = spaces.horizon(name, None, mdp.spec.horizon if horizon is None else horizon)
+        steps = mdp.spec.horizon if horizon is None else horizon
+        self.horizon = spaces.choose_horizon(name, None, steps)
         _demand_parts(mdp, name)
 
     @property
-    def _observed(self) -> ObservedSystem | None:
-        """The system of its states and an encoder's beliefs, None where states are shown."""
+    def _observed_system(self) -> ObservedSystem | None:
+        """The system of pairs of state and belief; None where there is no encoder."""
         return None if self.encoder is None else ObservedSystem(self.mdp, self.encoder)
 
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
@@ -75,36 +76,37 @@ class SystemSource(Source):
     def _play(
         self, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
     ) -> Any:
-        """Whole episodes as NumPy, of pairs of state and belief where there is an encoder; the
-        start hangs on an episode's key alone.
+        """Whole episodes as NumPy, of pairs of state and belief where there is an encoder.
 
         Args:
             policy: What acts, on states or beliefs.
-            keys: Of the episodes.
-            salt: What follows the start hangs on it too.
-            horizon: Steps.
+            keys: The keys of the episodes, `[episode]`; starts depend on them alone.
+            salt: The noise after the start depends on it too.
+            horizon: Steps of each episode.
         """
-        if (observed := self._observed) is None:
+        if (observed := self._observed_system) is None:
             return _play(self.mdp, policy, keys, salt, horizon)
-        return _play(observed.pairs(), OnBeliefs(policy, observed.size), keys, salt, horizon)
+        return _play(observed.pairs(), BeliefPolicy(policy, observed.size), keys, salt, horizon)
 
-    def _shown(self, lived: Trajectory) -> Trajectory:
-        """What a policy saw of episodes that were played."""
-        observed = self._observed
-        return lived if observed is None else observed.beliefs(lived)
+    def _policy_view(self, played: Trajectory) -> Trajectory:
+        """Episodes as the policy saw them: of beliefs where there is an encoder."""
+        observed = self._observed_system
+        return played if observed is None else observed.beliefs(played)
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         policy = (
-            Uniform(self.action) if collection.policy is None else self._traced(collection.policy)
+            Uniform(self.action)
+            if collection.policy is None
+            else self._as_policy(collection.policy)
         )
         parts = [] if collection.before is None else [collection.before]
         try:
-            self._fill(parts, policy, collection, progress)
+            self._collect_into(parts, policy, collection, progress)
         except KeyboardInterrupt as error:
-            raise Interrupted(_joined(parts)) from error
-        return ordered(stack(parts))
+            raise Interrupted(_join(parts)) from error
+        return sort_rows(stack(parts))
 
-    def _fill(
+    def _collect_into(
         self,
         parts: list[Dataset],
         policy: Policy,
@@ -119,59 +121,61 @@ class SystemSource(Source):
             collection: What is to be collected.
             progress: Called with the number of steps taken and of all.
         """
-        left, episodes = remaining(collection)
+        remainder = remaining_by_lane(collection)
+        steps_left, episodes = remainder.steps, remainder.episode
         key = jax.random.key(collection.seed)
         failed = collection.failed
-        while left.any():
+        while steps_left.any():
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, episodes)
             try:
                 with callbacks.as_raised():
-                    lived = self._play(policy, keys, 0, self.horizon)
+                    played = self._play(policy, keys, 0, self.horizon)
             except checks.ParacosmError as error:  # of a foreign function
-                raise BadStep(str(error), _joined(parts), failed) from error
-            alive = np.asarray(lived.alive)
-            wanted = alive & (
-                np.cumsum(alive, axis=1) <= (left + collection.spare * (left > 0))[:, None]
-            )
-            sound = np.logical_and.accumulate(~wanted | _finite(lived), axis=1)
-            self.steps += int((wanted & sound).sum())
-            if (wanted & sound).any():
-                parts.append(_rows(self._shown(lived), wanted & sound, episodes))
-            if not sound.all():
-                failed += tuple(episodes[~sound.all(axis=1)].tolist())
-                raise BadStep(self._complaint(lived, sound, episodes), _joined(parts), failed)
-            left = np.maximum(left - wanted.sum(axis=1), 0)
-            episodes = episodes + len(left)
-            progress(collection.steps - int(left.sum()), collection.steps)
+                raise BadStep(str(error), _join(parts), failed) from error
+            alive = np.asarray(played.alive)
+            most = steps_left + collection.spare * (steps_left > 0)
+            taken = alive & (np.cumsum(alive, axis=1) <= most[:, None])
+            valid = np.logical_and.accumulate(~taken | _finite_steps(played), axis=1)
+            self.steps += int((taken & valid).sum())
+            if (taken & valid).any():
+                parts.append(_dataset_rows(self._policy_view(played), taken & valid, episodes))
+            if not valid.all():
+                failed += tuple(episodes[~valid.all(axis=1)].tolist())
+                message = self._describe_first_fault(played, valid, episodes)
+                raise BadStep(message, _join(parts), failed)
+            steps_left = np.maximum(steps_left - taken.sum(axis=1), 0)
+            episodes = episodes + len(steps_left)
+            progress(collection.steps - int(steps_left.sum()), collection.steps)
 
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
-        policy = self._traced(evaluation.policy)
+        policy = self._as_policy(evaluation.policy)
         policy = policy if evaluation.sampled else policy.greedy()
         seeds = evaluation.first_seed + np.arange(evaluation.episodes)
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
-        lived = self._play(policy, keys, evaluation.seed, evaluation.horizon)
-        self.steps += int(lived.alive.sum())
-        sound = np.logical_and.accumulate(_finite(lived), axis=1)
-        if not sound.all():
-            raise checks.BadData(self._complaint(lived, sound, seeds))
+        played = self._play(policy, keys, evaluation.seed, evaluation.horizon)
+        self.steps += int(played.alive.sum())
+        valid = np.logical_and.accumulate(_finite_steps(played), axis=1)
+        if not valid.all():
+            raise checks.BadData(self._describe_first_fault(played, valid, seeds))
         progress(evaluation.horizon, evaluation.horizon)
-        return dataclasses.replace(self._shown(lived), reward=lived.reward.astype(np.float64))
+        reward = played.reward.astype(np.float64)
+        return dataclasses.replace(self._policy_view(played), reward=reward)
 
     def _starts(self, seeds: Int[np.ndarray, " start"]) -> Num[np.ndarray, "start state"]:
-        observed = self._observed
+        observed = self._observed_system
         mdp = self.mdp if observed is None else observed.pairs()
         keys = jax.vmap(jax.random.key)(seeds.astype(np.uint32))
         states = np.asarray(_first_states(mdp, keys))
-        shown = states if observed is None else states[:, observed.size :]
+        visible = states if observed is None else states[:, observed.size :]
         if len(bad := np.flatnonzero(~np.isfinite(states).all(axis=1))):
             raise checks.BadData(
                 f"{self.name} starts at the state {states[bad[0]]} from the seed {seeds[bad[0]]};"
                 " every entry must be finite."
             )
-        return shown
+        return visible
 
-    def _traced(self, policy: Acting) -> Policy:
-        """A plain function as a policy, if JAX can trace it."""
+    def _as_policy(self, policy: PolicyLike) -> Policy:
+        """The policy itself; a plain function, which JAX must be able to trace, as one."""
         if isinstance(policy, Policy):
             return policy
         state = jax.ShapeDtypeStruct((self.state_size,), jnp.float32)
@@ -179,26 +183,35 @@ class SystemSource(Source):
         _demand_shape(f"the policy of {self.name}", lambda: jax.eval_shape(policy, state), expected)
         return Deterministic(cast("Callable[[Array], Array]", policy))
 
-    def _complaint(self, lived: Trajectory, sound: np.ndarray, episodes: np.ndarray) -> str:
-        """The sentence about the first step that is not sound, of the system or its encoder."""
-        lane = int(np.argmin(sound.all(axis=1)))
-        time, episode = int(np.argmin(sound[lane])), episodes[lane]
-        before, after = lived.state[lane, time], lived.next_state[lane, time]
-        size, reward = self.mdp.spec.state_size, lived.reward[lane, time]
+    def _describe_first_fault(
+        self, played: Trajectory, valid: np.ndarray, episodes: np.ndarray
+    ) -> str:
+        """The sentence about the first step that is not finite, for which the system or its encoder
+        is to blame.
+
+        Args:
+            played: Episodes of states, or of pairs of state and belief.
+            valid: Which steps are finite, `[episode, time]`, none after the first that is not.
+            episodes: The numbers of the episodes, `[episode]`.
+        """
+        lane = int(np.argmin(valid.all(axis=1)))
+        time, episode = int(np.argmin(valid[lane])), episodes[lane]
+        before, after = played.state[lane, time], played.next_state[lane, time]
+        size, reward = self.mdp.spec.state_size, played.reward[lane, time]
         place, culprit = f"at step {time} of episode {episode}", self.name
-        came = f"the state {after[:size]} and the reward {reward}"
+        event = f"the state {after[:size]} and the reward {reward}"
         if self.encoder is not None and np.isfinite(before[:size]).all():
             if not np.isfinite(before).all():
                 culprit = self.encoder.called("initial")
-                came, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
+                event, place = f"the belief {before[size:]}", f"at the start of episode {episode}"
             elif np.isfinite([*after[:size], reward]).all():
                 culprit = self.encoder.called("update")
-                came = f"the belief {after[size:]}"
-        return f"{culprit} gave {came} {place}; every entry must be finite."
+                event = f"the belief {after[size:]}"
+        return f"{culprit} gave {event} {place}; every entry must be finite."
 
 
 class HiddenSource(SystemSource):
-    """A JAX-native system whose states are hidden: what it shows of them is observed."""
+    """A JAX-native system whose states are hidden; policies see what it shows of them."""
 
     def __init__(self, system: POMDP, name: str, horizon: int | None = None) -> None:
         """Take a system and what it shows.
@@ -209,13 +222,13 @@ class HiddenSource(SystemSource):
             horizon: steps in a full episode; its spec's if None.
         """
         super().__init__(system.mdp, name, horizon)
-        self._system, self._shown_by = system, system.through(None)
-        self.state_size = belief_size(self._shown_by, self.state_size, self.action)
-        self.encoder, self.components = self._shown_by, ()
+        self._system, self._observation_encoder = system, system.through(None)
+        self.state_size = belief_size(self._observation_encoder, self.state_size, self.action)
+        self.encoder, self.components = self._observation_encoder, ()
 
     def through(self, encoder: Encoder) -> Source:
         """As of `Source`: the encoder is handed what is shown."""
-        if self.encoder is not self._shown_by:
+        if self.encoder is not self._observation_encoder:
             return super().through(encoder)  # which refuses a second one
         checks.of_kind("encoder", encoder, Encoder, "an Encoder")
         states = copy.copy(self)
@@ -237,18 +250,23 @@ def _demand_parts(mdp: MDP, name: str) -> None:
         "reward": (lambda: jax.eval_shape(mdp.reward, state, action, state), ()),
         "termination": (lambda: jax.eval_shape(mdp.termination, state, action, state), ()),
     }
-    for part, (traced, expected) in parts.items():
-        _demand_shape(f"the {part} of {name}", traced, expected)
+    for part, (trace, expected) in parts.items():
+        _demand_shape(f"the {part} of {name}", trace, expected)
 
 
-def _demand_shape(name: str, traced: Callable[[], Any], expected: tuple[int, ...]) -> None:
+def _demand_shape(name: str, trace: Callable[[], Any], expected: tuple[int, ...]) -> None:
+    """Require that what `trace` gives, for what messages call `name`, has the expected shape.
+
+    Raises:
+        BadArgument: it has another one, or cannot be traced.
+    """
     try:
-        shape = getattr(traced(), "shape", None)
+        shape = getattr(trace(), "shape", None)
     except checks.ParacosmError:
         raise
     except Exception as error:  # tracing runs the user's code
         raise checks.BadArgument(
-            f"{name} cannot be traced by JAX: it {boundary.happened(error)}."
+            f"{name} cannot be traced by JAX: it {boundary.describe_exception(error)}."
         ) from error
     if shape != expected:
         raise checks.BadArgument(f"{name} answers with the shape {shape}; {expected} is needed.")
@@ -257,19 +275,19 @@ def _demand_shape(name: str, traced: Callable[[], Any], expected: tuple[int, ...
 def _play(
     mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: int, horizon: int
 ) -> Trajectory:
-    """Whole episodes as NumPy; starts hang on the episodes' keys alone, the rest on `salt` too.
+    """Whole episodes as NumPy; starts depend on the episodes' keys alone, the rest on `salt` too.
 
     Args:
         mdp, policy: What is played.
-        keys: Of the episodes, `[episode]`.
-        salt: Of the noise after the start.
+        keys: The keys of the episodes, `[episode]`.
+        salt: A number from which the noise after the start depends.
         horizon: Steps of each episode.
     """
-    return jax.tree.map(np.asarray, _compiled(mdp, policy, keys, jnp.uint32(salt), horizon))
+    return jax.tree.map(np.asarray, _play_jit(mdp, policy, keys, jnp.uint32(salt), horizon))
 
 
 @eqx.filter_jit
-def _compiled(
+def _play_jit(
     mdp: MDP, policy: Policy, keys: Key[jax.Array, " episode"], salt: UInt[Array, ""], horizon: int
 ) -> Trajectory:
     """`_play` in one compiled program.
@@ -289,26 +307,30 @@ def _first_states(mdp: MDP, keys: Key[jax.Array, " episode"]) -> Float[Array, "e
     return jax.vmap(mdp.initial)(starts)
 
 
-def _joined(parts: list[Dataset]) -> Dataset | None:
-    """The rows of all parts in order, None if there are none."""
-    return ordered(stack(parts)) if parts else None
+def _join(parts: list[Dataset]) -> Dataset | None:
+    """The rows of all parts in order; None if there is no part."""
+    return sort_rows(stack(parts)) if parts else None
 
 
-def _finite(lived: Trajectory) -> np.ndarray:
+def _finite_steps(played: Trajectory) -> np.ndarray:
     """Which steps hold no NaN or infinity, `[episode, time]`."""
     return (
-        np.isfinite(lived.state).all(-1)
-        & np.isfinite(lived.next_state).all(-1)
-        & np.isfinite(lived.reward)
+        np.isfinite(played.state).all(-1)
+        & np.isfinite(played.next_state).all(-1)
+        & np.isfinite(played.reward)
     )
 
 
-def _rows(lived: Trajectory, mask: np.ndarray, episodes: np.ndarray) -> Dataset:
-    """The steps of `mask`, the first ones of each episode; where the record stops it is
-    truncated.
+def _dataset_rows(played: Trajectory, mask: np.ndarray, episodes: np.ndarray) -> Dataset:
+    """The steps of `mask` as rows; an episode that does not terminate is truncated at its last one.
+
+    Args:
+        played: Episodes that start together.
+        mask: Which steps are taken, the first ones of each episode, `[episode, time]`.
+        episodes: The numbers of the episodes, `[episode]`.
     """
     stops = mask & ~np.append(mask[:, 1:], np.zeros((len(mask), 1), bool), axis=1)
     rows = Dataset.from_trajectory(
-        dataclasses.replace(lived, alive=mask, truncated=stops & ~lived.terminated)
+        dataclasses.replace(played, alive=mask, truncated=stops & ~played.terminated)
     )
     return dataclasses.replace(rows, episode=episodes[rows.episode])

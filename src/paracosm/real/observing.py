@@ -30,15 +30,16 @@ class ObservedSystem(eqx.Module):
     def pairs(self) -> MDP:
         """The MDP of pairs `(s, z)`: `z' = update(z, a, s')` beside `s' = f(s, a)`."""
         total = self.size + belief_size(self.encoder, self.size, self.mdp.spec.action)
-        sizes = {"state_size": total, "state_scale": jnp.ones(total), "components": ()}
-        spec = dataclasses.replace(self.mdp.spec, **sizes)
+        spec = dataclasses.replace(
+            self.mdp.spec, state_size=total, state_scale=jnp.ones(total), components=()
+        )
         return MDP(
             spec,
-            self._dynamics,
-            OfSystem(self.mdp.reward, self.size),
-            OfSystem(self.mdp.termination, self.size),
-            self._initial,
-            self.mdp.discount,
+            dynamics=self._dynamics,
+            reward=SystemPart(self.mdp.reward, self.size),
+            termination=SystemPart(self.mdp.termination, self.size),
+            initial=self._initial,
+            discount=self.mdp.discount,
         )
 
     def beliefs(self, episodes: Trajectory) -> Trajectory:
@@ -58,9 +59,10 @@ class ObservedSystem(eqx.Module):
         return jnp.concatenate([state, self.encoder.update(pair[self.size :], action, state)])
 
 
-class OfSystem(eqx.Module):
-    """A reward or an end rule of the system's states, asked at pairs; as a module, for a function
-    made anew would be compiled anew.
+class SystemPart(eqx.Module):
+    """A reward or an end rule of the system's states, asked at pairs.
+
+    It is a module because a function that is made anew would be compiled anew.
     """
 
     part: Callable[[State, Action, State], Scalar | Flag]
@@ -70,7 +72,7 @@ class OfSystem(eqx.Module):
         return self.part(pair[: self.size], action, after[: self.size])
 
 
-class OnBeliefs(Policy):
+class BeliefPolicy(Policy):
     """A policy of beliefs, played on pairs whose first `size` components it does not see."""
 
     policy: Policy
@@ -83,4 +85,4 @@ class OnBeliefs(Policy):
         return self.policy.act(carry, state[self.size :], key)
 
     def greedy(self) -> Policy:
-        return OnBeliefs(self.policy.greedy(), self.size)
+        return BeliefPolicy(self.policy.greedy(), self.size)

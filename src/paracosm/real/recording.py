@@ -16,7 +16,7 @@ class Recording:
     """
 
     def __init__(self, before: Dataset | None, most: int) -> None:
-        """Go on from the rows of `before`, if there are any, with up to `most` more."""
+        """Begin with the rows of `before`, if it is given, and take up to `most` more."""
         self._count, self._columns = 0, tuple[np.ndarray, ...]()
         self._most = most
         if before is not None:
@@ -24,10 +24,11 @@ class Recording:
             self.add(*(getattr(before, name) for name in _COLUMNS))
 
     def add(self, *rows: np.ndarray) -> None:
-        """Put rows after those that there are.
+        """Append rows.
 
         Args:
-            *rows: Episode, time, state, action, next state, reward and end, `[rows, …]` each.
+            *rows: Episode, time, state, action, next state, reward and whether the step terminated,
+                `[rows, …]` each.
         """
         if not self._columns:
             self._columns = tuple(
@@ -59,5 +60,5 @@ class Recording:
         )
 
     def partial(self) -> Dataset | None:
-        """The steps so far, None if there are none."""
+        """The data set of the steps so far; None if there are none."""
         return self.dataset() if self._count else None

@@ -37,13 +37,13 @@ class Factory:
             Missing: a package that the environment needs is not installed.
             BadArgument: the environment does not take these keyword arguments.
         """
-        with quiet():
+        with quiet_gymnasium():
             build = _builder(self.env)
             _silence_mujoco(self.env)
             try:
                 return build(**self.kwargs)
             except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-                raise checks.Missing(_dependency(self.env, str(error))) from error
+                raise checks.Missing(_describe_missing_package(self.env, str(error))) from error
             except TypeError as error:
                 if "argument" not in str(error):
                     raise
@@ -67,29 +67,34 @@ def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
     Raises:
         Missing: no such id, module or function, or a package that it needs is not installed.
     """
-    with quiet():
+    with quiet_gymnasium():
         _builder(env)
     return Factory(env, dict(kwargs or {}))
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without Gymnasium's remarks on versions and spaces."""
+def quiet_gymnasium() -> Iterator[None]:
+    """Silence Gymnasium's warnings about versions and spaces."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*WARN: ")
         yield
 
 
 def _builder(env: str) -> Callable[..., Any]:
+    """The function that builds a named environment.
+
+    Raises:
+        Missing: there is none of this name.
+    """
     module, colon, name = env.partition(":")
     if not colon:
-        return _registered(env)
-    if not hasattr(_imported(module), name) and name in gymnasium.registry:
-        return _registered(name)
-    return function(env)
+        return _gymnasium_builder(env)
+    if not hasattr(_import_module(module), name) and name in gymnasium.registry:
+        return _gymnasium_builder(name)
+    return import_function(env)
 
 
-def function(where: str) -> Callable[..., Any]:
+def import_function(where: str) -> Callable[..., Any]:
     """The function `module:function`, imported with the current directory on `sys.path`.
 
     Raises:
@@ -98,7 +103,7 @@ def function(where: str) -> Callable[..., Any]:
     name_of_module, colon, name = where.partition(":")
     if not colon:
         raise checks.Missing(f"{where!r} names no function; write module:function.")
-    module = _imported(name_of_module)
+    module = _import_module(name_of_module)
     value = getattr(module, name, None)
     if not callable(value):
         public = [
@@ -107,25 +112,25 @@ def function(where: str) -> Callable[..., Any]:
             if callable(member) and not key.startswith("_")
         ]
         raise checks.Missing(
-            f"The module {name_of_module!r} has no function {name!r}{_suggest(name, public)}."
+            f"The module {name_of_module!r} has no function {name!r}{_suggest_names(name, public)}."
         )
     return value
 
 
-def made(where: str, kind: type[T], option: str, *arguments: Any) -> T:
-    """What the user's `module:function` makes of the arguments.
+def build_named(where: str, kind: type[T], option: str, *arguments: Any) -> T:
+    """Call the user's `module:function`; returns what it makes of the arguments.
 
     Args:
         where: `module:function`; a class is a function too.
         kind: What it must make.
-        option: Of the command line that names it, for messages.
+        option: The command line's option that names it, for messages.
         arguments: What the function is called with.
 
     Raises:
         Missing: there is no such function.
         BadArgument: it fails, or makes something else.
     """
-    factory = function(where)
+    factory = import_function(where)
     try:
         value = factory(*arguments)
     except checks.ParacosmError:
@@ -139,22 +144,33 @@ def made(where: str, kind: type[T], option: str, *arguments: Any) -> T:
     return value
 
 
-def _registered(env: str) -> Callable[..., Any]:
+def _gymnasium_builder(env: str) -> Callable[..., Any]:
+    """The function that builds the environment of a Gymnasium id.
+
+    Raises:
+        Missing: there is no such id.
+    """
     try:
         gymnasium.spec(env)
     except (gymnasium.error.Error, ImportError) as error:
-        hint = _suggest(env, list(gymnasium.registry))
+        hint = _suggest_names(env, list(gymnasium.registry))
         own = "" if hint else "; one of your own is named module:function"
         raise checks.Missing(f"There is no Gymnasium environment {env!r}{hint}{own}.") from error
     return functools.partial(gymnasium.make, env, disable_env_checker=True)
 
 
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
+def _suggest_names(name: str, names: list[str]) -> str:
+    """The `names` that are close to a wrong one, in brackets; empty if none is."""
+    close = difflib.get_close_matches(name, names, n=3)
     return f" (close: {', '.join(close)})" if close else ""
 
 
-def _imported(module: str) -> Any:
+def _import_module(module: str) -> Any:
+    """Import a module, with the current directory on `sys.path`.
+
+    Raises:
+        Missing: it cannot be imported.
+    """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -168,18 +184,19 @@ def _imported(module: str) -> Any:
         raise
     except BaseException as error:  # importing runs the module's code
         raise checks.Missing(
-            f"The module {module!r} cannot be imported: it {boundary.happened(error)}."
+            f"The module {module!r} cannot be imported: it {boundary.describe_exception(error)}."
         ) from error
 
 
-def _dependency(env: str, message: str) -> str:
+def _describe_missing_package(env: str, message: str) -> str:
+    """The sentence about what an environment lacks, of the exception's message."""
     if "mujoco is not installed" in message.lower():
         return f"{needs(env, 'MuJoCo', 'mujoco')}."
     return f"{env} needs what is not installed: {message.rstrip('.')}."
 
 
 def _silence_mujoco(env: str) -> None:
-    """MuJoCo's warnings go to logging: left alone, it writes MUJOCO_LOG.TXT into the current
+    """Send MuJoCo's warnings to logging: left alone, it writes MUJOCO_LOG.TXT into the current
     directory.
     """
     spec = gymnasium.registry.get(env)
@@ -192,5 +209,6 @@ def _silence_mujoco(env: str) -> None:
 
 
 def _on_mujoco_warning(message: str) -> None:
+    """Log a warning of MuJoCo's, unless it is about what is deprecated."""
     if "deprecated" not in message:
         _log.warning(message)

@@ -24,7 +24,7 @@ from paracosm.core.extras import needs
 from paracosm.real import boundary, registry, spaces
 from paracosm.real.flattening import flat_row
 
-_LOOKS = 4  # random steps on which a rule must be right: at a start many coordinates are 0
+_RANDOM_STEPS = 4  # random steps on which a rule must be right: at a start many coordinates are 0
 _CLOSE = 1e-3  # observations are of 32 bits, and some are rounded before that
 _HEIGHT = 200  # pixels that a picture is shrunk towards
 # pygame greets on stdout, and SDL looks for a display and for loudspeakers.
@@ -35,6 +35,7 @@ _QUIET = {
 }
 
 CoordinateRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""`(observation, coordinates at a start) -> coordinates`."""
 
 
 class DrawnStates(NamedTuple):
@@ -42,6 +43,20 @@ class DrawnStates(NamedTuple):
 
     pictures: list[UInt8[np.ndarray, "_ height width 3"]]
     hidden: int
+
+
+class _FittingRule(NamedTuple):
+    """A rule that gives an environment's coordinates.
+
+    Attributes:
+        rule: The rule.
+        hidden: How many coordinates an observation does not show.
+        start: The coordinates at a start.
+    """
+
+    rule: CoordinateRule
+    hidden: int
+    start: np.ndarray
 
 
 def draw_states(
@@ -53,17 +68,20 @@ def draw_states(
         Missing: a package that draws is not installed.
         Unsupported: the environment draws no pictures, or cannot be put where an observation is.
     """
-    with _opened(factory) as env:
-        rule, hidden, start = _rule(factory.env, env)
-        return DrawnStates(
-            [np.stack([_picture(env, rule(o, start)) for o in rows]) for rows in sequences], hidden
-        )
+    with _open_drawing(factory) as env:
+        fitting = _fitting_rule(factory.env, env)
+
+        def draw(observation: np.ndarray) -> np.ndarray:
+            return _render(env, fitting.rule(observation, fitting.start))
+
+        pictures = [np.stack([draw(observation) for observation in rows]) for rows in sequences]
+        return DrawnStates(pictures, fitting.hidden)
 
 
 def as_pictures(
     rows: Float[np.ndarray, "_ pixels"], image: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "_ height width 3"]:
-    """Flat observations of images as pictures; what has no three colours is grey, its last channel.
+    """Flat observations of images as pictures; without three channels the last one is grey.
 
     Args:
         rows: Pixels from 0 to 255; what is beyond is cut off.
@@ -74,8 +92,8 @@ def as_pictures(
 
 
 @contextlib.contextmanager
-def _opened(factory: registry.Factory) -> Iterator[Any]:
-    """The environment, which draws; what goes wrong in it is said in a sentence."""
+def _open_drawing(factory: registry.Factory) -> Iterator[Any]:
+    """The environment, which draws itself; an exception within becomes one of ours."""
     drawing = registry.Factory(factory.env, {**factory.kwargs, "render_mode": "rgb_array"})
     with warnings.catch_warnings(), _headless():
         warnings.simplefilter("ignore")  # of pygame, Gymnasium and MuJoCo: about themselves
@@ -88,10 +106,10 @@ def _opened(factory: registry.Factory) -> Iterator[Any]:
         except checks.ParacosmError:
             raise
         except gymnasium.error.DependencyNotInstalled as error:
-            raise checks.Missing(_lacking(factory.env, str(error))) from error
+            raise checks.Missing(_describe_missing_package(factory.env, str(error))) from error
         except Exception as error:  # drawing runs code of others
             raise checks.Unsupported(
-                f"drawing {factory.env} {boundary.happened(error)}."
+                f"drawing {factory.env} {boundary.describe_exception(error)}."
             ) from error
         finally:
             with contextlib.suppress(Exception):
@@ -100,7 +118,7 @@ def _opened(factory: registry.Factory) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _headless() -> Iterator[None]:
-    """Without a display, unless the user has chosen one."""
+    """Draw without a display, unless the user has chosen one."""
     chosen = dict(_QUIET)
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         chosen["MUJOCO_GL"] = "egl"
@@ -113,31 +131,31 @@ def _headless() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _lacking(name: str, message: str) -> str:
+def _describe_missing_package(name: str, message: str) -> str:
+    """The sentence about what an environment lacks to draw itself, of the exception's message."""
     if "pygame" in message.lower():
         return f"{needs(f'drawing {name}', 'pygame', 'video')}."
     return f"{name} needs what is not installed to draw itself: {message.rstrip('.')}."
 
 
-def _rule(name: str, env: Any) -> tuple[CoordinateRule, int, np.ndarray]:
-    """How an observation becomes coordinates, how many of these it does not show, and coordinates
-    at a start.
+def _fitting_rule(name: str, env: Any) -> _FittingRule:
+    """The first rule that gives the coordinates of an environment.
 
     Raises:
         Unsupported: no rule fits; or the environment has no coordinates that can be set.
     """
-    looks = [look for look in _looks(env) if look[1] is not None]
-    if not looks:
+    samples = [sample for sample in _observed_coordinates(env) if sample[1] is not None]
+    if not samples:
         raise checks.Unsupported(f"{name} cannot be put into a state, so that it cannot be drawn.")
     for rule, hidden in _RULES:
-        if all(_agree(rule, *look) for look in looks):
-            return rule, hidden, looks[0][1]
+        if all(_agree(rule, *sample) for sample in samples):
+            return _FittingRule(rule, hidden=hidden, start=samples[0][1])
     raise checks.Unsupported(
         f"an observation of {name} does not say where everything is, so that it cannot be drawn."
     )
 
 
-def _looks(env: Any) -> Iterator[tuple[np.ndarray, Any]]:
+def _observed_coordinates(env: Any) -> Iterator[tuple[np.ndarray, Any]]:
     """Observations and coordinates of a few random steps; the environment is reset afterwards."""
     form = spaces.observation_form(str(env), env.observation_space)
 
@@ -148,7 +166,7 @@ def _looks(env: Any) -> Iterator[tuple[np.ndarray, Any]]:
     observation, _ = env.reset(seed=0)
     env.action_space.seed(0)
     yield row(observation), _coordinates(env)
-    for _ in range(_LOOKS):
+    for _ in range(_RANDOM_STEPS):
         observation, _, ended, cut, _ = env.step(env.action_space.sample())
         if ended or cut:
             break
@@ -157,7 +175,9 @@ def _looks(env: Any) -> Iterator[tuple[np.ndarray, Any]]:
 
 
 def _coordinates(env: Any) -> np.ndarray | None:
-    """Where everything is: MuJoCo's positions, or the `state` of Gymnasium's classic control."""
+    """The environment's own coordinates: MuJoCo's positions, or the `state` of Gymnasium's classic
+    control; None if it has neither.
+    """
     inner = env.unwrapped
     if hasattr(inner, "set_state") and hasattr(inner, "data"):
         return np.array(inner.data.qpos, np.float64)
@@ -165,16 +185,17 @@ def _coordinates(env: Any) -> np.ndarray | None:
     return None if state is None else np.array(state, np.float64)
 
 
-def _picture(env: Any, coordinates: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
+def _render(env: Any, coordinates: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture of the environment at these coordinates."""
     inner = env.unwrapped
     if hasattr(inner, "set_state"):
         inner.set_state(coordinates, np.zeros_like(inner.data.qvel))
     else:
         inner.state = coordinates
-    return _shrunk(np.asarray(env.render(), np.uint8)[..., :3])
+    return _shrink(np.asarray(env.render(), np.uint8)[..., :3])
 
 
-def _shrunk(picture: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
+def _shrink(picture: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     """A picture by means over blocks of pixels, about `_HEIGHT` high."""
     side = max(1, picture.shape[0] // _HEIGHT)
     height, width = (size // side for size in picture.shape[:2])
@@ -193,8 +214,10 @@ def _agree(rule: CoordinateRule, observation: np.ndarray, coordinates: np.ndarra
     return bool((np.abs(np.exp(1j * read) - np.exp(1j * coordinates)) < _CLOSE).all())
 
 
-def _from_place(hidden: int) -> CoordinateRule:
-    """An observation that begins with the positions, but for the first `hidden`, which stay."""
+def _positions_after(hidden: int) -> CoordinateRule:
+    """The rule of an observation that begins with all coordinates but the first `hidden`; these
+    stay as they are at the start.
+    """
 
     def rule(observation: np.ndarray, start: np.ndarray) -> np.ndarray:
         if 2 * hidden >= len(start):
@@ -228,14 +251,14 @@ def _reacher(observation: np.ndarray, start: np.ndarray) -> np.ndarray:
     return np.array([np.arctan2(s1, c1), np.arctan2(s2, c2), *target])
 
 
-# By what they leave out: Hopper, Walker2d and HalfCheetah hide where they are along their track,
-# Swimmer and Ant where they are on the ground.
+# Rules, and how many coordinates they leave out: Hopper, Walker2d and HalfCheetah hide where they
+# are along their track, Swimmer and Ant where they are on the ground.
 _RULES: tuple[tuple[CoordinateRule, int], ...] = (
-    (_from_place(0), 0),
+    (_positions_after(0), 0),
     (_pendulum, 0),
     (_acrobot, 0),
     (_double_pendulum, 0),
     (_reacher, 0),
-    (_from_place(1), 1),
-    (_from_place(2), 2),
+    (_positions_after(1), 1),
+    (_positions_after(2), 2),
 )

@@ -14,24 +14,26 @@ from paracosm.core import checks
 _SHOWN = 8  # names that a sentence lists
 
 
-def declared(stated: Any, components: tuple[str, ...], size: int) -> Float[np.ndarray, " state"]:
-    """The declared scale of each component, NaN where none is.
+def declared_scales(
+    scales: Any, components: tuple[str, ...], size: int
+) -> Float[np.ndarray, " state"]:
+    """The declared scale of each component, NaN where none is declared.
 
     Args:
-        stated: Scales by name: of one component (`goal[0]`), of all of a part (`goal`), or of a
-            component by its number (`2`).
+        scales: Scales by the name of a component (`goal[0]`), of a part (`goal`), whose components
+            all have it, or by the number of a component (`2`).
         components: Names of the components, empty where they have none.
-        size: How many there are.
+        size: How many components there are.
 
     Raises:
-        BadArgument: a name is none, two names hold the same component, or a scale is no positive
-            number.
+        BadArgument: a name is that of no component, two names hold the same component, or a scale
+            is no positive number.
     """
-    checks.of_kind("state_scale", stated, Mapping, "a mapping of names to positive numbers")
+    checks.of_kind("state_scale", scales, Mapping, "a mapping of names to positive numbers")
     scale = np.full(size, np.nan)
-    for name, value in stated.items():
+    for name, value in scales.items():
         number = checks.POSITIVE_32.check(f"state_scale[{name!r}]", value)
-        which = _named(name, components, size)
+        which = _components_named(name, components, size)
         if not np.isnan(scale[which]).all():
             raise checks.BadArgument(
                 f"state_scale[{name!r}] is given, and another name holds some of its components."
@@ -40,8 +42,12 @@ def declared(stated: Any, components: tuple[str, ...], size: int) -> Float[np.nd
     return scale
 
 
-def _named(name: Any, components: tuple[str, ...], size: int) -> list[int]:
-    """The numbers of the components that a name holds."""
+def _components_named(name: Any, components: tuple[str, ...], size: int) -> list[int]:
+    """The numbers of the components that a name of a component or a part holds.
+
+    Raises:
+        BadArgument: it holds none.
+    """
     if isinstance(name, str) and re.fullmatch(r"[0-9]{1,9}", name) and int(name) < size:
         return [int(name)]
     which = [i for i, component in enumerate(components) if _holds(str(name), component)]
@@ -56,5 +62,5 @@ def _named(name: Any, components: tuple[str, ...], size: int) -> list[int]:
 
 
 def _holds(name: str, component: str) -> bool:
-    """Whether a name is that of a component or of a part that it is in."""
+    """Whether a name is that of a component, or of a part that the component is in."""
     return component == name or (component.startswith(name) and component[len(name)] in ".[=")

@@ -1,6 +1,4 @@
-"""A first look at an environment: does it work at all, and does a seed mean anything to it? No JAX
-in here.
-"""
+"""Whether an environment works at all, and whether a seed means anything to it. No JAX in here."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from paracosm.core import checks
 from paracosm.real import boundary
 from paracosm.real.boundary import Misbehaved, ObservationForm
 
-_SECONDS = 1.0  # of an episode played to see whether it repeats
+_SECONDS = 1.0  # that an episode may take which is played to see whether it repeats
 
 
 def demand_working(name: str, env: Any, action: Any, form: ObservationForm) -> None:
@@ -23,13 +21,13 @@ def demand_working(name: str, env: Any, action: Any, form: ObservationForm) -> N
     anything is made.
 
     Args:
-        name: What the error message calls it.
+        name: What the error message calls the environment.
         env: The environment.
         action: An action of its space.
-        form: Of its observations.
+        form: The form of its observations.
 
     Raises:
-        BadData: it does not; the sentence says what it did.
+        BadData: it does not; the sentence says what it did instead.
     """
     place = "on its first reset"
     try:
@@ -45,22 +43,24 @@ def repeats(factory: Callable[[], Any], actions: np.ndarray, form: ObservationFo
     rounding.
 
     One copy has played before, so that what stays from one episode to the next shows, too. An
-    environment that fails is not judged: collecting says at which step it does.
+    environment that fails counts as one that repeats: collecting says at which step it fails.
 
     Args:
         factory: builds a copy.
-        actions: what is taken, `[step, ...]`, for a second at most.
-        form: of its observations.
+        actions: the actions, `[step, ...]`, which are played for a second at most.
+        form: the form of its observations.
     """
     with contextlib.ExitStack() as stack:
         try:
-            played, fresh = (stack.enter_context(_closing(factory())) for _ in range(2))
-            _played(played, actions[:1], form)
-            first = _played(played, actions, form)
-            second = _played(fresh, actions[: len(first) - 1], form, np.inf)
+            used, fresh = (stack.enter_context(_closing(factory())) for _ in range(2))
+            _play(used, actions[:1], form)
+            used_rows = _play(used, actions, form)
+            fresh_rows = _play(fresh, actions[: len(used_rows) - 1], form, np.inf)
         except (Misbehaved, checks.ParacosmError):
             return True
-    return len(first) == len(second) and np.allclose(first, second, rtol=1e-5, atol=1e-8)
+    return len(used_rows) == len(fresh_rows) and np.allclose(
+        used_rows, fresh_rows, rtol=1e-5, atol=1e-8
+    )
 
 
 @contextlib.contextmanager
@@ -72,7 +72,7 @@ def _closing(env: Any) -> Iterator[Any]:
             env.close()
 
 
-def _played(
+def _play(
     env: Any, actions: np.ndarray, form: ObservationForm, seconds: float = _SECONDS
 ) -> np.ndarray:
     """Observation, reward and flags of each step until the episode ends or the seconds are over,
@@ -80,14 +80,14 @@ def _played(
 
     Args:
         env: The environment.
-        actions: What is done, `[step, ...]`.
-        form: Of its observations.
-        seconds: Of wall time.
+        actions: The actions, `[step, ...]`.
+        form: The form of its observations.
+        seconds: Wall time after which no further step is taken.
     """
-    rows, begun = [np.append(boundary.reset(env, 0, form), [0.0, 0.0, 0.0])], time.monotonic()
+    rows, started_at = [np.append(boundary.reset(env, 0, form), [0.0, 0.0, 0.0])], time.monotonic()
     for action in actions:
         step = boundary.step(env, action.copy(), form)  # some change their action
         rows.append(np.append(step.observation, [step.reward, step.terminated, step.truncated]))
-        if step.terminated or step.truncated or time.monotonic() - begun > seconds:
+        if step.terminated or step.truncated or time.monotonic() - started_at > seconds:
             break
     return np.array(rows)

@@ -20,24 +20,23 @@ from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.forms import demand_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
-from paracosm.real.scales import declared
+from paracosm.real.scales import declared_scales
 
 StepProgress = Callable[[int, int], None]
-Acting = (
-    Policy | Callable[[np.ndarray], Any]
-)  # a policy, or a function of one observation `[state]`
+PolicyLike = Policy | Callable[[np.ndarray], Any]
+"""A policy, or a function of one observation `[state]`."""
 
 LANES = 8  # part of what a seed means: another number is another data set
 
 
 class BadStep(checks.BadData):
-    """The real environment cannot go on: it raised, exited, or gave what cannot be used; or the
-    policy did.
+    """The real environment, or the policy, cannot go on: it raised, exited, or gave what cannot be
+    used.
 
-    `partial` holds the steps before it (None if there are none; of a JAX-native system, which plays
-    whole episodes at once, those of the episodes before), and `failed` the numbers of the episodes
-    in which the environment failed; `Source.collect` goes on from both. Episodes in which the
-    policy failed are played again.
+    `partial` holds the steps before the failure (None if there are none; of a JAX-native system,
+    which plays whole episodes at once, those of the episodes before), and `failed` the numbers of
+    the episodes in which the environment failed; `Source.collect` goes on from both. Episodes in
+    which the policy failed are played again.
     """
 
     def __init__(self, message: str, partial: Dataset | None, failed: tuple[int, ...] = ()) -> None:
@@ -46,8 +45,8 @@ class BadStep(checks.BadData):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while the real environment was stepped; `partial` holds the steps before it, as of
-    `BadStep`.
+    """Ctrl-C came while the real environment was stepped; `partial` holds the steps before, as that
+    of `BadStep` does.
     """
 
     def __init__(self, partial: Dataset | None) -> None:
@@ -56,11 +55,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class CollectionRequest(NamedTuple):
-    """What is to be collected: see `Source.collect`."""
+    """The arguments of `Source.collect`."""
 
     steps: int
     seed: int
-    policy: Acting | None
+    policy: PolicyLike | None
     first_episode: int
     workers: int
     before: Dataset | None
@@ -69,10 +68,17 @@ class CollectionRequest(NamedTuple):
     failed: tuple[int, ...] = ()
 
 
-class EvaluationRequest(NamedTuple):
-    """What is to be played: see `Source.evaluate`."""
+class LaneRemainder(NamedTuple):
+    """What each lane has yet to do: steps to take, and the number of its next episode."""
 
-    policy: Acting
+    steps: Int[np.ndarray, " lane"]
+    episode: Int[np.ndarray, " lane"]
+
+
+class EvaluationRequest(NamedTuple):
+    """The arguments of `Source.evaluate`."""
+
+    policy: PolicyLike
     episodes: int
     first_seed: int
     horizon: int
@@ -99,7 +105,7 @@ class Source(abc.ABC):
     state_size: int
     image: tuple[int, int, int] | None = None
     components: tuple[str, ...] = ()
-    _declared: np.ndarray | None = None  # scales of the states, `[state]`, NaN where none is
+    _declared_scales: np.ndarray | None = None  # `[state]`, NaN where no scale is declared
     encoder: Encoder | None = None
     action: Box | Discrete
     horizon: int
@@ -107,23 +113,23 @@ class Source(abc.ABC):
 
     @property
     def steps(self) -> int:
-        """Real steps taken since this object was made, evaluation included; what it shows
-        `through` an encoder counts with it.
+        """Real steps taken since this object was made, evaluation included, and those of its
+        copies: see `through` and `scaled`.
         """
-        return self._counted[0]
+        return self._step_counter[0]
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._counted[0] = steps
+        self._step_counter[0] = steps
 
     @functools.cached_property
-    def _counted(self) -> list[int]:
-        """The number of steps, in a place that copies share."""
+    def _step_counter(self) -> list[int]:
+        """The number of steps, in a list that copies of this source share."""
         return [0]
 
     @property
     def state_type(self) -> type[np.generic]:
-        """Of the states that are recorded: uint8 of images, else float32."""
+        """The type of recorded states: uint8 of images, else float32."""
         return np.float32 if self.image is None else np.uint8
 
     def through(self, encoder: Encoder) -> Source:
@@ -133,7 +139,7 @@ class Source(abc.ABC):
         The environment is not looked at again.
 
         Raises:
-            BadArgument: `encoder` is none, or does not fit what is observed, or there is one
+            BadArgument: `encoder` is no Encoder, or does not fit what is observed, or there is one
                 already.
         """
         checks.of_kind("encoder", encoder, Encoder, "an Encoder")
@@ -142,35 +148,41 @@ class Source(abc.ABC):
                 f"{self.name} is seen through an encoder already; one without is needed."
             )
         size = belief_size(encoder, self.state_size, self.action, self.state_type)
-        if self._declared is not None:
+        if self._declared_scales is not None:
             raise checks.BadArgument(
                 f"scales are declared for the states of {self.name}; beliefs have others, and a"
                 " source without declared scales is needed."
             )
-        seen = copy.copy(self)
-        seen._counted = self._counted
-        seen.encoder, seen.state_size, seen.image, seen.components = encoder, size, None, ()
-        return seen
+        source = self._copy_with_same_counter()
+        source.encoder, source.state_size = encoder, size
+        source.image, source.components = None, ()
+        return source
 
     def scaled(self, state_scale: Mapping[str, float]) -> Source:
         """The same environment, whose states have these scales in place of those of the data: what
         an error of one unit is, in training and in every measure. States stay as they are.
 
         Args:
-            state_scale: By the name of a component, of a part, or by a component's number; the
-                scales of the others are those of the data.
+            state_scale: Scales by the name of a component or of a part, or by a component's number;
+                the scales of the others are those of the data.
 
         Raises:
-            BadArgument: a name is none, or a scale is no positive number.
+            BadArgument: a name is that of no component, or a scale is no positive number.
         """
-        seen = copy.copy(self)
-        seen._counted = self._counted
-        seen._declared = declared(state_scale, self.components, self.state_size)
-        return seen
+        source = self._copy_with_same_counter()
+        source._declared_scales = declared_scales(state_scale, self.components, self.state_size)
+        return source
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Sentences on what its user must know, such as that it ignores its seed."""
+    def _copy_with_same_counter(self) -> Source:
+        """A copy that counts its steps together with this source."""
+        source = copy.copy(self)
+        source._step_counter = self._step_counter
+        return source
+
+    def check_repeatability(self) -> tuple[str, ...]:
+        """Sentences on what keeps its numbers from being had again, such as that it ignores seeds;
+        it may play an episode to find out.
+        """
         return ()
 
     def spec(self, data: Dataset) -> Spec:
@@ -193,9 +205,9 @@ class Source(abc.ABC):
             )
         self.demand_kind("the data", states)
         spec = self._spec(states)
-        if self._declared is None:
+        if self._declared_scales is None:
             return spec
-        scale = np.where(np.isnan(self._declared), spec.state_scale, self._declared)
+        scale = np.where(np.isnan(self._declared_scales), spec.state_scale, self._declared_scales)
         return dataclasses.replace(spec, state_scale=jnp.asarray(scale, jnp.float32))
 
     def demand_kind(self, where: str, states: np.ndarray) -> None:
@@ -208,14 +220,14 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
-        """`spec`, of the bought states."""
+        """`spec`, of the states of bought rows; their declared scales are put in afterwards."""
 
     def collect(
         self,
         steps: int,
         *,
         seed: int,
-        policy: Acting | None = None,
+        policy: PolicyLike | None = None,
         first_episode: int = 0,
         workers: int = 1,
         before: Dataset | None = None,
@@ -236,8 +248,8 @@ class Source(abc.ABC):
             steps: number of real steps.
             seed: non-negative; with the episode's number it fixes the start, the actions and the
                 noise.
-            policy: whose samples act, or a function of one observation; uniformly random actions if
-                None.
+            policy: a policy whose samples act, or a function of one observation; uniformly random
+                actions if None.
             first_episode: the number of the first episode; later rounds go on where the last one
                 ended.
             workers: processes that host environments; 1 stays in this one. An environment that ends
@@ -276,21 +288,29 @@ class Source(abc.ABC):
         for episode in failed:
             checks.count("an episode of failed", episode, first_episode)
         if policy is not None:
-            _demand_acting(policy, sampled=False)
-            self._demand_form(policy)
+            _demand_policy(policy, sampled=False)
+            self._demand_policy_shape(policy)
         if before is not None and before.real_steps >= steps:
             raise checks.BadArgument(
                 f"before holds {before.real_steps} steps; it must hold fewer than {steps}."
             )
         request = CollectionRequest(
-            steps, seed, policy, first_episode, workers, before, lanes, spare, tuple(failed)
+            steps=steps,
+            seed=seed,
+            policy=policy,
+            first_episode=first_episode,
+            workers=workers,
+            before=before,
+            lanes=lanes,
+            spare=spare,
+            failed=tuple(failed),
         )
         with callbacks.as_raised():
-            return self._collect(request, progress or _silent)
+            return self._collect(request, progress or _ignore_progress)
 
     def evaluate(
         self,
-        policy: Acting,
+        policy: PolicyLike,
         *,
         episodes: int = 20,
         first_seed: int = 10_000,
@@ -308,7 +328,7 @@ class Source(abc.ABC):
             first_seed: the first episode's seed.
             horizon: steps after which an episode is cut; the environment's own limit if None.
             sampled: whether actions are sampled; the start states stay the same.
-            seed: of the sampled actions.
+            seed: the seed of the sampled actions.
             progress: called with the number of time steps played and `horizon`.
 
         Returns:
@@ -324,11 +344,18 @@ class Source(abc.ABC):
         checks.count("horizon", horizon)
         checks.seed("first_seed", first_seed)
         checks.seed("seed", seed)
-        _demand_acting(policy, sampled=sampled)
-        self._demand_form(policy)
-        request = EvaluationRequest(policy, episodes, first_seed, horizon, sampled, seed)
+        _demand_policy(policy, sampled=sampled)
+        self._demand_policy_shape(policy)
+        request = EvaluationRequest(
+            policy=policy,
+            episodes=episodes,
+            first_seed=first_seed,
+            horizon=horizon,
+            sampled=sampled,
+            seed=seed,
+        )
         with callbacks.as_raised():
-            return self._evaluate(request, progress or _silent)
+            return self._evaluate(request, progress or _ignore_progress)
 
     def starts(self, count: int, *, first_seed: int) -> Num[np.ndarray, "start state"]:
         """First states of episodes, beliefs where there is an encoder; no real step is taken.
@@ -350,8 +377,12 @@ class Source(abc.ABC):
         with callbacks.as_raised():
             return self._starts(first_seed + np.arange(count))
 
-    def _demand_form(self, policy: Acting) -> None:
-        """Refuse a policy of another state or action size."""
+    def _demand_policy_shape(self, policy: PolicyLike) -> None:
+        """Refuse a policy of another state or action size.
+
+        Raises:
+            BadData: its action at a state of this source has another shape.
+        """
         if isinstance(policy, Policy):
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
             state, key = jnp.zeros(self.state_size, self.state_type), jax.random.key(0)
@@ -361,19 +392,19 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
-        """`collect`, of what was checked."""
+        """`collect`, of checked arguments."""
 
     @abc.abstractmethod
     def _evaluate(self, evaluation: EvaluationRequest, progress: StepProgress) -> Trajectory:
-        """`evaluate`, of what was checked."""
+        """`evaluate`, of checked arguments."""
 
     @abc.abstractmethod
     def _starts(self, seeds: Int[np.ndarray, " start"]) -> Num[np.ndarray, "start state"]:
-        """`starts`, of what was checked."""
+        """`starts`, of checked arguments: the first states of the episodes with these seeds."""
 
 
-def _silent(done: int, total: int) -> None:
-    """Tell nothing."""
+def _ignore_progress(done: int, total: int) -> None:
+    """A `StepProgress` that does nothing."""
 
 
 def shares(steps: int, most_lanes: int) -> Int[np.ndarray, " lanes"]:
@@ -382,17 +413,19 @@ def shares(steps: int, most_lanes: int) -> Int[np.ndarray, " lanes"]:
     return steps // lanes + (np.arange(lanes) < steps % lanes)
 
 
-def remaining(
-    collection: CollectionRequest,
-) -> tuple[Int[np.ndarray, " lanes"], Int[np.ndarray, " lanes"]]:
-    """How many steps each lane has yet to take, and the number of its next episode."""
+def remaining_by_lane(collection: CollectionRequest) -> LaneRemainder:
+    """What each lane has yet to do of a collection.
+
+    Raises:
+        BadArgument: its `before` holds steps of another collection.
+    """
     share = shares(collection.steps, collection.lanes)
     lanes, first = len(share), collection.first_episode
     episode = first + np.arange(lanes)
     failed = np.array(collection.failed, np.int64)
     np.maximum.at(episode, (failed - first) % lanes, failed + lanes)
     if collection.before is None:
-        return share, episode
+        return LaneRemainder(steps=share, episode=episode)
     lane = (collection.before.episode - first) % lanes
     if (collection.before.episode < first).any() or (
         np.bincount(lane, minlength=lanes) > share + collection.spare
@@ -401,10 +434,11 @@ def remaining(
             "before is not what this collection took; its episodes or counts are others."
         )
     np.maximum.at(episode, lane, collection.before.episode + lanes)
-    return np.maximum(share - np.bincount(lane, minlength=lanes), 0), episode
+    steps = np.maximum(share - np.bincount(lane, minlength=lanes), 0)
+    return LaneRemainder(steps=steps, episode=episode)
 
 
-def ordered(rows: Dataset) -> Dataset:
+def sort_rows(rows: Dataset) -> Dataset:
     """The rows in the order of (episode, time)."""
     order = np.lexsort((rows.time, rows.episode))
     return Dataset(
@@ -412,8 +446,12 @@ def ordered(rows: Dataset) -> Dataset:
     )
 
 
-def _demand_acting(policy: Any, *, sampled: bool) -> None:
-    """Refuse what gives no action, and samples of a function, which has none."""
+def _demand_policy(policy: Any, *, sampled: bool) -> None:
+    """Refuse what is no policy, and a plain function where samples are wanted.
+
+    Raises:
+        BadArgument: it is so.
+    """
     if isinstance(policy, type) or not (isinstance(policy, Policy) or callable(policy)):
         raise checks.BadArgument(
             f"policy is {checks.described(policy)}; a Policy or a function of one observation is"

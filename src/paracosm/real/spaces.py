@@ -14,7 +14,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete
 from paracosm.real import boundary, flattening
 from paracosm.real.boundary import MOST_CHANNELS, MOST_PIXELS, ObservationForm
-from paracosm.real.flattening import Unflattened
+from paracosm.real.flattening import NotFlattenable
 
 MOST_STEPS = 1_000_000  # of an episode: it is drawn, rolled out and stacked as a whole
 
@@ -27,13 +27,13 @@ MOST_COMPONENTS = 4096
 # Attributes in which Gymnasium's and other wrappers keep running statistics, and of what.
 _STATISTICS = {"obs_rms": "observations", "return_rms": "rewards", "ret_rms": "rewards"}
 
-_OBSERVED = (
+_SUPPORTED_OBSERVATIONS = (
     "observations of numbers and choices (Box, Discrete, MultiDiscrete, MultiBinary, and Dict and"
     f" Tuple of these) of up to {MOST_COMPONENTS} components are supported, and images: uint8 Box"
     " observations of the shape (height, width) or (height, width, channels), up to"
     f" {MOST_PIXELS} high and wide, of up to {MOST_CHANNELS} channels"
 )
-_ACTED = (
+_SUPPORTED_ACTIONS = (
     "Box actions of floating point, and Discrete, MultiDiscrete and MultiBinary actions of up to"
     f" {MOST_JOINT} combinations are supported"
 )
@@ -57,8 +57,8 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
             return ObservationForm(space.shape, (height, width, channels))
     try:
         parts = flattening.leaves(space)
-    except Unflattened as error:
-        raise checks.Unsupported(_unflattened(name, error)) from error
+    except NotFlattenable as error:
+        raise checks.Unsupported(_describe_not_flattenable(name, error)) from error
     size = sum(part.size for part in parts)
     _demand_components(name, size)
     return ObservationForm((size,), leaves=parts)
@@ -66,16 +66,18 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
 
 def _demand_components(name: str, size: int) -> None:
     if not 1 <= size <= MOST_COMPONENTS:
-        raise checks.Unsupported(f"{name} observes {size} components in all; {_OBSERVED}.")
+        raise checks.Unsupported(
+            f"{name} observes {size} components in all; {_SUPPORTED_OBSERVATIONS}."
+        )
 
 
-def _unflattened(name: str, error: Unflattened) -> str:
-    observed = _described(error.space)
+def _describe_not_flattenable(name: str, error: NotFlattenable) -> str:
+    observed = _describe_space(error.space)
     if not error.path:
-        return f"{name} observes {observed}; {_OBSERVED}."
-    place = f"{name} observes {observed} under the key {flattening.called(error.path)}"
+        return f"{name} observes {observed}; {_SUPPORTED_OBSERVATIONS}."
+    place = f"{name} observes {observed} under the key {flattening.path_name(error.path)}"
     if not flattening.is_picture(error.space):
-        return f"{place}; {_OBSERVED}."
+        return f"{place}; {_SUPPORTED_OBSERVATIONS}."
     return (
         f"{place}, which cannot be flattened with the rest; leave the image out"
         " (gymnasium.wrappers.FilterObservation), or show it alone."
@@ -83,14 +85,14 @@ def _unflattened(name: str, error: Unflattened) -> str:
 
 
 def action_space(
-    name: str, space: spaces.Space[Any], stated: tuple[float, float] | None = None
+    name: str, space: spaces.Space[Any], action_range: tuple[float, float] | None = None
 ) -> Box | Discrete:
-    """The space of actions, Box actions as vectors; discrete ones count from 0, and several choices
-    at once are one.
+    """The space of actions on our side: Box actions as vectors, discrete ones counted from 0, and
+    several choices at once as one action.
 
     Args:
         name: What messages call the environment.
-        space: Gymnasium's.
+        space: Gymnasium's space.
         stated: The range of Box actions on the sides where the space has no bound.
 
     Raises:
@@ -99,43 +101,46 @@ def action_space(
         BadArgument: a range is stated that nothing needs, or that leaves no action.
     """
     if isinstance(space, spaces.Box) and space.dtype.kind == "f" and math.prod(space.shape):
-        return _box(name, space, stated)
-    if stated is not None:
+        return _box(name, space, action_range)
+    if action_range is not None:
         raise checks.BadArgument(
-            f"the action range {stated[0]:g} to {stated[1]:g} is stated, and {name} acts on"
-            f" {_described(space)}; only Box actions without bounds need one."
+            f"the action range {action_range[0]:g} to {action_range[1]:g} is stated, and {name}"
+            f" acts on {_describe_space(space)}; only Box actions without bounds need one."
         )
     if isinstance(space, spaces.Discrete):
         return Discrete(int(space.n), int(space.start))
     if isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)):
         return _joint(name, space)
-    raise checks.Unsupported(f"{name} acts on {_described(space)}; {_ACTED}.")
+    raise checks.Unsupported(f"{name} acts on {_describe_space(space)}; {_SUPPORTED_ACTIONS}.")
 
 
-def _box(name: str, space: spaces.Box, stated: tuple[float, float] | None) -> Box:
+def _box(name: str, space: spaces.Box, action_range: tuple[float, float] | None) -> Box:
     with np.errstate(over="ignore"):
         low, high = (side.reshape(-1).astype(np.float32) for side in (space.low, space.high))
     # What is as good as infinite: the width of a box must be finite in 32 bits
     open_low, open_high = low < -checks.LARGEST_32 / 2, high > checks.LARGEST_32 / 2
     unbounded = bool((open_low | open_high).any())
-    if stated is None and unbounded:
+    if action_range is None and unbounded:
         raise checks.Unsupported(
-            f"{name} acts on {_described(space)}, which has no bound on some side; give"
+            f"{name} acts on {_describe_space(space)}, which has no bound on some side; give"
             " --action-range LOW HIGH (in Python action_range=(LOW, HIGH)), within which actions"
             " are then chosen."
         )
-    if stated is not None:
+    if action_range is not None:
         if not unbounded:
             raise checks.BadArgument(
-                f"the action range {stated[0]:g} to {stated[1]:g} is stated, and {name} acts on"
-                f" {_described(space)}, which is bounded already."
+                f"the action range {action_range[0]:g} to {action_range[1]:g} is stated, and {name}"
+                f" acts on {_describe_space(space)}, which is bounded already."
             )
-        low, high = np.where(open_low, stated[0], low), np.where(open_high, stated[1], high)
+        low, high = (
+            np.where(open_low, action_range[0], low),
+            np.where(open_high, action_range[1], high),
+        )
     if not (low < high).all():
         at = int(np.argmin(low < high))
         raise checks.Unsupported(
-            f"{name} acts on {_described(space)}, whose component {at} would go from {low[at]:g} to"
-            f" {high[at]:g}; every lower bound must be below the upper one."
+            f"{name} acts on {_describe_space(space)}, whose component {at} would go from"
+            f" {low[at]:g} to {high[at]:g}; every lower bound must be below the upper one."
         )
     return Box(jnp.asarray(low, jnp.float32), jnp.asarray(high, jnp.float32))
 
@@ -150,30 +155,30 @@ def _joint(name: str, space: spaces.MultiDiscrete | spaces.MultiBinary) -> Discr
     counts, starts = (tuple(map(int, values.reshape(-1))) for values in (counts, starts))
     if (actions := math.prod(counts)) > MOST_JOINT:
         raise checks.Unsupported(
-            f"{name} acts on {_described(space)} of {actions:,} combinations; up to {MOST_JOINT}"
-            " are supported, each of which is one action."
+            f"{name} acts on {_describe_space(space)} of {actions:,} combinations; up to"
+            f" {MOST_JOINT} are supported, each of which is one action."
         )
     return Discrete(actions, 0, counts, starts)
 
 
-def at_bounds(actions: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:
-    """Actions in the space's type; those that lie on a bound which 32 bits rounded, on the bound
+def snap_to_bounds(actions: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:
+    """Actions in the space's type; those that lie on a bound as it is in 32 bits lie on the bound
     itself.
     """
     if not isinstance(space, spaces.Box):
         return actions
     for bound in (space.low, space.high):
         with np.errstate(over="ignore"):
-            rounded = bound.astype(np.float32)
-        actions = np.where(actions == rounded, bound, actions)
+            bound_32 = bound.astype(np.float32)
+        actions = np.where(actions == bound_32, bound, actions)
     return actions
 
 
-def of(name: str, env: Any) -> tuple[Any, Any]:
-    """The environment's spaces, of observations and of actions.
+def observation_and_action_space(name: str, env: Any) -> tuple[Any, Any]:
+    """The environment's two spaces.
 
     Raises:
-        Unsupported: it has none.
+        Unsupported: it lacks one of them.
     """
     pair = []
     for kind in ("observation_space", "action_space"):
@@ -181,24 +186,26 @@ def of(name: str, env: Any) -> tuple[Any, Any]:
             pair.append(getattr(env, kind))
         except Exception as error:  # a property of an environment may fail with anything
             raise checks.Unsupported(
-                f"{name} has no {kind}, or {boundary.happened(error)}."
+                f"{name} has no {kind}, or {boundary.describe_exception(error)}."
             ) from error
     return pair[0], pair[1]
 
 
-def limit(env: Any) -> Any:
+def time_limit(env: Any) -> Any:
     """The environment's own time limit, of nested ones the shortest; None if it has none.
 
-    What is no number of steps that can be played (0, NaN, a text) comes before all others.
+    A limit that is no number of steps that can be played (0, NaN, a text) comes before all others.
     """
-    stated = _stated(env)
-    wrong = [value for value in stated if playable(value) is None]
-    return wrong[0] if wrong else min((int(value) for value in stated), default=None)
+    limits = _time_limits(env)
+    unplayable = [value for value in limits if playable_steps(value) is None]
+    return unplayable[0] if unplayable else min((int(value) for value in limits), default=None)
 
 
-def remarks(name: str, env: Any) -> tuple[str, ...]:
+def time_limit_remarks(name: str, env: Any) -> tuple[str, ...]:
     """A sentence where nested time limits differ."""
-    limits = sorted({steps for value in _stated(env) if (steps := playable(value)) is not None})
+    limits = sorted(
+        {steps for value in _time_limits(env) if (steps := playable_steps(value)) is not None}
+    )
     if len(limits) < 2:
         return ()
     listed = ", ".join(map(str, limits))
@@ -208,7 +215,7 @@ def remarks(name: str, env: Any) -> tuple[str, ...]:
     )
 
 
-def _stated(env: Any) -> list[Any]:
+def _time_limits(env: Any) -> list[Any]:
     """Every time limit that the environment and what it wraps state, from the outside in."""
     layers = _layers(env)
     limits = [
@@ -219,36 +226,37 @@ def _stated(env: Any) -> list[Any]:
     return [value for value in limits if value is not None]
 
 
-def horizon(name: str, limit: Any, wanted: int | None) -> int:
-    """Steps in a full episode: `wanted`, or else the environment's time limit.
+def choose_horizon(name: str, time_limit: Any, requested: int | None) -> int:
+    """Steps in a full episode: `requested`, or else the environment's time limit.
 
     Raises:
-        BadArgument: there is neither, or the limit is below `wanted`, or neither can be played.
+        BadArgument: there is neither, or the limit is below `requested`, or neither can be played.
     """
-    if wanted is not None:
-        wanted = checks.count("horizon", wanted)
-        if wanted > MOST_STEPS:
-            raise checks.BadArgument(f"horizon is {wanted}; it must be at most {MOST_STEPS}.")
-        if playable(limit) is not None and wanted > limit:
+    if requested is not None:
+        requested = checks.count("horizon", requested)
+        if requested > MOST_STEPS:
+            raise checks.BadArgument(f"horizon is {requested}; it must be at most {MOST_STEPS}.")
+        if playable_steps(time_limit) is not None and requested > time_limit:
             raise checks.BadArgument(
-                f"horizon is {wanted}; {name} ends its episodes at {limit} steps."
+                f"horizon is {requested}; {name} ends its episodes at {time_limit} steps."
             )
-        return wanted
+        return requested
     needed = "give --horizon N (in Python horizon=N), the number of steps of a full episode"
-    if limit is None:
+    if time_limit is None:
         raise checks.BadArgument(f"{name} has no time limit; {needed}.")
-    if playable(limit) is None:
+    if playable_steps(time_limit) is None:
         raise checks.BadArgument(
-            f"{name} has a time limit of {limit!r}, and 1 to {MOST_STEPS} can be played; {needed}."
+            f"{name} has a time limit of {time_limit!r}, and 1 to {MOST_STEPS} can be played;"
+            f" {needed}."
         )
-    return limit
+    return time_limit
 
 
-def numeric(name: str, values: Any) -> np.ndarray:
-    """The values as an array of real numbers; NaN and infinity are among them.
+def as_numbers(name: str, values: Any) -> np.ndarray:
+    """The values as an array of real numbers, of which NaN and infinity are some.
 
     Raises:
-        BadData: they are none.
+        BadData: the values are no such numbers.
     """
     try:
         array = np.asarray(values)
@@ -257,24 +265,28 @@ def numeric(name: str, values: Any) -> np.ndarray:
             f"{name} has rows of different shapes; equal ones are needed."
         ) from error
     if array.dtype.kind not in "biuf":
-        raise checks.BadData(f"{name} is {boundary.described(values)}; real numbers are needed.")
+        raise checks.BadData(
+            f"{name} is {boundary.describe_value(values)}; real numbers are needed."
+        )
     return array
 
 
-def discrete(name: str, values: np.ndarray, alive: np.ndarray, space: Discrete) -> np.ndarray:
-    """Actions as int32, counted from 0; of lanes that are not alive what is none becomes 0.
+def as_discrete_actions(
+    name: str, values: np.ndarray, alive: np.ndarray, space: Discrete
+) -> np.ndarray:
+    """Actions as int32, counted from 0; what a lane that is not alive has instead becomes 0.
 
     Args:
-        name: Of the environment, for messages.
+        name: The environment's name, for messages.
         values: What a policy gave, finite, `[lane]`.
-        alive: Whose actions are needed, `[lane]`.
+        alive: The lanes whose actions are needed, `[lane]`.
         space: The actions that there are.
 
     Raises:
-        BadData: a fraction, or an action that the space does not have.
+        BadData: an action that is needed is a fraction, or none of the space.
     """
-    sound = (values == np.floor(values)) & (values >= 0) & (values < space.n)
-    wrong = values[alive & ~sound]
+    valid = (values == np.floor(values)) & (values >= 0) & (values < space.n)
+    wrong = values[alive & ~valid]
     if wrong.size:
         counted = (
             f", counted from 0 although the environment's own start at {space.start}"
@@ -285,7 +297,7 @@ def discrete(name: str, values: np.ndarray, alive: np.ndarray, space: Discrete) 
             f"the policy's actions hold {wrong[0]}; {name} takes the whole numbers 0 to"
             f" {space.n - 1}{counted}."
         )
-    return np.where(sound, values, 0).astype(np.int32)
+    return np.where(valid, values, 0).astype(np.int32)
 
 
 def demand_still(name: str, env: Any) -> None:
@@ -323,21 +335,23 @@ def _attributes(layer: Any) -> dict[str, Any]:
 
 
 def _spec_limit(env: Any) -> Any:
+    """The time limit of an environment's spec; None if there is none."""
     try:
         return env.spec.max_episode_steps
     except Exception:  # no spec, or one that cannot be had of this wrapper
         return None
 
 
-def playable(limit: Any) -> int | None:
-    """A time limit as a number of steps that can be played, or None."""
-    if not isinstance(limit, numbers.Real) or isinstance(limit, bool):
+def playable_steps(time_limit: Any) -> int | None:
+    """A time limit as a number of steps; None if so many cannot be played."""
+    if not isinstance(time_limit, numbers.Real) or isinstance(time_limit, bool):
         return None
-    steps = float(limit)
+    steps = float(time_limit)
     return int(steps) if 1 <= steps <= MOST_STEPS and steps.is_integer() else None
 
 
-def _described(space: spaces.Space[Any]) -> str:
+def _describe_space(space: spaces.Space[Any]) -> str:
+    """A space in a few words."""
     if isinstance(space, spaces.Box) and len(space.shape) == 3:
         return f"images of shape {space.shape} and type {space.dtype}"
     if (

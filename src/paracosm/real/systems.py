@@ -97,10 +97,10 @@ def linear_quadratic(
     of `spec`, which the dynamics do not enforce, and `γ(‖A‖ + ‖B‖‖K‖) = 0.22`.
 
     Args:
-        key: of the three matrices.
+        key: the key of the three matrices.
         state_size, action_size: numbers of components.
         norms: the spectral norms `‖A‖`, `‖B‖` and `‖K‖`.
-        discount, horizon: of the MDP; the horizon in steps.
+        discount, horizon: those of the MDP; the horizon in steps.
     """
     shapes = ((state_size, state_size), (state_size, action_size), (action_size, state_size))
     A, B, K = (
@@ -109,11 +109,13 @@ def linear_quadratic(
     )
     mdp = MDP(
         _unit_spec(state_size, action_size, 1.0, horizon),
-        Linear(A, B, jnp.zeros(state_size)),
-        Quadratic(jnp.eye(state_size), 0.1 * jnp.eye(action_size), jnp.zeros(state_size)),
-        never,
-        Sphere(jnp.zeros(state_size)),
-        discount,
+        dynamics=Linear(A=A, B=B, b=jnp.zeros(state_size)),
+        reward=Quadratic(
+            Q=jnp.eye(state_size), R=0.1 * jnp.eye(action_size), q=jnp.zeros(state_size)
+        ),
+        termination=never,
+        initial=Sphere(jnp.zeros(state_size)),
+        discount=discount,
     )
     return mdp, Deterministic(Gain(K))
 
@@ -153,10 +155,13 @@ def _pendulum_reward(state: Array, action: Array, next_state: Array) -> Scalar:
 
 
 def _physics(state: Array, action: Array) -> tuple[Scalar, Scalar, Scalar]:
+    """Angle, angular speed and the torque within its bounds."""
     return jnp.arctan2(state[1], state[0]), state[2], jnp.clip(action[0], -2, 2)
 
 
 class _PendulumStart(eqx.Module):
+    """Starts uniform between `-highest` and `highest`."""
+
     highest: Float[Array, " angle_and_speed"]
 
     def __call__(self, key: PRNGKey) -> Float[Array, " state"]:
@@ -174,8 +179,14 @@ def pendulum(discount: float = 0.99) -> MDP:
     reward wants it. States are scaled by their half-ranges (1, 1, 8).
     """
     spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.array([1.0, 1.0, 8.0]), 200)
-    start = _PendulumStart(jnp.array([math.pi, 1.0]))
-    return MDP(spec, _pendulum_dynamics, _pendulum_reward, never, start, discount)
+    return MDP(
+        spec,
+        dynamics=_pendulum_dynamics,
+        reward=_pendulum_reward,
+        termination=never,
+        initial=_PendulumStart(jnp.array([math.pi, 1.0])),
+        discount=discount,
+    )
 
 
 class Smooth(eqx.Module):
@@ -198,9 +209,9 @@ class Smooth(eqx.Module):
 
     def layers(self, weight: Array) -> Layered:
         """`x ↦ L · U φ(weight x + b)`; see `core/layers.py`."""
-        acting = activated(_ACTIVATIONS[self.activation], len(self.b))
+        hidden = activated(_ACTIVATIONS[self.activation], len(self.b))
         last = affine(self.lipschitz * np.asarray(self.U, np.float64))
-        return compose(last, acting, affine(weight, self.b))
+        return compose(last, hidden, affine(weight, self.b))
 
 
 class SmoothDynamics(eqx.Module):
@@ -269,7 +280,7 @@ def lipschitz_synthetic(
     """A random system and policy whose global Lipschitz constants are known: see `Smooth`.
 
     Args:
-        key: of the random matrices.
+        key: the key of the random matrices.
         dynamics, reward, policy: the constants `L_f`, `L_r`, `L_π`, to be read again as
             `mdp.dynamics.map.lipschitz`, `mdp.reward.map.lipschitz` and
             `policy.function.map.lipschitz`.
@@ -277,7 +288,7 @@ def lipschitz_synthetic(
         activation: `tanh` or `sin`.
         end: if given, an episode ends where the first component of `s'` exceeds it (|s'| is at most
             `dynamics · sqrt(state_size)`).
-        discount, horizon: of the MDP. Starts are uniform in the cube [-1, 1].
+        discount, horizon: those of the MDP. Starts are uniform in the cube [-1, 1].
 
     Raises:
         BadArgument: a constant is not positive, or the activation is neither of the two.
@@ -290,11 +301,11 @@ def lipschitz_synthetic(
     first = jnp.zeros(state_size).at[0].set(1)
     mdp = MDP(
         _unit_spec(*inputs, max(1.0, policy * math.sqrt(action_size)), horizon),
-        SmoothDynamics(_smooth(for_dynamics, inputs, state_size, dynamics, activation)),
-        SmoothReward(_smooth(for_reward, inputs, 1, reward, activation)),
-        never if end is None else HalfSpace(first, end),
-        Cube(-jnp.ones(state_size), jnp.ones(state_size)),
-        discount,
+        dynamics=SmoothDynamics(_smooth(for_dynamics, inputs, state_size, dynamics, activation)),
+        reward=SmoothReward(_smooth(for_reward, inputs, 1, reward, activation)),
+        termination=never if end is None else HalfSpace(first, end),
+        initial=Cube(-jnp.ones(state_size), jnp.ones(state_size)),
+        discount=discount,
     )
     return mdp, Deterministic(
         SmoothPolicy(_smooth(for_policy, inputs, action_size, policy, activation))
@@ -307,9 +318,9 @@ def _smooth(
     """A random `Smooth` map.
 
     Args:
-        key: of its matrices and its b.
+        key: the key of `W`, `V`, `U` and `b`.
         inputs: numbers of state and action components.
-        outputs: number of its components.
+        outputs: number of components of its values.
         lipschitz: `L`.
         activation: `tanh` or `sin`.
     """
@@ -319,10 +330,18 @@ def _smooth(
         for k, size in zip(keys[:2], inputs, strict=True)
     )
     rotation = jnp.linalg.qr(jax.random.normal(keys[2], (outputs, outputs)))[0]
-    return Smooth(W, V, jax.random.normal(keys[3], (outputs,)), rotation, lipschitz, activation)
+    return Smooth(
+        W=W,
+        V=V,
+        b=jax.random.normal(keys[3], (outputs,)),
+        U=rotation,
+        lipschitz=lipschitz,
+        activation=activation,
+    )
 
 
 def _with_norm(matrix: Float[Array, "rows columns"], norm: float) -> Float[Array, "rows columns"]:
+    """A multiple of the matrix with this spectral norm."""
     return matrix * (norm / jnp.linalg.norm(matrix, 2))
 
 

@@ -19,9 +19,9 @@ from paracosm.core.columns import (
     whole_numbers,
 )
 from paracosm.core.recordings import places
-from paracosm.real.column_map import VECTORS, ColumnMap, resolved
-from paracosm.real.completing import ReadData, completed
-from paracosm.real.cuts import FlatRows, ends
+from paracosm.real.column_map import VECTORS, ColumnMap, columns_by_role
+from paracosm.real.completing import ReadData, complete
+from paracosm.real.cuts import FlatRows, episode_ends
 
 _ENDS = ("terminated", "truncated", "done")
 _FINITE = ("state", "action", "next_state")
@@ -31,8 +31,8 @@ class RecordedTable(abc.ABC):
     """Somebody's rows in named columns, which are read when they are wanted.
 
     Attributes:
-        where: What error messages call it.
-        names: Of its columns.
+        where: What error messages call the table.
+        names: Names of its columns.
     """
 
     where: str
@@ -48,15 +48,15 @@ class RecordedTable(abc.ABC):
 
 
 class ArrayTable(RecordedTable):
-    """Columns in memory: a data frame, or arrays by name."""
+    """Columns in memory: those of a data frame, or arrays by name."""
 
     def __init__(self, columns: Any, where: str) -> None:
         """Take the columns.
 
         Args:
-            columns: What has `columns` and gives each by its name, as a pandas or polars
-                `DataFrame` does, or a mapping of arrays.
-            where: What error messages call it.
+            columns: A mapping of arrays, or what has names in `columns` and gives a column by its
+                name, as a pandas or polars `DataFrame` does.
+            where: What error messages call the table.
         """
         self.where = where
         labels = list(columns) if isinstance(columns, Mapping) else list(columns.columns)
@@ -65,7 +65,7 @@ class ArrayTable(RecordedTable):
 
     def read(self, wanted: Sequence[str], texts: Collection[str]) -> dict[str, np.ndarray]:
         return {
-            name: numbers(_as_array(self._columns[name]), f"{self.where}: {name}")
+            name: as_plain_array(_as_array(self._columns[name]), f"{self.where}: {name}")
             for name in wanted
         }
 
@@ -74,12 +74,12 @@ def _as_array(column: Any) -> np.ndarray:
     return np.asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
 
 
-def numbers(values: np.ndarray, what: str) -> np.ndarray:
+def as_plain_array(values: np.ndarray, what: str) -> np.ndarray:
     """A column of Python objects as an array of its own kind: numbers (NaN where there is none),
     texts, or rows of equally many numbers; arrays of other kinds as they are.
 
     Raises:
-        BadData: it holds anything else; naming the row.
+        BadData: the column holds anything else; naming the row.
     """
     if values.dtype.kind != "O":
         return values
@@ -88,11 +88,16 @@ def numbers(values: np.ndarray, what: str) -> np.ndarray:
     if str in kinds and all(isinstance(item, str) or _missing(item) for item in rows):
         return np.array(["" if _missing(item) else item for item in rows])
     if any(np.ndim(item) for item in rows):
-        return _stacked(rows, what)
+        return _stack_rows(rows, what)
     return np.array([_number(item, row, what) for row, item in enumerate(rows)])
 
 
 def _number(item: Any, row: int, what: str) -> float:
+    """An item of a column as a number, NaN where there is none.
+
+    Raises:
+        BadData: it is no number.
+    """
     try:
         return np.nan if _missing(item) else float(item)
     except (TypeError, ValueError):
@@ -102,12 +107,17 @@ def _number(item: Any, row: int, what: str) -> float:
 
 
 def _missing(item: Any) -> bool:
-    """Whether there is no value: None, NaN, or a data frame's own mark, which equals not itself."""
+    """Whether there is no value: None, NaN, or a data frame's own mark, which is not its equal."""
     equal = item == item  # noqa: PLR0124
     return item is None or not isinstance(equal, bool | np.bool_) or not equal
 
 
-def _stacked(rows: Sequence[Any], what: str) -> np.ndarray:
+def _stack_rows(rows: Sequence[Any], what: str) -> np.ndarray:
+    """Rows of equally many numbers as one array.
+
+    Raises:
+        BadData: they have different shapes; naming the first other row.
+    """
     sizes = [np.shape(item) for item in rows]
     row = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if row is not None:
@@ -121,47 +131,48 @@ def _stacked(rows: Sequence[Any], what: str) -> np.ndarray:
 def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
     """The data set in a table.
 
-    Rows may come in any order where an episode and a time are given, and in the order of time
-    within each episode where an episode is. Without an episode they come one episode after another,
-    and flags divide them (`cuts.ends`). Without a next state a step leads to the row after it, and
-    the last one of each episode is left out. Where a reward is empty or NaN its label is missing.
-    `done` ends an episode and does not say whether it terminated. A table with every column of a
-    data set is one, and its rows must be in the order of (episode, time).
+    Rows may come in any order where an episode and a time are given. Where only an episode is, they
+    come in the order of time within it. Without an episode they come one episode after another, and
+    flags divide them (`cuts.episode_ends`). Without a next state a step leads to the row after it,
+    and the last step of each episode is left out. Where a reward is empty or NaN its label is
+    missing. `done` ends an episode and does not say whether it terminated. A table with every
+    column of a data set is read as that data set, and its rows must be in the order of (episode,
+    time).
 
     Args:
         table: The table.
-        columns: Its columns by role, such as `{"state": ["pos", "vel"], "action": "force"}`; of
-            roles that are not given, those of the usual names, which are ours and LeRobot's.
+        columns: Its columns by role, such as `{"state": ["pos", "vel"], "action": "force"}`; roles
+            that are not given have the columns of the usual names, which are ours and LeRobot's.
 
     Raises:
         BadArgument: the map names what the table does not have.
         BadData: states or actions are not there, or a column holds what cannot be used.
     """
-    chosen = resolved(columns, table.names, table.where)
+    chosen = columns_by_role(columns, table.names, table.where)
     wanted = list(dict.fromkeys(name for names in chosen.values() for name in names))
     read = table.read(wanted, chosen.get("episode", ()))
     if not all(len(values) for values in read.values()):
         raise checks.BadData(f"{table.where} holds no rows; at least one is needed.")
-    rows = {role: _joined(role, names, read, table) for role, names in chosen.items()}
+    rows = {role: _join_columns(role, names, read, table) for role, names in chosen.items()}
     demand_equal_lengths(rows, table.where)
     if set(COLUMNS) <= set(rows):
         return ReadData(from_columns({name: rows[name] for name in COLUMNS}, table.where))
     for role in (role for role in _FINITE if role in rows):
         _demand_finite(role, rows[role], table)
-    return completed(_placed(_with_ends(rows, table), table), table.where)
+    return complete(_in_order(_with_ends(rows, table), table), table.where)
 
 
-def _joined(
+def _join_columns(
     role: str, names: Sequence[str], read: Mapping[str, np.ndarray], table: RecordedTable
 ) -> np.ndarray:
     """A role's columns side by side: `[rows, components]` of vectors, `[rows]` of all else and of
     discrete actions, which are one column of whole numbers.
 
     Args:
-        role: What they are.
-        names: Of the columns.
+        role: What the columns are, such as `state`.
+        names: Names of the columns.
         read: Columns by name.
-        table: Whose columns they are.
+        table: The table that they were read from.
     """
     parts = [read[name] for name in names]
     if role not in VECTORS:
@@ -176,17 +187,17 @@ def _joined(
 
 
 def _demand_finite(role: str, values: np.ndarray, table: RecordedTable) -> None:
-    """Require numbers of 32 bits, before rows are moved.
+    """Require numbers that are finite in 32 bits, before rows are moved.
 
     Raises:
         BadData: naming the first row that holds others.
     """
     if values.dtype.kind not in "f":
-        return  # whole numbers are; of all else the boundary says what it is
+        return  # whole numbers are finite; what is no number `from_columns` refuses
     with np.errstate(over="ignore"):
-        sound = np.isfinite(values.astype(np.float32)).reshape(len(values), -1).all(axis=1)
-    if not sound.all():
-        row = int(np.argmin(sound))
+        finite = np.isfinite(values.astype(np.float32)).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
         raise checks.BadData(
             f"{table.where}: {role} is {values[row]} in {table.place(row)}; every entry must be"
             " finite in 32 bits."
@@ -194,17 +205,17 @@ def _demand_finite(role: str, values: np.ndarray, table: RecordedTable) -> None:
 
 
 def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str, np.ndarray]:
-    """The rows with their flags as bool, terminations among them, and labels where there are
-    rewards.
+    """The rows with their flags as bool, with terminations even where none are recorded, and with
+    `has_label` where there are rewards.
     """
-    known = {
+    columns = {
         role: flags(values, role, table.where) if role in _ENDS else values
         for role, values in rows.items()
     }
-    if "done" in known and "terminated" not in known:
+    if "done" in columns and "terminated" not in columns:
         advice = (
             "if it terminated, name the column: terminated=COLUMN in the column map"
-            if "next_state" in known
+            if "next_state" in columns
             else "no end rule can be learned, since no next state is recorded where it ends"
         )
         warnings.warn(
@@ -212,19 +223,23 @@ def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str
             f" read as a cut; {advice}.",
             stacklevel=2,
         )
-    known.setdefault("terminated", np.zeros(len(rows["state"]), bool))
-    if "reward" in known and "has_label" not in known:
-        known["has_label"] = ~np.isnan(_floats(known["reward"]))
-    return known
+    columns.setdefault("terminated", np.zeros(len(rows["state"]), bool))
+    if "reward" in columns and "has_label" not in columns:
+        columns["has_label"] = ~np.isnan(_floats(columns["reward"]))
+    return columns
 
 
 def _floats(values: np.ndarray) -> np.ndarray:
-    """Numbers in 64 bits; of what is none, zeros, since the boundary says what it is."""
+    """Numbers in 64 bits; zeros for what is no number, which `from_columns` refuses."""
     return values.astype(np.float64) if values.dtype.kind in "biuf" else np.zeros(len(values))
 
 
-def _placed(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np.ndarray]:
-    """The rows in the order of (episode, time), which both are there."""
+def _in_order(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np.ndarray]:
+    """The rows in the order of (episode, time), with both of these columns.
+
+    Raises:
+        BadData: nothing says where episodes start or end, or an episode is cut and goes on.
+    """
     cut = _cuts(rows)
     if "episode" not in rows:
         if cut is None and not rows["terminated"].any():
@@ -232,28 +247,29 @@ def _placed(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np.n
                 f"{table.where} has no column that says where episodes start or end; name one with"
                 " --columns episode=COLUMN, or terminated=, truncated= or done=COLUMN."
             )
-        flat = FlatRows(_wide(rows["state"]), rows["terminated"], rows.get("next_state"), cut)
-        rows["episode"], rows["time"] = places(ends(flat, table.where))
+        flat = FlatRows(_widen(rows["state"]), rows["terminated"], rows.get("next_state"), cut)
+        rows["episode"], rows["time"] = places(episode_ends(flat, table.where))
     else:
-        rows["episode"] = _numbered(rows["episode"], table)
-        for role in ("episode", "time"):  # before rows are moved, or left out
+        rows["episode"] = _episode_numbers(rows["episode"], table)
+        for role in ("episode", "time"):  # before rows are moved, or left out: errors name the row
             if role in rows:
                 rows[role] = whole_numbers(rows[role], role, table.where, place=table.place)
-        rows = _in_order(rows, cut, table)
+        rows = _sort_by_step(rows, cut, table)
     return {name: values for name, values in rows.items() if name not in ("truncated", "done")}
 
 
-def _wide(states: np.ndarray) -> np.ndarray:
+def _widen(states: np.ndarray) -> np.ndarray:
+    """States as floats: differences of whole numbers of few bits would overflow."""
     return states.astype(np.float64) if states.dtype.kind in "biu" else states
 
 
 def _cuts(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Where truncated or done cut an episode, `[rows]`; None if the table has neither."""
-    known = [rows[role] for role in ("truncated", "done") if role in rows]
-    return np.any(known, axis=0) & ~rows["terminated"] if known else None
+    marks = [rows[role] for role in ("truncated", "done") if role in rows]
+    return np.any(marks, axis=0) & ~rows["terminated"] if marks else None
 
 
-def _numbered(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
+def _episode_numbers(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
     """Episodes as whole numbers: their own, or those of texts in the order of first appearance."""
     if labels.dtype.kind not in "US":
         return labels
@@ -266,10 +282,10 @@ def _numbered(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
     return np.argsort(np.argsort(first))[number]
 
 
-def _in_order(
+def _sort_by_step(
     rows: Mapping[str, np.ndarray], cut: np.ndarray | None, table: RecordedTable
 ) -> dict[str, np.ndarray]:
-    """The rows by episode, then time, which is counted where it is not given.
+    """The rows in the order of (episode, time); a time that is not given is counted.
 
     Raises:
         BadData: an episode is cut and goes on.

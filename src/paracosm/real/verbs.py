@@ -20,7 +20,7 @@ from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.native import HiddenSource, SystemSource
 from paracosm.real.registry import make
-from paracosm.real.source import Acting, Source, StepProgress
+from paracosm.real.source import PolicyLike, Source, StepProgress
 
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | POMDP | Source
 
@@ -64,7 +64,7 @@ def _source(
     horizon: int | None,
     action_range: tuple[float, float] | None,
 ) -> Source:
-    """The source of what `connect` is given as `env`; its states are what is observed.
+    """The source of what `connect` is given as `env`; its states are its observations.
 
     Args:
         env, kwargs, horizon, action_range: As for `connect`.
@@ -77,21 +77,20 @@ def _source(
             " arguments are of an environment that is given by its name."
         )
     if isinstance(env, (Source, MDP, POMDP)):
-        return _bounded(env, "the system", horizon, action_range)
+        return _source_of_bounded(env, "the system", horizon, action_range)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copying(env), _named(env), horizon, action_range)
+        return HostSource(_copy_factory(env), _env_name(env), horizon, action_range)
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
             f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
             " function that"
-            f" builds one is needed{_functional(env)}."
+            f" builds one is needed{_hint_for_unsupported(env)}."
         )
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
-    name = (
-        "the environment" if name.startswith("<") else name
-    )  # lambdas and partials have no name of their own
+    if name.startswith("<"):  # lambdas and partials have no name of their own
+        name = "the environment"
     factory = make(env, kwargs) if isinstance(env, str) else env
-    return _opened(factory, name, horizon, action_range)
+    return _source_of_factory(factory, name, horizon, action_range)
 
 
 def collect(
@@ -99,7 +98,7 @@ def collect(
     steps: int,
     *,
     seed: int,
-    policy: Acting | None = None,
+    policy: PolicyLike | None = None,
     first_episode: int = 0,
     workers: int = 1,
     horizon: int | None = None,
@@ -132,13 +131,13 @@ def collect(
             failed=failed,
             progress=progress,
         )
-    _warn(source)
+    _warn_of_repeatability(source)
     return collected
 
 
 def evaluate(
     env: Environment,
-    policy: Acting,
+    policy: PolicyLike,
     *,
     episodes: int = 20,
     first_seed: int = 10_000,
@@ -162,7 +161,7 @@ def evaluate(
     encoder = getattr(policy, "played_through", None) if encoder is None else encoder
     with callbacks.as_raised():
         source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
-        played = source.evaluate(
+        episodes_played = source.evaluate(
             policy,
             episodes=episodes,
             first_seed=first_seed,
@@ -171,18 +170,22 @@ def evaluate(
             seed=seed,
             progress=progress,
         )
-    _warn(source)
-    return played
+    _warn_of_repeatability(source)
+    return episodes_played
 
 
-def _warn(source: Source) -> None:
-    """A Python warning for each remark of a source."""
-    for remark in source.remarks:
-        warnings.warn(remark, stacklevel=3)
+def _warn_of_repeatability(source: Source) -> None:
+    """Warn of what keeps a source's numbers from being had again; it may play an episode."""
+    for sentence in source.check_repeatability():
+        warnings.warn(sentence, stacklevel=3)
 
 
-def _as_it_is(source: Source, horizon: int | None) -> Source:
-    """A source that was made already, whose horizon is its own."""
+def _require_same_horizon(source: Source, horizon: int | None) -> Source:
+    """The source itself.
+
+    Raises:
+        BadArgument: a horizon is given that is not its own.
+    """
     if horizon not in (None, source.horizon):
         raise checks.BadArgument(
             f"{source.name} is a source already, of {source.horizon} steps an episode; a horizon"
@@ -191,7 +194,7 @@ def _as_it_is(source: Source, horizon: int | None) -> Source:
     return source
 
 
-def _opened(
+def _source_of_factory(
     factory: Callable[[], Any],
     name: str,
     horizon: int | None,
@@ -200,54 +203,62 @@ def _opened(
     """The source of the environment, MDP or source that a factory builds.
 
     Args:
-        factory: Builds it.
-        name: What messages call it.
+        factory: Builds the environment.
+        name: What messages call the environment.
         horizon, action_range: As for `connect`.
+
+    Raises:
+        Unsupported: it builds something else.
     """
-    built = boundary.built(factory, name)
-    if isinstance(built, (Source, MDP, POMDP)):
-        return _bounded(built, name, horizon, action_range)
-    if not isinstance(built, gymnasium.Env):
+    env = boundary.build(factory, name)
+    if isinstance(env, (Source, MDP, POMDP)):
+        return _source_of_bounded(env, name, horizon, action_range)
+    if not isinstance(env, gymnasium.Env):
         raise checks.Unsupported(
-            f"{name} gave {boundary.described(built)}; a gymnasium.Env, a paracosm MDP or"
-            f" POMDP, or a Source is needed{_functional(built)}."
+            f"{name} gave {boundary.describe_value(env)}; a gymnasium.Env, a paracosm MDP or"
+            f" POMDP, or a Source is needed{_hint_for_unsupported(env)}."
         )
     with contextlib.suppress(Exception, SystemExit):
-        built.close()
+        env.close()
     return HostSource(factory, name, horizon, action_range)
 
 
-def _bounded(
+def _source_of_bounded(
     env: Source | MDP | POMDP,
     name: str,
     horizon: int | None,
     action_range: tuple[float, float] | None,
 ) -> Source:
-    """The source of what has bounded actions already.
+    """The source of a system, or the source itself, whose actions are bounded already.
 
     Args:
-        env: A source or a system.
+        env: The source or the system.
         name: What messages call a system.
         horizon, action_range: As for `connect`.
+
+    Raises:
+        BadArgument: an action range is given.
     """
     if action_range is not None:
         raise checks.BadArgument(
             f"action_range is {action_range}, and the actions of"
             f" {env.name if isinstance(env, Source) else name} are bounded already; None is needed."
         )
-    return _as_it_is(env, horizon) if isinstance(env, Source) else _system(env, name, horizon)
+    if isinstance(env, Source):
+        return _require_same_horizon(env, horizon)
+    return _system_source(env, name, horizon)
 
 
-def _system(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource:
-    """The source of a JAX-native system, which shows its states or what they show."""
+def _system_source(system: MDP | POMDP, name: str, horizon: int | None) -> SystemSource:
+    """The source of a JAX-native system, whose states a POMDP hides."""
     if isinstance(system, MDP):
         return SystemSource(system, name, horizon)
     return HiddenSource(system, name, horizon)
 
 
-def _functional(env: Any) -> str:
-    """What to do with an environment of functions or its pair of environment and parameters, or
-    with many environments at once; empty for anything else.
+def _hint_for_unsupported(env: Any) -> str:
+    """What to do instead with an environment that is not supported, as the clause of a sentence:
+    with many at once, or with a functional one, or a pair of one and its parameters; else empty.
     """
     if isinstance(getattr(env, "num_envs", None), int):
         return "; a vector environment is many at once: give one of them, or what builds one"
@@ -257,23 +268,24 @@ def _functional(env: Any) -> str:
     return ""
 
 
-def _copying(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
+def _copy_factory(env: gymnasium.Env) -> Callable[[], gymnasium.Env]:
     """A factory of copies of an environment, each with generators of its own."""
-    name = _named(env)
+    name = _env_name(env)
 
     def factory() -> gymnasium.Env:
         try:
             return copy.deepcopy(env)
         except Exception as error:  # what it holds may refuse with anything
             raise checks.BadArgument(
-                f"{name} cannot be copied: it {boundary.happened(error)}; give a function that"
-                " builds it instead."
+                f"{name} cannot be copied: it {boundary.describe_exception(error)}; give a function"
+                " that builds it instead."
             ) from error
 
     return factory
 
 
-def _named(env: gymnasium.Env) -> str:
+def _env_name(env: gymnasium.Env) -> str:
+    """What messages call an environment: its id, or its class where it has none."""
     try:
         spec = env.spec
     except Exception:  # a property of an environment may fail with anything

@@ -29,9 +29,8 @@ class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
 
     Attributes:
-        rows: of a reset the observations `[lane, state]`, float32 or, of images, uint8; of a step
-            also reward (float64), terminated and truncated (bool) `[lane]`. A faulty row holds
-            zeros.
+        rows: the observations `[lane, state]`, float32 or, of images, uint8; after a step also
+            reward (float64), terminated and truncated (bool) `[lane]`. A faulty row holds zeros.
         faults: by row, why an environment cannot go on.
     """
 
@@ -55,7 +54,7 @@ class Lanes(abc.ABC):
         """Close every environment."""
 
 
-class Here(Lanes):
+class LocalLanes(Lanes):
     """Lanes in this process."""
 
     def __init__(self, factory: Callable[[], Any], count: int, form: ObservationForm) -> None:
@@ -73,7 +72,7 @@ class Here(Lanes):
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         calls = zip(lanes, seeds, strict=True)
         blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
-        steps, faults = _answers(
+        steps, faults = _call_all(
             [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
         )
         return Answers((np.stack([row.observation for row in steps]),), faults)
@@ -81,7 +80,7 @@ class Here(Lanes):
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         calls = zip(lanes, actions, strict=True)
         blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
-        steps, faults = _answers(
+        steps, faults = _call_all(
             [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
         )
         observation, reward, terminated, truncated = zip(*steps, strict=True)
@@ -104,7 +103,7 @@ class Here(Lanes):
         return boundary.step(self._envs[lane], action, self._form)
 
 
-class Processes(Lanes):
+class ProcessLanes(Lanes):
     """Lanes in `workers` spawned processes, dealt out in turn.
 
     Never forked: JAX's threads do not survive it.
@@ -118,14 +117,14 @@ class Processes(Lanes):
         Args:
             factory: Builds an environment; pickled for the processes.
             count: Number of lanes.
-            form: Of an observation.
+            form: The form of an observation.
             workers: Number of processes.
         """
         self._form = form
         self._connections: list[Any] = []
         self._processes: list[Any] = []
-        self._working: set[int] = set()  # the workers that answered before
-        with _interrupts_ignored():
+        self._responsive: set[int] = set()  # the workers that answered before
+        with _ignore_interrupts():
             for worker in range(workers):
                 self._start(factory, len(range(worker, count, workers)))
 
@@ -145,6 +144,11 @@ class Processes(Lanes):
             process.join()
 
     def _start(self, factory: Callable[[], Any], count: int) -> None:
+        """Start a process that hosts `count` environments.
+
+        Raises:
+            BadArgument: the factory cannot be sent to it.
+        """
         context = multiprocessing.get_context("spawn")
         connection, worker_end = context.Pipe()
         arguments = (worker_end, CloudpickleWrapper(factory), count, self._form)
@@ -162,41 +166,51 @@ class Processes(Lanes):
         self._processes.append(process)
 
     def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Answers:
+        """The answers of these lanes to `reset` or `step` with a row of `values` each."""
         workers = len(self._connections)
-        own = [np.flatnonzero(lanes % workers == worker) for worker in range(workers)]
-        called = [(worker, rows) for worker, rows in enumerate(own) if rows.size]
-        for worker, rows in called:
+        rows_of = [np.flatnonzero(lanes % workers == worker) for worker in range(workers)]
+        asked = [(worker, rows) for worker, rows in enumerate(rows_of) if rows.size]
+        for worker, rows in asked:
             with contextlib.suppress(OSError):  # of a worker that died; receiving says so
                 self._connections[worker].send((method, lanes[rows] // workers, values[rows]))
-        answers = [self._receive(worker, len(rows)) for worker, rows in called]
-        order = np.concatenate([rows for _, rows in called])
-        back = np.argsort(order)
+        answers = [self._receive(worker, len(rows)) for worker, rows in asked]
+        as_named = np.argsort(np.concatenate([rows for _, rows in asked]))
         columns = zip(*(answer.rows for answer in answers), strict=True)
-        joined = tuple(np.concatenate(column)[back] for column in columns)
+        joined = tuple(np.concatenate(column)[as_named] for column in columns)
         faults = {
             int(rows[row]): fault
-            for (_, rows), answer in zip(called, answers, strict=True)
+            for (_, rows), answer in zip(asked, answers, strict=True)
             for row, fault in answer.faults.items()
         }
         return Answers(joined, dict(sorted(faults.items())))
 
     def _receive(self, worker: int, rows: int) -> Answers:
-        """A worker's answer; of one that died, hangs or is waited for at Ctrl-C, the same fault in
+        """A worker's answer; one that died, hangs or is waited for at Ctrl-C has the same fault in
         every row.
         """
         try:
-            return self._answer(worker, rows)
+            return self._read_answer(worker, rows)
         except KeyboardInterrupt:
-            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), boundary.STOPPED))
+            return self._faulty(rows, boundary.STOPPED)
 
-    def _answer(self, worker: int, rows: int) -> Answers:
-        if worker in self._working and not self._connections[worker].poll(_PATIENCE):
+    def _faulty(self, rows: int, fault: Fault) -> Answers:
+        """Answers with this fault in every row."""
+        columns = self._form.blank(rows), *_blank_outcomes(rows)
+        return Answers(columns, dict.fromkeys(range(rows), fault))
+
+    def _read_answer(self, worker: int, rows: int) -> Answers:
+        """As `_receive`, but for Ctrl-C.
+
+        Raises:
+            ParacosmError: the worker could not build its environments.
+        """
+        if worker in self._responsive and not self._connections[worker].poll(_PATIENCE):
             fault = Fault(f"gave no answer for {_PATIENCE:g} seconds in its worker process")
-            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), fault))
+            return self._faulty(rows, fault)
         try:
             message = self._connections[worker].recv()
         except (EOFError, OSError) as error:
-            if worker not in self._working:
+            if worker not in self._responsive:
                 raise checks.ParacosmError(
                     "A collection worker stopped: either it was killed, or the script that uses"
                     " workers lacks "
@@ -204,11 +218,10 @@ class Processes(Lanes):
                 ) from error
             self._processes[worker].join(timeout=2)
             code = self._processes[worker].exitcode
-            fault = Fault(f"ended its worker process (exit code {code})")
-            return Answers(_blank(rows, self._form), dict.fromkeys(range(rows), fault))
+            return self._faulty(rows, Fault(f"ended its worker process (exit code {code})"))
         if isinstance(message, checks.ParacosmError):
             raise message
-        self._working.add(worker)
+        self._responsive.add(worker)
         return message
 
 
@@ -221,22 +234,26 @@ def open_lanes(
     Args:
         factory: Builds an environment.
         count: Number of lanes.
-        form: Of an observation.
+        form: The form of an observation.
         workers: Number of processes that host them; 1 is this one.
     """
     workers = min(workers, count)
-    lanes = Here(factory, count, form) if workers == 1 else Processes(factory, count, form, workers)
+    lanes = (
+        LocalLanes(factory, count, form)
+        if workers == 1
+        else ProcessLanes(factory, count, form, workers)
+    )
     try:
         yield lanes
     finally:
         lanes.close()
 
 
-def _answers(
+def _call_all(
     calls: list[Callable[[], EnvironmentStep]], blank: EnvironmentStep
 ) -> tuple[list[EnvironmentStep], dict[int, Fault]]:
-    """What every call gives, and the faults of those that give nothing; after Ctrl-C none is called
-    any more.
+    """The step of every call, which is `blank` where there is a fault, and the faults by number of
+    the call; after Ctrl-C no further one is called.
     """
     steps, faults = [], {}
     for row, call in enumerate(calls):
@@ -251,11 +268,7 @@ def _answers(
     return steps, faults
 
 
-def _blank(rows: int, form: ObservationForm) -> LaneColumns:
-    return form.blank(rows), *_no_outcome(rows)
-
-
-def _no_outcome(rows: int) -> LaneColumns:
+def _blank_outcomes(rows: int) -> LaneColumns:
     """Rewards, terminations and truncations of steps that were not taken."""
     return np.zeros(rows), *np.zeros((2, rows), bool)
 
@@ -269,40 +282,42 @@ def _serve(
         connection: Where the messages `(method, lanes, values)` come from and the answers go.
         factory: Builds an environment.
         count: Number of environments.
-        form: Of an observation.
+        form: The form of an observation.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         try:
-            lanes = Here(factory, count, form)
+            lanes = LocalLanes(factory, count, form)
         except checks.ParacosmError as error:
             connection.send(type(error)(str(error)))
             return
         with contextlib.closing(lanes):
             while True:
                 method, which, values = connection.recv()
-                connection.send(_call(lanes, method, which, values))
+                connection.send(_answer_message(lanes, method, which, values))
 
 
-def _call(lanes: Here, method: str, which: np.ndarray, values: np.ndarray) -> Answers:
-    """The answers to one message, with the columns of a step for a reset, too.
+def _answer_message(
+    lanes: LocalLanes, method: str, which: np.ndarray, values: np.ndarray
+) -> Answers:
+    """The answers to one message; a reset's have the columns of a step, too.
 
     Args:
-        lanes: The worker's own.
+        lanes: The lanes of this worker.
         method: `step` or `reset`.
-        which: Numbers of the lanes, `[lane]`.
+        which: Numbers of the lanes that are asked, `[lane]`.
         values: Their actions, `[lane, …]`, or seeds, `[lane]`.
     """
     if method == "step":
         return lanes.step(which, values)
     answers = lanes.reset(which, values)
-    return Answers((*answers.rows, *_no_outcome(len(which))), answers.faults)
+    return Answers((*answers.rows, *_blank_outcomes(len(which))), answers.faults)
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in here inherit deaf ears for Ctrl-C: it is for the parent, which then
-    closes them.
+def _ignore_interrupts() -> Iterator[None]:
+    """Let processes that are started in here ignore Ctrl-C: it is for this one, which then closes
+    them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

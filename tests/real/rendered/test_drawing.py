@@ -24,7 +24,7 @@ def centroid(share):
 @given(place=places, radius=st.floats(0.1, 0.4))
 def test_a_disc_has_its_area_and_its_place(place, radius):
     """The smoothed edge of a disc of a few pixels may be off by a part of one."""
-    area, middle = centroid(drawing.covered(drawing.disc(PIXELS, np.float32(place), radius)))
+    area, middle = centroid(drawing.coverage(drawing.disc(PIXELS, np.float32(place), radius)))
     true = np.pi * radius**2
     assert abs(area - true) <= 0.05 * true + AREA / 4
     np.testing.assert_allclose(middle, place, atol=PART)
@@ -33,7 +33,7 @@ def test_a_disc_has_its_area_and_its_place(place, radius):
 @given(place=places, angle=st.floats(0, 6.3))
 def test_a_rod_has_its_area_and_its_middle(place, angle):
     start, way = np.array(place), 0.4 * np.array([np.cos(angle), np.sin(angle)])
-    share = drawing.covered(drawing.rod(PIXELS, tuple(start), tuple(start + way), 0.1))
+    share = drawing.coverage(drawing.rod(PIXELS, tuple(start), tuple(start + way), 0.1))
     area, middle = centroid(share)
     assert area == pytest.approx(0.4 * 0.2 + np.pi * 0.1**2, rel=0.06)
     np.testing.assert_allclose(middle, start + way / 2, atol=PART)
@@ -42,13 +42,13 @@ def test_a_rod_has_its_area_and_its_middle(place, angle):
 @given(place=places)
 def test_a_block_has_its_area_and_its_middle(place):
     box = (place[0] - 0.2, place[1] - 0.3, place[0] + 0.2, place[1] + 0.3)
-    area, middle = centroid(drawing.covered(drawing.block(PIXELS, box)))
+    area, middle = centroid(drawing.coverage(drawing.block(PIXELS, box)))
     assert area == pytest.approx(0.4 * 0.6, rel=0.02)
     np.testing.assert_allclose(middle, place, atol=PART)
 
 
 def test_the_top_row_is_the_highest():
-    share = drawing.covered(drawing.disc(PIXELS, (-0.8, 0.8), 0.2))
+    share = drawing.coverage(drawing.disc(PIXELS, (-0.8, 0.8), 0.2))
     assert share[: SIZE // 2, : SIZE // 2].sum() == share.sum() > 0
 
 

@@ -128,7 +128,7 @@ def _pendulum(pixels: Grid, state: np.ndarray) -> np.ndarray:
     """The rod at an angle from upright, positive to the left as in Gymnasium."""
     length, radius = _ROD
     end = -length * math.sin(state[0]), length * math.cos(state[0])
-    return drawing.covered(drawing.rod(pixels, (0.0, 0.0), end, radius))
+    return drawing.coverage(drawing.rod(pixels, (0.0, 0.0), end, radius))
 
 
 def _cart_pole(pixels: Grid, state: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def _cart_pole(pixels: Grid, state: np.ndarray) -> np.ndarray:
     (width, height, rail), (length, radius) = _CART, _POLE
     x, angle = float(state[0]) / _TRACK, float(state[2])
     box = x - width, rail - height, x + width, rail + height
-    cart = _CART_GREY * drawing.covered(drawing.block(pixels, box))
+    cart = _CART_GREY * drawing.coverage(drawing.block(pixels, box))
     end = x + length * math.sin(angle), rail + length * math.cos(angle)
-    pole = drawing.covered(drawing.rod(pixels, (x, rail), end, radius))
+    pole = drawing.coverage(drawing.rod(pixels, (x, rail), end, radius))
     return cart + pole * (1 - cart)

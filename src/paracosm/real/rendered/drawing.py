@@ -72,7 +72,7 @@ def block(pixels: Grid, box: AnyArray) -> AnyArray:
     return xp.maximum(x, y)
 
 
-def covered(distance: AnyArray) -> AnyArray:
+def coverage(distance: AnyArray) -> AnyArray:
     """The share of each pixel that a shape at these distances covers, `[size, size]`."""
     per_unit = distance.shape[0] / 2  # pixels
     return namespace(distance).clip(0.5 - per_unit * distance, 0, 1)

@@ -16,11 +16,11 @@ from paracosm.real.rendered.drawing import AnyArray, Grid, namespace
 
 ROBOT = 0.1  # half its width
 STEP = 0.1  # largest move along an axis: thinner than any wall, though none could be jumped
-REACHED = 0.15  # distance to the goal at which an episode ends
+GOAL_RADIUS = 0.15  # distance to the goal at which an episode ends
 _REACH = 1 - ROBOT  # how far out the robot's centre can be
 _GRAZE = 1e-3  # a line of sight may pass so far inside a wall: along its face it touches
 _TINY = 1e-9
-# Of the floor, walls, goal and robot: grey, and red, green and blue.
+# Colours of the floor, walls, goal and robot: grey; and red, green and blue.
 _GREYS = ((0.0,), (0.5,), (0.25,), (1.0,))
 _COLOURS = ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.0, 0.8, 0.0), (1.0, 0.4, 0.2))
 
@@ -59,7 +59,7 @@ class MazeTask(NamedTuple):
     horizon: int
 
 
-def _built(walls: list[tuple[float, ...]], goal: tuple[float, float]) -> Maze:
+def _build(walls: list[tuple[float, ...]], goal: tuple[float, float]) -> Maze:
     """The maze of these walls, with the distances of its nodes."""
     boxes, place = np.array(walls, np.float32), np.array(goal, np.float32)
     barriers = boxes + np.array([-ROBOT, -ROBOT, ROBOT, ROBOT], np.float32)
@@ -72,33 +72,33 @@ def _built(walls: list[tuple[float, ...]], goal: tuple[float, float]) -> Maze:
     return maze
 
 
-def moved(maze: Maze, position: AnyArray, action: AnyArray) -> AnyArray:
+def move(maze: Maze, position: AnyArray, action: AnyArray) -> AnyArray:
     """Where the robot is after a step, `[2]`.
 
     Args:
         maze: The maze.
         position: Where its centre is, `[2]`.
-        action: How far it wants to go along x and y, of a full step, `[2]`; cut to [-1, 1].
+        action: The share of a full step that it is to go along x and y, `[2]`; cut to [-1, 1].
     """
     xp = namespace(position)
     left, bottom, right, top = maze.barriers.T
     wanted = position + STEP * xp.clip(action, -1, 1)
     beside = (bottom < position[1]) & (position[1] < top)
-    x = _stopped((left, right), beside, position[0], wanted[0])
+    x = _blocked_move((left, right), beside, position[0], wanted[0])
     beside = (left < x) & (x < right)
-    y = _stopped((bottom, top), beside, position[1], wanted[1])
+    y = _blocked_move((bottom, top), beside, position[1], wanted[1])
     return xp.stack([x, y])
 
 
-def _stopped(
+def _blocked_move(
     faces: tuple[AnyArray, AnyArray], beside: AnyArray, start: AnyArray, end: AnyArray
 ) -> AnyArray:
-    """How far a move along one axis comes.
+    """Where a move along one axis ends, which barriers may stop.
 
     Args:
         faces: The lower and the upper face of each barrier across the axis, `[wall]` each.
         beside: Which barriers stand in the way, `[wall]`.
-        start, end: Where the move begins, and where it would end.
+        start, end: Where the move begins, and where it would end without barriers.
     """
     low, high = faces
     xp = namespace(low)
@@ -107,9 +107,9 @@ def _stopped(
     return xp.clip(end, below, above)
 
 
-def reached(maze: Maze, position: AnyArray) -> AnyArray:
+def is_at_goal(maze: Maze, position: AnyArray) -> AnyArray:
     """Whether the robot is at the goal."""
-    return ((position - maze.goal) ** 2).sum() <= REACHED**2
+    return ((position - maze.goal) ** 2).sum() <= GOAL_RADIUS**2
 
 
 def distance(maze: Maze, position: AnyArray) -> AnyArray:
@@ -128,7 +128,7 @@ def distance(maze: Maze, position: AnyArray) -> AnyArray:
     return xp.where(hidden, xp.inf, straight + maze.distances).min()
 
 
-def placed(boxes: AnyArray, draws: AnyArray) -> AnyArray:
+def place_in_boxes(boxes: AnyArray, draws: AnyArray) -> AnyArray:
     """A place in boxes `[box, 4]`, uniform where the three `draws` are uniform in [0, 1), `[2]`."""
     sizes = boxes[:, 2:] - boxes[:, :2]
     shares = sizes.prod(axis=1).cumsum()
@@ -156,20 +156,21 @@ def scene(maze: Maze, size: int, *, colour: bool) -> Scene:
     pixels = drawing.grid(drawing.SIZES.check("size", size))
     floor, wall, goal, robot = np.array(_COLOURS if colour else _GREYS, np.float32)
     picture = np.broadcast_to(floor, (size, size, len(floor)))
-    picture = _painted(picture, drawing.disc(pixels, maze.goal, REACHED), goal)
+    picture = _paint(picture, drawing.disc(pixels, maze.goal, GOAL_RADIUS), goal)
     for box in maze.walls:
-        picture = _painted(picture, drawing.block(pixels, box), wall)
+        picture = _paint(picture, drawing.block(pixels, box), wall)
     return Scene(pixels, picture, robot)
 
 
-def drawn(scene: Scene, position: AnyArray) -> AnyArray:
+def draw(scene: Scene, position: AnyArray) -> AnyArray:
     """The picture with the robot at a place, uint8 `[size, size, channels]`."""
     distances = drawing.disc(scene.pixels, position, ROBOT)
-    return drawing.as_bytes(_painted(scene.background, distances, scene.robot))
+    return drawing.as_bytes(_paint(scene.background, distances, scene.robot))
 
 
-def _painted(picture: AnyArray, distances: AnyArray, colour: AnyArray) -> AnyArray:
-    share = drawing.covered(distances)[..., None]
+def _paint(picture: AnyArray, distances: AnyArray, colour: AnyArray) -> AnyArray:
+    """The picture with a shape in this colour, of which each pixel has the given distance."""
+    share = drawing.coverage(distances)[..., None]
     return picture + share * (colour - picture)
 
 
@@ -179,14 +180,14 @@ def _boxes(*boxes: tuple[float, float, float, float]) -> np.ndarray:
 
 # A wall with a door below its middle, and the goal in the far corner of the other room.
 TWO_ROOMS = MazeTask(
-    _built([(-0.1, -1.1, 0.1, -0.6), (-0.1, -0.1, 0.1, 1.1)], (0.6, 0.6)),
+    _build([(-0.1, -1.1, 0.1, -0.6), (-0.1, -0.1, 0.1, 1.1)], (0.6, 0.6)),
     far=_boxes((-0.9, -0.9, -0.2, 0.9)),
     free=_boxes((-0.9, -0.9, -0.2, 0.9), (0.2, -0.9, 0.9, 0.9), (-0.2, -0.5, 0.2, -0.2)),
     horizon=60,
 )
 # A wall from the left, with start and goal on its two sides.
 U_MAZE = MazeTask(
-    _built([(-1.1, -0.15, 0.4, 0.15)], (-0.6, 0.6)),
+    _build([(-1.1, -0.15, 0.4, 0.15)], (-0.6, 0.6)),
     far=_boxes((-0.9, -0.9, 0.5, -0.25)),
     free=_boxes((-0.9, -0.9, 0.9, -0.25), (-0.9, 0.25, 0.9, 0.9), (0.5, -0.25, 0.9, 0.25)),
     horizon=80,

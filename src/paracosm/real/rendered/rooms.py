@@ -40,20 +40,20 @@ class PointMaze(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Start an episode, at the `position` of `options` if there is one, `[2]`."""
         super().reset(seed=seed)
-        drawn = maze.placed(self._starts, self.np_random.random(3, np.float32))
-        self.position = np.asarray((options or {}).get("position", drawn), np.float32)
+        start = maze.place_in_boxes(self._starts, self.np_random.random(3, np.float32))
+        self.position = np.asarray((options or {}).get("position", start), np.float32)
         return self._observation(), {}
 
     def step(self, action: Any) -> Any:
-        self.position = maze.moved(self._maze, self.position, np.asarray(action, np.float32))
-        reached = bool(maze.reached(self._maze, self.position))
-        reward = -maze.distance(self._maze, self.position) if self._dense else reached
-        return self._observation(), float(reward), reached, False, {}
+        self.position = maze.move(self._maze, self.position, np.asarray(action, np.float32))
+        at_goal = bool(maze.is_at_goal(self._maze, self.position))
+        reward = -maze.distance(self._maze, self.position) if self._dense else at_goal
+        return self._observation(), float(reward), at_goal, False, {}
 
     def _observation(self) -> np.ndarray:
         if self._scene is None:
             return self.position.copy()
-        return maze.drawn(self._scene, self.position)
+        return maze.draw(self._scene, self.position)
 
 
 def two_rooms(
@@ -79,7 +79,9 @@ def two_rooms(
     Raises:
         BadArgument: a size that is not supported.
     """
-    return _limited(TWO_ROOMS, size if pixels else None, colour, dense=dense, anywhere=anywhere)
+    return _with_time_limit(
+        TWO_ROOMS, size if pixels else None, colour, dense=dense, anywhere=anywhere
+    )
 
 
 def u_maze(
@@ -100,17 +102,19 @@ def u_maze(
     Raises:
         BadArgument: a size that is not supported.
     """
-    return _limited(U_MAZE, size if pixels else None, colour, dense=dense, anywhere=anywhere)
+    return _with_time_limit(
+        U_MAZE, size if pixels else None, colour, dense=dense, anywhere=anywhere
+    )
 
 
-def _limited(
+def _with_time_limit(
     task: MazeTask, size: int | None, colour: bool, *, dense: bool, anywhere: bool
 ) -> gymnasium.Env:
     """A maze with its time limit.
 
     Args:
         task: The maze, and where episodes start.
-        size: Of the pictures that are observed; the position is if None.
+        size: Height and width of the pictures that are observed; None observes the position.
         colour, dense, anywhere: As for `two_rooms`.
     """
     scene = None if size is None else maze.scene(task.maze, size, colour=colour)

@@ -1,4 +1,4 @@
-"""What acts in the lanes of a real environment: random actions, policies, plain functions."""
+"""What chooses actions in the lanes of a real environment: chance, policies, plain functions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from paracosm.core.policy import (
 )
 from paracosm.core.types import Array, PRNGKey
 from paracosm.real import boundary
-from paracosm.real.source import Acting
+from paracosm.real.source import PolicyLike
 
-Act = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Any]
-"""`(states, episodes, times, alive) -> actions`, a lane a row; of a lane that is not alive it may
-be any action.
+BatchActor = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Any]
+"""Chooses the actions of lanes, `(states, episodes, times, alive) -> actions`, a row for each lane.
+
+`states` are where the lanes are, `episodes` and `times` the numbers of their episodes and steps,
+`alive` which of them play; the action of a lane that does not play is passed over.
 """
 
-START, ACTIONS = 0, 1  # what an episode's random numbers are for
+START, ACTIONS = 0, 1  # purposes of an episode's random numbers: see `seed_of`
 
 
 class RandomActions:
@@ -43,16 +45,15 @@ class RandomActions:
     def __call__(
         self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
     ) -> np.ndarray:
-        """See `Act`.
+        """See `BatchActor`.
 
         Args:
-            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+            states, episodes, times, alive: What `BatchActor` says of the lanes, `[lane, …]`.
         """
         for lane in np.flatnonzero(times == 0).tolist():
             self._episodes[lane] = self.draw(int(episodes[lane]))
-        within = (
-            times % self._horizon
-        )  # a lane that has spent its share may stand one step past the end
+        # A lane that has no steps left may stand one step past the end of its episode
+        within = times % self._horizon
         return np.stack([self._episodes[lane][time] for lane, time in enumerate(within)])
 
     def draw(self, episode: int) -> np.ndarray:
@@ -75,82 +76,87 @@ class CarriedPolicy:
     def __call__(
         self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
     ) -> Array:
-        """See `Act`.
+        """See `BatchActor`.
 
         Args:
-            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+            states, episodes, times, alive: What `BatchActor` says of the lanes, `[lane, …]`.
         """
         first = initial_carries(self._policy, len(states))
         carries = first if self._carries is None else self._carries
-        action, self._carries, self._before = _carried(
-            self._policy, (first, carries), states, _keys(self._key, episodes, times), times == 0
+        action, self._carries, self._before = _act_with_carries(
+            self._policy,
+            (first, carries),
+            states,
+            _step_keys(self._key, episodes, times),
+            times == 0,
         )
         return action
 
-    def carried(self) -> np.ndarray | None:
-        """What was carried to the last step, `[lane, carry]`, None if nothing is."""
+    def last_carries(self) -> np.ndarray | None:
+        """The carries before the last step, `[lane, carry]`; None if the policy carries nothing."""
         return flat_carries(self._before, 1) if jax.tree.leaves(self._before) else None
 
 
 class PlainFunction:
-    """A function that takes copies of one observation after the other, of living lanes alone."""
+    """A function of one observation, called for one lane after the other with copies of them."""
 
     def __init__(self, function: Callable[[np.ndarray], Any]) -> None:
         self._function = function
-        self._last: dict[int, Any] = {}  # by lane: its last action
+        self._last_action: dict[int, Any] = {}  # by lane
 
     def __call__(
         self, states: np.ndarray, episodes: np.ndarray, times: np.ndarray, alive: np.ndarray
     ) -> list[Any]:
-        """See `Act`.
+        """See `BatchActor`.
 
         Args:
-            states, episodes, times, alive: Of the lanes, `[lane, …]`.
+            states, episodes, times, alive: What `BatchActor` says of the lanes, `[lane, …]`.
         """
         for lane in np.flatnonzero(alive).tolist():
-            self._last[lane] = boundary.acted(self._function, states[lane].copy())
-        some = next(iter(self._last.values()))
-        return [self._last.get(lane, some) for lane in range(len(states))]
+            observation = states[lane].copy()
+            self._last_action[lane] = boundary.call_policy_function(self._function, observation)
+        any_action = next(iter(self._last_action.values()))
+        return [self._last_action.get(lane, any_action) for lane in range(len(states))]
 
 
 @eqx.filter_jit
-def _carried(
+def _act_with_carries(
     policy: Policy,
     carries: tuple[Any, Any],
     states: Num[Array, "lane _"],
     keys: Key[jax.Array, " lane"],
     starts: Bool[Array, " lane"],
 ) -> tuple[Array, Any, Any]:
-    """Actions, next carries and those before them.
+    """Actions, the carries after them and the carries before them.
 
     Args:
         policy: What acts.
         carries: The first carry and the present one, `[lane, …]` in every leaf.
         states: Where the lanes are, `[lane, state]`.
-        keys: Of the noise, `[lane]`.
+        keys: Keys of the noise, `[lane]`.
         starts: Which lanes are at the first step of an episode, `[lane]`.
     """
 
-    def begun(first: Array, present: Array) -> Array:
+    def restart(first: Array, present: Array) -> Array:
         start = jnp.reshape(starts, (-1, *[1] * (first.ndim - 1)))
         return jnp.where(start, first, present)
 
-    before = jax.tree.map(begun, *carries)
+    before = jax.tree.map(restart, *carries)
     return *acts(policy, before, states, keys), before
 
 
-def sampling(policy: Acting, seed: int) -> Act:
-    """A policy's samples; a plain function has none but its actions."""
+def sampling_actor(policy: PolicyLike, seed: int) -> BatchActor:
+    """The actor of a policy's samples; a plain function acts as in `greedy_actor`."""
     if not isinstance(policy, Policy):
-        return greedy(policy)
+        return greedy_actor(policy)
     if not isinstance(policy, MarkovPolicy):
         return CarriedPolicy(policy, seed)
     key = jax.random.key(seed)
-    return lambda states, episodes, times, _: _sample(policy, states, key, episodes, times)
+    return lambda states, episodes, times, _: _sample_actions(policy, states, key, episodes, times)
 
 
-def greedy(policy: Acting) -> Act:
-    """A policy's greedy play; a plain function has no other."""
+def greedy_actor(policy: PolicyLike) -> BatchActor:
+    """The actor of a policy's greedy play, or of a plain function."""
     if isinstance(policy, MarkovPolicy):
         return lambda states, *_: modes(policy, states)
     if isinstance(policy, Policy):
@@ -159,7 +165,7 @@ def greedy(policy: Acting) -> Act:
 
 
 @eqx.filter_jit
-def _sample(
+def _sample_actions(
     policy: MarkovPolicy,
     states: Num[Array, "lane _"],
     key: PRNGKey,
@@ -171,14 +177,14 @@ def _sample(
     Args:
         policy: What acts.
         states: Where the lanes are, `[lane, state]`.
-        key: Of all noise; an episode's and a step's numbers make it theirs.
-        episodes, times: Which episode a lane plays, and the step it is at, `[lane]`.
+        key: The key of all noise, from which every step of every episode has its own.
+        episodes, times: The episode that a lane plays, and the step that it is at, `[lane]`.
     """
-    return samples(policy, states, _keys(key, episodes, times))
+    return samples(policy, states, _step_keys(key, episodes, times))
 
 
 @eqx.filter_jit
-def _keys(
+def _step_keys(
     key: PRNGKey, episodes: Int[Array, " lane"], times: Int[Array, " lane"]
 ) -> Key[jax.Array, " lane"]:
     """The key of each lane's step."""
