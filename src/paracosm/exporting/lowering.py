@@ -25,8 +25,8 @@ class TracedOperation(NamedTuple):
 
     Attributes:
         operands: Values by number, and constants.
-        form: Of its result; of the first where it has several.
-        params: JAX's own, by name.
+        form: The form of its result, or of the first of several.
+        params: JAX's parameters, by name.
     """
 
     operands: list[Any]
@@ -50,14 +50,14 @@ class Writer:
     """Writes operations down, one after the other."""
 
     def __init__(self, forms: Mapping[int, Form]) -> None:
-        """The values that there are from the start, by number."""
+        """Begin with values of these forms, by number."""
         self.operations: list[Operation] = []
         self._forms: dict[int, Form] = dict(forms)
 
     def write(
         self, kind: str, operands: Sequence[Any], shape: Shape, dtype: Any, **options: Any
     ) -> int:
-        """Write an operation; the number of its value.
+        """Write an operation down; returns the number of its value.
 
         Args:
             kind, operands, shape, dtype, options: As `Operation` has them.
@@ -97,7 +97,7 @@ def _binary(kind: str) -> LoweringRule:
     return rule
 
 
-def _reduced(kind: str) -> LoweringRule:
+def _reduction(kind: str) -> LoweringRule:
     return lambda writer, traced: writer.write(
         kind, traced.operands, *traced.form, axes=tuple(map(int, traced.params["axes"]))
     )
@@ -115,7 +115,7 @@ def _all_or_any(kind: str) -> LoweringRule:
     return rule
 
 
-def _best(kind: str) -> LoweringRule:
+def _arg_extreme(kind: str) -> LoweringRule:
     def rule(writer: Writer, traced: TracedOperation) -> int:
         """See `RULES`."""
         (axis,) = traced.params["axes"]
@@ -199,7 +199,8 @@ def _cast(writer: Writer, traced: TracedOperation) -> Operand:
     return traced.operands[0] if same else writer.write("cast", traced.operands, *traced.form)
 
 
-def _reshaped(writer: Writer, value: Operand, shape: Shape) -> Operand:
+def _write_reshape(writer: Writer, value: Operand, shape: Shape) -> Operand:
+    """Write the array down in this shape, if it has another; returns its value."""
     own, dtype = writer.form(value)
     if isinstance(value, np.ndarray):
         return value.reshape(shape)
@@ -207,7 +208,7 @@ def _reshaped(writer: Writer, value: Operand, shape: Shape) -> Operand:
 
 
 def _reshape(writer: Writer, traced: TracedOperation) -> Operand:
-    return _reshaped(writer, traced.operands[0], traced.form[0])
+    return _write_reshape(writer, traced.operands[0], traced.form[0])
 
 
 def _broadcast(writer: Writer, traced: TracedOperation) -> Operand:
@@ -216,7 +217,7 @@ def _broadcast(writer: Writer, traced: TracedOperation) -> Operand:
     axes = map(int, traced.params["broadcast_dimensions"])
     places = dict(zip(axes, writer.form(value)[0], strict=True))
     spread = tuple(places.get(axis, 1) for axis in range(len(shape)))
-    value = _reshaped(writer, value, spread)
+    value = _write_reshape(writer, value, spread)
     return value if spread == shape else writer.write("expand", [value], shape, dtype)
 
 
@@ -239,20 +240,20 @@ def _concatenate(writer: Writer, traced: TracedOperation) -> Operand:
 def _stack(writer: Writer, traced: TracedOperation) -> int:
     axis, (shape, dtype) = int(traced.params["axis"]), traced.form
     layer = (*shape[:axis], 1, *shape[axis + 1 :])
-    layers = [_reshaped(writer, value, layer) for value in traced.operands]
+    layers = [_write_reshape(writer, value, layer) for value in traced.operands]
     return writer.write("concatenate", layers, shape, dtype, axis=axis)
 
 
-def _sliced(
+def _write_slice(
     writer: Writer, value: Operand, parts: Sequence[tuple[int, int | None, int]], shape: Shape
 ) -> Operand:
-    """A part of an array, `(start, stop, step)` by axis.
+    """Write a part of an array down, if it is not all of it; returns its value.
 
     Args:
         writer: Where it is written.
         value: The array.
-        parts: A stop of None is at the end of an axis.
-        shape: Of the part.
+        parts: `(start, stop, step)` by axis; a stop of None is at the end of an axis.
+        shape: The shape of the part.
     """
     own, dtype = writer.form(value)
     if own == shape:
@@ -264,7 +265,7 @@ def _slice(writer: Writer, traced: TracedOperation) -> Operand:
     stops = [None if s == ROWS else s for s in dimensions(traced.params["limit_indices"])]
     starts = dimensions(traced.params["start_indices"])
     steps = traced.params["strides"] or (1,) * len(stops)
-    return _sliced(
+    return _write_slice(
         writer, traced.operands[0], list(zip(starts, stops, steps, strict=True)), traced.form[0]
     )
 
@@ -277,7 +278,7 @@ def _dynamic_slice(writer: Writer, traced: TracedOperation) -> Operand:
     for start, length, own in zip(starts, traced.form[0], writer.form(value)[0], strict=True):
         first = 0 if length == ROWS else min(max(int(start), 0), own - length)
         parts.append((first, None if length == ROWS else first + length, 1))
-    return _sliced(writer, value, parts, traced.form[0])
+    return _write_slice(writer, value, parts, traced.form[0])
 
 
 def _split(writer: Writer, traced: TracedOperation) -> list[Any]:
@@ -287,13 +288,13 @@ def _split(writer: Writer, traced: TracedOperation) -> list[Any]:
         parts: list[tuple[int, int | None, int]] = [(0, None, 1)] * len(shape)
         parts[axis] = (first, first + size, 1)
         part = (*shape[:axis], size, *shape[axis + 1 :])
-        results.append(_sliced(writer, traced.operands[0], parts, part))
+        results.append(_write_slice(writer, traced.operands[0], parts, part))
         first += size
     return results
 
 
-def _taken(writer: Writer, value: Operand, indices: np.ndarray, axis: int) -> int:
-    """The entries at these places of an axis.
+def _write_take(writer: Writer, value: Operand, indices: np.ndarray, axis: int) -> int:
+    """Write down which entries of an axis are taken; returns their value.
 
     Args:
         writer: Where it is written.
@@ -310,7 +311,7 @@ def _taken(writer: Writer, value: Operand, indices: np.ndarray, axis: int) -> in
 def _reverse(writer: Writer, traced: TracedOperation) -> Operand:
     value = traced.operands[0]
     for axis in map(int, traced.params["dimensions"]):
-        value = _taken(writer, value, np.arange(traced.form[0][axis])[::-1], axis)
+        value = _write_take(writer, value, np.arange(traced.form[0][axis])[::-1], axis)
     return value
 
 
@@ -319,7 +320,7 @@ def _tile(writer: Writer, traced: TracedOperation) -> Operand:
     for axis, times in enumerate(traced.params["reps"]):
         if times != 1:
             length = writer.form(value)[0][axis]
-            value = _taken(writer, value, np.tile(np.arange(length), times), axis)
+            value = _write_take(writer, value, np.tile(np.arange(length), times), axis)
     return value
 
 
@@ -346,7 +347,9 @@ def _gather(writer: Writer, traced: TracedOperation) -> Operand:
     inside = ((places >= 0) & (places < shape[axis])).all()
     if not (rest and inside and between == list(range(axis, axis + len(grid)))):
         raise Untranslatable("it takes entries of an array in an order that is not known (gather)")
-    return _reshaped(writer, _taken(writer, value, places.reshape(-1), axis), traced.form[0])
+    return _write_reshape(
+        writer, _write_take(writer, value, places.reshape(-1), axis), traced.form[0]
+    )
 
 
 def _pad(writer: Writer, traced: TracedOperation) -> Operand:
@@ -356,21 +359,21 @@ def _pad(writer: Writer, traced: TracedOperation) -> Operand:
     for axis, (low, high, between) in enumerate(traced.params["padding_config"]):
         if between or min(low, high) < 0:
             raise Untranslatable("it pads an array between its entries, or cuts it (pad)")
-        value = _padded(writer, value, np.asarray(filling), axis, (int(low), int(high)))
+        value = _write_padding(writer, value, np.asarray(filling), axis, (int(low), int(high)))
     return value
 
 
-def _padded(
+def _write_padding(
     writer: Writer, value: Operand, filling: np.ndarray, axis: int, sizes: tuple[int, int]
 ) -> Operand:
-    """The array with so many entries more at the start and the end of an axis.
+    """Write the array down with more entries at the ends of an axis; returns its value.
 
     Args:
         writer: Where it is written.
         value: The array.
-        filling: What they are.
-        axis: Of the array.
-        sizes: How many at its start and at its end.
+        filling: What the new entries are.
+        axis: The axis.
+        sizes: How many entries are put at its start and at its end.
     """
     shape, dtype = writer.form(value)
     parts = [value]
@@ -414,11 +417,11 @@ def _product(writer: Writer, traced: TracedOperation) -> int:
 RULES: dict[str, LoweringRule] = {
     **{kind: _unary(kind) for kind in UNARY - {"round"}},
     **{kind: _binary(kind) for kind in BINARY},
-    **{kind: _reduced(kind) for kind in REDUCTIONS},
+    **{kind: _reduction(kind) for kind in REDUCTIONS},
     "reduce_and": _all_or_any("reduce_min"),
     "reduce_or": _all_or_any("reduce_max"),
-    "argmax": _best("argmax"),
-    "argmin": _best("argmin"),
+    "argmax": _arg_extreme("argmax"),
+    "argmin": _arg_extreme("argmin"),
     "logistic": _logistic,
     "log1p": _log1p,
     "expm1": _expm1,

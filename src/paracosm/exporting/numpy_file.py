@@ -11,10 +11,12 @@ import numpy as np
 
 from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
 
-_SAME_NAME = dict.fromkeys(("sign", "floor", "ceil", "exp", "log", "tanh", "sin", "cos", "tan"))
+_SAME_NAME = (
+    *("sign", "floor", "ceil", "exp", "log", "tanh", "sin", "cos", "tan"),
+    *("sinh", "cosh", "sqrt", "abs"),
+)
 _FUNCTIONS = {
     **{kind: f"np.{kind}" for kind in _SAME_NAME},
-    **{kind: f"np.{kind}" for kind in ("sinh", "cosh", "sqrt", "abs")},
     **{f"a{kind}": f"np.arc{kind}" for kind in ("sin", "cos", "tan")},
     "is_finite": "np.isfinite",
     "round": "np.round",
@@ -32,7 +34,7 @@ _SIGNS = {
     **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"},
     **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
 }
-_REDUCED = {f"reduce_{kind}": f"np.{kind}" for kind in ("sum", "max", "min", "prod")}
+_REDUCTIONS = {f"reduce_{kind}": f"np.{kind}" for kind in ("sum", "max", "min", "prod")}
 _WIDTH = 96  # characters of a line of weights
 _FEW = 8  # numbers that are written as such: a reader may want to see bounds and scales
 
@@ -88,31 +90,33 @@ def encode(program: Program, title: str, name: str) -> bytes:
     """The module's text.
 
     Args:
-        program: What it computes.
+        program: What the module computes.
         title: A line of its docstring.
-        name: Of the module.
+        name: The module's name.
     """
     weights: list[np.ndarray] = []
     lines = [
         f"v{operation.result} = {_expression(operation, weights)}"
         for operation in program.operations
     ]
-    named = [_named(value, weights) for value in program.outputs]
-    lines.append(f"return {named[0]}, {named[1] if program.carry_size else 'carry'}")
-    carried = bool(program.carry_size)
+    has_carry = bool(program.carry_size)
+    outputs = [_name_of(value, weights) for value in program.outputs]
+    lines.append(f"return {outputs[0]}, {outputs[1] if has_carry else 'carry'}")
     head = _HEAD.format(
         title=title,
         name=name,
-        looks="carries a state from step to step" if carried else "looks at the observation alone",
-        state="state" if carried else "_",
-        carried=", state, episode_start" if carried else "",
+        looks=(
+            "carries a state from step to step" if has_carry else "looks at the observation alone"
+        ),
+        state="state" if has_carry else "_",
+        carried=", state, episode_start" if has_carry else "",
         shape=program.observation_shape,
         size=program.observation_size,
         carry=program.carry_size,
         kind=program.observation_type.name,
     )
     body = textwrap.indent("\n".join(lines), "    ")
-    return f"{head}{body}\n{_stored(weights)}".encode()
+    return f"{head}{body}\n{_weights_text(weights)}".encode()
 
 
 def decode(module: bytes) -> Step:
@@ -122,7 +126,7 @@ def decode(module: bytes) -> Step:
     return names["step"]
 
 
-def _named(value: Operand, weights: list[np.ndarray]) -> str:
+def _name_of(value: Operand, weights: list[np.ndarray]) -> str:
     """What the module calls a value; a constant that is no single number is among its weights."""
     if isinstance(value, int):
         return ("observation", "carry")[value] if value < 2 else f"v{value}"
@@ -133,6 +137,7 @@ def _named(value: Operand, weights: list[np.ndarray]) -> str:
 
 
 def _number(value: np.ndarray) -> str:
+    """A single number as an expression of its type."""
     if value.dtype == bool:
         return str(bool(value))
     if value.dtype.kind != "f":
@@ -143,8 +148,8 @@ def _number(value: np.ndarray) -> str:
 
 
 def _expression(operation: Operation, weights: list[np.ndarray]) -> str:
-    """One operation as Python."""
-    operands = [_named(value, weights) for value in operation.operands]
+    """One operation as an expression of Python; constants are added to the weights."""
+    operands = [_name_of(value, weights) for value in operation.operands]
     kind, options, listed = operation.kind, operation.options, ", ".join(operands)
     if kind in _SIGNS:
         return f"{operands[0]} {_SIGNS[kind]} {operands[1]}"
@@ -152,19 +157,21 @@ def _expression(operation: Operation, weights: list[np.ndarray]) -> str:
         return f"{_FUNCTIONS[kind]}{operands[0]}"
     if kind in _FUNCTIONS:
         return f"{_FUNCTIONS[kind]}({listed})"
-    if kind in _REDUCED:
+    if kind in _REDUCTIONS:
         dtype = f", dtype=np.{operation.dtype}" if kind in ("reduce_sum", "reduce_prod") else ""
-        return f"{_REDUCED[kind]}({listed}, axis={_axes(options['axes'])}{dtype})"
+        return f"{_REDUCTIONS[kind]}({listed}, axis={_axes(options['axes'])}{dtype})"
     if kind == "einsum":
         return f'np.einsum("{options["equation"]}", {listed})'
     return _OTHERS[kind](operands, operation)
 
 
 def _axes(axes: tuple[int, ...]) -> str:
+    """Axes as an argument of NumPy's."""
     return str(axes[0]) if len(axes) == 1 else str(axes)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
+    """A shape as an expression, in which `rows` is the number of observations."""
     lengths = ["rows" if length == ROWS else str(length) for length in shape]
     return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
 
@@ -192,20 +199,20 @@ _OTHERS: Mapping[str, Callable[[list[str], Operation], Any]] = {
     "concatenate": lambda operands, operation: (
         f"np.concatenate([{', '.join(operands)}], axis={operation.options['axis']})"
     ),
-    "argmax": lambda operands, operation: _best("argmax", operands, operation),
-    "argmin": lambda operands, operation: _best("argmin", operands, operation),
+    "argmax": lambda operands, operation: _arg_extreme("argmax", operands, operation),
+    "argmin": lambda operands, operation: _arg_extreme("argmin", operands, operation),
     "slice": _slice,
     "take": _take,
 }
 
 
-def _best(kind: str, operands: list[str], operation: Operation) -> str:
+def _arg_extreme(kind: str, operands: list[str], operation: Operation) -> str:
     axis = operation.options["axis"]
     return f"np.{kind}({operands[0]}, axis={axis}).astype(np.{operation.dtype})"
 
 
-def _stored(weights: list[np.ndarray]) -> str:
-    """The weights, as text that NumPy reads."""
+def _weights_text(weights: list[np.ndarray]) -> str:
+    """The end of the module's text, which defines the list `W` of weights."""
     lines = [
         "",
         "",

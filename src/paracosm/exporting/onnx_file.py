@@ -23,7 +23,7 @@ _NODES = {
     **{"gt": "Greater", "ge": "GreaterOrEqual", "and": "And", "or": "Or", "xor": "Xor"},
     **{"matmul": "MatMul"},
 }
-_REDUCED = {
+_REDUCTIONS = {
     **{"reduce_sum": "ReduceSum", "reduce_max": "ReduceMax"},
     **{"reduce_min": "ReduceMin", "reduce_prod": "ReduceProd"},
 }
@@ -36,7 +36,7 @@ def encode(program: Program, title: str, name: str) -> bytes:
     Args:
         program: What it computes.
         title: What the file says of itself.
-        name: Of the file, which does not matter here.
+        name: The file's name, which does not matter here.
     """
     model = helper.make_model(
         _Graph(program).build(),
@@ -71,23 +71,24 @@ class _Graph:
         self._program = program
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
-        self._names = {number: name for name, (number, *_) in program.inputs.items()}
+        self._names = {part.value: name for name, part in program.inputs.items()}
 
     def build(self) -> Any:
         """The whole graph."""
         for operation in self._program.operations:
-            self._names[operation.result] = self._written(operation)
+            self._names[operation.result] = self._write(operation)
         for output, name in zip(self._program.outputs, OUTPUTS, strict=False):
-            self._nodes.append(helper.make_node("Identity", [self.named(output)], [name]))
+            self._nodes.append(helper.make_node("Identity", [self.name_of(output)], [name]))
         inputs = [
-            helper.make_tensor_value_info(name, _type(kind), ["rows", size])
-            for name, (_, size, kind) in self._program.inputs.items()
+            helper.make_tensor_value_info(name, _type(part.dtype), ["rows", part.size])
+            for name, part in self._program.inputs.items()
         ]
         return helper.make_graph(
             self._nodes, "policy", inputs, self._outputs(), initializer=self._constants
         )
 
     def _outputs(self) -> list[Any]:
+        """Name, type and shape of what the graph gives."""
         shape = ["rows", *self._program.action_shape]
         kind = _type(self._program.action_type)
         outputs = [helper.make_tensor_value_info(OUTPUTS[0], kind, shape)]
@@ -96,24 +97,24 @@ class _Graph:
             outputs.append(helper.make_tensor_value_info(OUTPUTS[1], _type(np.float32), carry))
         return outputs
 
-    def named(self, value: Operand) -> str:
+    def name_of(self, value: Operand) -> str:
         """What the graph calls a value or a constant."""
         return self._names[value] if isinstance(value, int) else self.constant(value)
 
     def constant(self, value: Any) -> str:
-        """The name of a constant that is stored."""
+        """Store a constant; returns its name."""
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The name of what a new node gives."""
+        """Add a node; returns the name of what it gives."""
         name = f"value_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
     def shape(self, shape: Shape) -> str:
-        """The name of a shape, of which the number of observations is known when it is run."""
+        """The name of a shape; the number of observations in it is known when the graph is run."""
         if ROWS not in shape:
             return self.constant(np.asarray(shape, np.int64))
         rows = self.node("Shape", "observation", start=0, end=1)
@@ -125,18 +126,19 @@ class _Graph:
             parts.append(self.constant(np.asarray(after, np.int64)))
         return self.node("Concat", *parts, axis=0)
 
-    def _written(self, operation: Operation) -> str:
-        """The name of what an operation gives."""
-        inputs = [self.named(value) for value in operation.operands]
+    def _write(self, operation: Operation) -> str:
+        """Add the nodes of an operation; returns the name of what it gives."""
+        inputs = [self.name_of(value) for value in operation.operands]
         if operation.kind in _NODES:
             return self.node(_NODES[operation.kind], *inputs)
-        if operation.kind in _REDUCED:
+        if operation.kind in _REDUCTIONS:
             axes = self.constant(np.asarray(operation.options["axes"], np.int64))
-            return self.node(_REDUCED[operation.kind], *inputs, axes, keepdims=0)
+            return self.node(_REDUCTIONS[operation.kind], *inputs, axes, keepdims=0)
         return _OTHERS[operation.kind](self, inputs, operation)
 
 
 def _type(kind: Any) -> int:
+    """ONNX's number of a type."""
     return helper.np_dtype_to_tensor_dtype(np.dtype(kind))
 
 
@@ -149,13 +151,13 @@ def _slice(graph: _Graph, inputs: list[str], operation: Operation) -> str:
     return graph.node("Slice", *inputs, *[graph.constant(np.array(row, np.int64)) for row in rows])
 
 
-def _best(kind: str) -> Callable[[_Graph, list[str], Operation], str]:
-    def written(graph: _Graph, inputs: list[str], operation: Operation) -> str:
+def _arg_extreme(kind: str) -> Callable[[_Graph, list[str], Operation], str]:
+    def write(graph: _Graph, inputs: list[str], operation: Operation) -> str:
         """See `_OTHERS`."""
         best = graph.node(kind, *inputs, axis=operation.options["axis"], keepdims=0)
         return graph.node("Cast", best, to=_type(operation.dtype))
 
-    return written
+    return write
 
 
 def _angle(graph: _Graph, inputs: list[str], operation: Operation) -> str:
@@ -172,7 +174,7 @@ def _angle(graph: _Graph, inputs: list[str], operation: Operation) -> str:
 
 
 def _where(graph: _Graph, inputs: list[str], operation: Operation) -> str:
-    """`where`, in other words of flags: onnxruntime has it of numbers only."""
+    """`where`; of flags by other operations, since onnxruntime has it of numbers only."""
     condition, yes, no = inputs
     if operation.dtype.kind != "b":
         return graph.node("Where", *inputs)
@@ -214,6 +216,6 @@ _OTHERS: Mapping[str, Callable[[_Graph, list[str], Operation], str]] = {
     "where": _where,
     "is_finite": _finite,
     "slice": _slice,
-    "argmax": _best("ArgMax"),
-    "argmin": _best("ArgMin"),
+    "argmax": _arg_extreme("ArgMax"),
+    "argmin": _arg_extreme("ArgMin"),
 }

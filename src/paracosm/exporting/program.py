@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ class Operation:
         kind: `add`, `matmul`, `slice`, …: see `KINDS`.
         operands: What it is applied to.
         result: The number of its value.
-        shape: Of the result, `ROWS` for the number of observations.
-        dtype: Of the result's numbers.
+        shape: Shape of the result, with `ROWS` for the number of observations.
+        dtype: Type of the result's numbers.
         options: What else it needs, by name.
     """
 
@@ -39,6 +39,14 @@ class Operation:
     shape: Shape
     dtype: np.dtype
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class ProgramInput(NamedTuple):
+    """What a program is given: the number of its value, its components and the type of these."""
+
+    value: int
+    size: int
+    dtype: np.dtype
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +59,12 @@ class Program:
     Attributes:
         operations: In the order of their evaluation; each is used.
         outputs: The action, and the next carry where there is one.
-        observation_shape: Of an observation as the environment shows it; programs take it flat.
-        observation_type: Of its numbers, `float32` or `uint8`.
+        observation_shape: Shape of an observation as the environment shows it; programs take it
+            flat.
+        observation_type: Type of its numbers, `float32` or `uint8`.
         carry_size: Components of a carry, 0 where nothing is carried.
-        action_shape: Of one action.
-        action_type: Of its numbers, `float32` or `int64`.
+        action_shape: Shape of one action.
+        action_type: Type of its numbers, `float32` or `int64`.
     """
 
     operations: tuple[Operation, ...]
@@ -72,11 +81,13 @@ class Program:
         return math.prod(self.observation_shape)
 
     @property
-    def inputs(self) -> dict[str, tuple[int, int, np.dtype]]:
-        """Number of its value, components and type of what the program is given, by name."""
-        inputs = {"observation": (OBSERVATION, self.observation_size, self.observation_type)}
+    def inputs(self) -> dict[str, ProgramInput]:
+        """What the program is given, by name."""
+        size, kind = self.observation_size, self.observation_type
+        inputs = {"observation": ProgramInput(OBSERVATION, size=size, dtype=kind)}
         if self.carry_size:
-            inputs["carry"] = (CARRY, self.carry_size, np.dtype(np.float32))
+            kind = np.dtype(np.float32)
+            inputs["carry"] = ProgramInput(CARRY, size=self.carry_size, dtype=kind)
         return inputs
 
 

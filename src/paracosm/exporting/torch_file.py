@@ -31,7 +31,7 @@ class ExportedPolicy(torch.nn.Module):
     """A program, whose constants are buffers."""
 
     def __init__(self, program: Program) -> None:
-        """The program, which is not changed."""
+        """Take the program, which is not changed."""
         super().__init__()
         self._program = program
         constants = [
@@ -56,7 +56,7 @@ class ExportedPolicy(torch.nn.Module):
 
         for operation in self._program.operations:
             operands = [value(operand) for operand in operation.operands]
-            values[operation.result] = _applied(operation, operands, observation.shape[0])
+            values[operation.result] = _apply(operation, operands, observation.shape[0])
         outputs = tuple(value(output) for output in self._program.outputs)
         return outputs if self._program.carry_size else outputs[0]
 
@@ -67,15 +67,17 @@ def encode(program: Program, title: str, name: str) -> bytes:
     Args:
         program: What it computes.
         title: What the file says of itself, in its `title.txt`.
-        name: Of the file, which does not matter here.
+        name: The file's name, which does not matter here.
     """
-    two = [
-        torch.zeros((2, size), dtype=getattr(torch, kind.name))
-        for _, size, kind in program.inputs.values()
+    examples = [
+        torch.zeros((2, part.size), dtype=getattr(torch, part.dtype.name))
+        for part in program.inputs.values()
     ]
     rows = torch.export.Dim("rows")
-    free = tuple({0: rows} for _ in two)
-    exported = torch.export.export(ExportedPolicy(program), tuple(two), dynamic_shapes=free)
+    free_rows = tuple({0: rows} for _ in examples)
+    exported = torch.export.export(
+        ExportedPolicy(program), tuple(examples), dynamic_shapes=free_rows
+    )
     file = io.BytesIO()
     torch.export.save(exported, file, extra_files={"title.txt": title})
     return file.getvalue()
@@ -96,12 +98,12 @@ def decode(file: bytes) -> Step:
     return step
 
 
-def _applied(operation: Operation, operands: list[Any], rows: Any) -> Any:
+def _apply(operation: Operation, operands: list[Any], rows: Any) -> Any:
     """What an operation gives.
 
     Args:
-        operation: Which.
-        operands: What it is applied to.
+        operation: The operation.
+        operands: The tensors that it is applied to.
         rows: The number of observations.
     """
     kind = operation.kind
@@ -112,24 +114,24 @@ def _applied(operation: Operation, operands: list[Any], rows: Any) -> Any:
 
 
 def _slice(operands: list[Any], shape: Any, dtype: Any, parts: Any) -> Any:
-    """See `Operation`.
+    """`slice`: see `KINDS`.
 
     Args:
-        operands, parts: Of the operation.
-        shape, dtype: Of the result.
+        operands, parts: Those of the operation.
+        shape, dtype: Those of the result.
     """
     return operands[0][tuple(slice(*part) for part in parts)]
 
 
-def _best(
+def _arg_extreme(
     function: Callable[..., Any], operands: list[Any], shape: Any, dtype: Any, axis: int
 ) -> Any:
     """`argmax` or `argmin`.
 
     Args:
-        function: Which.
-        operands, axis: Of the operation.
-        shape, dtype: Of the result.
+        function: Torch's function.
+        operands, axis: Those of the operation.
+        shape, dtype: Those of the result.
     """
     return function(operands[0], dim=axis).to(dtype)
 
@@ -138,8 +140,8 @@ def _product(operands: list[Any], shape: Any, dtype: Any, axes: tuple[int, ...])
     """`reduce_prod`.
 
     Args:
-        operands, axes: Of the operation.
-        shape, dtype: Of the result.
+        operands, axes: Those of the operation.
+        shape, dtype: Those of the result.
     """
     return functools.reduce(lambda value, axis: value.prod(axis), sorted(axes)[::-1], operands[0])
 
@@ -155,8 +157,8 @@ _OTHERS: Mapping[str, Callable[..., Any]] = {
         operands[0], axis, torch.tensor(indices.tolist())
     ),
     "slice": _slice,
-    "argmax": functools.partial(_best, torch.argmax),
-    "argmin": functools.partial(_best, torch.argmin),
+    "argmax": functools.partial(_arg_extreme, torch.argmax),
+    "argmin": functools.partial(_arg_extreme, torch.argmin),
     "reduce_sum": lambda operands, shape, dtype, axes: operands[0].sum(axes, dtype=dtype),
     "reduce_max": lambda operands, shape, dtype, axes: operands[0].amax(axes),
     "reduce_min": lambda operands, shape, dtype, axes: operands[0].amin(axes),

@@ -49,7 +49,7 @@ def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
     Args:
         policy: What acts on observations; one of beliefs is put behind its encoder by `Observing`.
         space: The actions that there are.
-        shape: Of an observation.
+        shape: The shape of an observation.
 
     Raises:
         Unsupported: the policy or its encoder computes something that no format has a word for; the
@@ -59,42 +59,60 @@ def program_of(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
         return _program(policy, space, shape)
     except Untranslatable as error:
         raise checks.Unsupported(
-            f"the {_to_blame(policy, space)} cannot be exported: {error}."
+            f"the {_describe_untranslatable_part(policy, space)} cannot be exported: {error}."
         ) from None
 
 
-def _to_blame(policy: Policy, space: Box | Discrete) -> str:
-    """Which part of a policy cannot be translated."""
+def _describe_untranslatable_part(policy: Policy, space: Box | Discrete) -> str:
+    """The part of a policy that cannot be translated, in words: its encoder or what acts."""
     if isinstance(policy, Observing):
         belief = policy.initial()[0]
         try:
             _program(policy.policy, space, belief.shape)
         except Untranslatable:
-            return _to_blame(policy.policy, space)
+            return _describe_untranslatable_part(policy.policy, space)
         return f"encoder {type(policy.encoder).__name__}"
     inner = getattr(policy, "policy", None)
     return f"policy {type(policy if inner is None else inner).__name__}"
 
 
 def _program(policy: Policy, space: Box | Discrete, shape: Shape) -> Program:
-    packed, size = Packed(policy.greedy()), math.prod(shape)
+    """As `program_of`.
+
+    Raises:
+        Untranslatable: the policy computes something that no format has a word for.
+    """
+    flat, size = FlatPolicy(policy.greedy()), math.prod(shape)
     kind = np.dtype(getattr(policy, "kind", "float32"))
     (rows,) = export.symbolic_shape("rows")
     inputs = [jax.ShapeDtypeStruct((rows, size), kind)]
-    if packed.size:
-        inputs.append(jax.ShapeDtypeStruct((rows, packed.size), np.float32))
-    traced = jax.make_jaxpr(jax.vmap(packed))(*inputs)
-    writer = Writer({OBSERVATION: ((ROWS, size), kind), CARRY: ((ROWS, packed.size), np.float32)})
-    values = _written(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(inputs)])
-    outputs = (_own_numbers(writer, values[0], space), *values[1:])
-    operations = _used(writer.operations, outputs)
-    acting, type_ = (space.size,), np.float32
-    if isinstance(space, Discrete):
-        acting, type_ = (len(space.counts),) if space.counts else (), np.int64
-    return Program(operations, outputs, shape, kind, packed.size, acting, np.dtype(type_))
+    if flat.size:
+        inputs.append(jax.ShapeDtypeStruct((rows, flat.size), np.float32))
+    traced = jax.make_jaxpr(jax.vmap(flat))(*inputs)
+    writer = Writer({OBSERVATION: ((ROWS, size), kind), CARRY: ((ROWS, flat.size), np.float32)})
+    values = _write_jaxpr(writer, traced.jaxpr, traced.consts, (OBSERVATION, CARRY)[: len(inputs)])
+    outputs = (_environment_actions(writer, values[0], space), *values[1:])
+    operations = _drop_unused(writer.operations, outputs)
+    discrete = isinstance(space, Discrete)
+    return Program(
+        operations=operations,
+        outputs=outputs,
+        observation_shape=shape,
+        observation_type=kind,
+        carry_size=flat.size,
+        action_shape=_action_shape(space),
+        action_type=np.dtype(np.int64 if discrete else np.float32),
+    )
 
 
-class Packed:
+def _action_shape(space: Box | Discrete) -> Shape:
+    """The shape of one action as the environment takes it."""
+    if not isinstance(space, Discrete):
+        return (space.size,)
+    return (len(space.counts),) if space.counts else ()
+
+
+class FlatPolicy:
     """A policy as a function of one observation, and of one vector of what it carries, if anything.
 
     A vector of zeros stands for the initial carry: where that is not of zeros, a last component
@@ -102,7 +120,7 @@ class Packed:
     """
 
     def __init__(self, policy: Policy) -> None:
-        """The policy, whose `act` must ignore its key.
+        """Take a policy whose `act` ignores its key.
 
         Raises:
             Untranslatable: it carries numbers of a type that a vector of float32 does not hold.
@@ -115,35 +133,37 @@ class Packed:
                 raise Untranslatable(
                     f"it carries {leaf.dtype} numbers; {', '.join(_PACKED)} can be carried"
                 )
-        self._flagged = any(bool(jnp.any(leaf != 0)) for leaf in self._initial)
+        self._has_start_flag = any(bool(jnp.any(leaf != 0)) for leaf in self._initial)
 
     @property
     def size(self) -> int:
         """Components of the carry."""
-        return sum(leaf.size for leaf in self._initial) + self._flagged
+        return sum(leaf.size for leaf in self._initial) + self._has_start_flag
 
     def __call__(self, observation: Array, *carry: Array) -> tuple[Array, ...]:
-        leaves = self._unpacked(*carry) if carry else self._initial
+        leaves = self._unpack(*carry) if carry else self._initial
         before = jax.tree.unflatten(self._tree, leaves)
         action, after = self._policy.act(before, observation, jax.random.key(0))
-        return (action, self._vector(jax.tree.leaves(after))) if carry else (action,)
+        return (action, self._pack(jax.tree.leaves(after))) if carry else (action,)
 
-    def _unpacked(self, carry: Array) -> list[Array]:
+    def _unpack(self, carry: Array) -> list[Array]:
         leaves, first = [], 0
         for leaf in self._initial:
             part = carry[first : first + leaf.size].reshape(leaf.shape)
             carried = part > 0.5 if leaf.dtype == bool else part.astype(leaf.dtype)
-            leaves.append(jnp.where(carry[-1] > 0.5, carried, leaf) if self._flagged else carried)
+            leaves.append(
+                jnp.where(carry[-1] > 0.5, carried, leaf) if self._has_start_flag else carried
+            )
             first += leaf.size
         return leaves
 
-    def _vector(self, leaves: list[Array]) -> Array:
+    def _pack(self, leaves: list[Array]) -> Array:
         parts = [jnp.asarray(leaf, jnp.float32).reshape(-1) for leaf in leaves]
-        return jnp.concatenate([*parts, *[jnp.ones(1)] * self._flagged])
+        return jnp.concatenate([*parts, *[jnp.ones(1)] * self._has_start_flag])
 
 
-def _own_numbers(writer: Writer, action: Operand, space: Box | Discrete) -> Operand:
-    """The action as the environment takes it."""
+def _environment_actions(writer: Writer, action: Operand, space: Box | Discrete) -> Operand:
+    """The action as the environment takes it, written down."""
     if not isinstance(space, Discrete):
         return action
     number = writer.write("cast", [action], (ROWS,), np.int64)
@@ -158,51 +178,53 @@ def _choices(writer: Writer, number: Operand, space: Discrete) -> Operand:
     """The choices `[row, choice]` that a number stands for, of which the last varies fastest."""
     shape, real = (ROWS, len(space.counts)), np.float64
     counts = np.array([space.counts], real)
-    apart = np.array([[math.prod(space.counts[i + 1 :]) for i in range(len(space.counts))]], real)
+    strides = np.array([[math.prod(space.counts[i + 1 :]) for i in range(len(space.counts))]], real)
 
     def quotient(value: Operand, among: Shape, by: np.ndarray) -> Operand:
-        """The whole part of a quotient; half of one lies far from where rounding matters."""
+        """The whole part of a quotient of whole numbers: `value + 1/2` lies far from where rounding
+        matters.
+        """
         halfway = writer.write("add", [value, np.asarray(0.5)], among, real)
         return writer.write("floor", [writer.write("div", [halfway, by], shape, real)], shape, real)
 
     single = writer.write("cast", [number], (ROWS,), real)
-    digits = quotient(writer.write("reshape", [single], (ROWS, 1), real), (ROWS, 1), apart)
+    digits = quotient(writer.write("reshape", [single], (ROWS, 1), real), (ROWS, 1), strides)
     beyond = writer.write("mul", [quotient(digits, shape, counts), counts], shape, real)
     rest = writer.write("sub", [digits, beyond], shape, real)
     choice = writer.write("cast", [rest], shape, np.int64)
     return writer.write("add", [choice, np.array([space.starts], np.int64)], shape, np.int64)
 
 
-def _written(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, arguments: Any) -> list[Any]:
-    """The operations of a traced function, written down; the values that it gives.
+def _write_jaxpr(writer: Writer, jaxpr: jaxprs.Jaxpr, consts: Any, arguments: Any) -> list[Any]:
+    """Write the operations of a traced function down; returns the values that it gives.
 
     Args:
         writer: Where they are written.
         jaxpr: The function.
         consts: Its constants.
-        arguments: Its own, values or constants.
+        arguments: Its arguments, values or constants.
     """
-    known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
 
     def value(atom: Any) -> Any:
-        return np.asarray(atom.val) if isinstance(atom, jaxprs.Literal) else known[atom]
+        return np.asarray(atom.val) if isinstance(atom, jaxprs.Literal) else values[atom]
 
     for equation in jaxpr.eqns:
-        results = _translated(writer, equation, [value(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
+        results = _translate(writer, equation, [value(atom) for atom in equation.invars])
+        values.update(zip(equation.outvars, results, strict=True))
     return [value(atom) for atom in jaxpr.outvars]
 
 
-def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]:
-    """What one traced operation gives: computed where it hangs on constants alone, else written
-    down.
+def _translate(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]:
+    """What one traced operation gives: it is computed where it depends on constants alone, else
+    written down.
     """
     name, params = equation.primitive.name, equation.params
     if name in _INNER:
         inner = params[_INNER[name]]
         if isinstance(inner, jaxprs.ClosedJaxpr):
-            return _written(writer, inner.jaxpr, inner.consts, operands)
-        return _written(writer, inner, (), operands)
+            return _write_jaxpr(writer, inner.jaxpr, inner.consts, operands)
+        return _write_jaxpr(writer, inner, (), operands)
     shapes = [var.aval.shape for var in equation.outvars]
     if not any(isinstance(operand, int) for operand in operands) and all(
         isinstance(length, int) for shape in shapes for length in shape
@@ -212,14 +234,15 @@ def _translated(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]
     if name in SAME:
         return operands
     if name not in RULES:
-        raise Untranslatable(_why_not(name))
+        raise Untranslatable(_reason(name))
     stored = [value if isinstance(value, int) else np.asarray(value) for value in operands]
     forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
     results = RULES[name](writer, TracedOperation(stored, forms[0], params))
     return results if isinstance(results, list) else [results]
 
 
-def _why_not(name: str) -> str:
+def _reason(name: str) -> str:
+    """Why JAX's operation of this name cannot be translated."""
     if "callback" in name:
         return "it asks a function of Python, which a file does not hold"
     if name in ("while", "scan", "cond"):
@@ -227,12 +250,14 @@ def _why_not(name: str) -> str:
     return f"it computes JAX's {name}, which files have no word for"
 
 
-def _used(operations: list[Operation], outputs: tuple[Operand, ...]) -> tuple[Operation, ...]:
-    """The operations that the outputs hang on."""
+def _drop_unused(
+    operations: list[Operation], outputs: tuple[Operand, ...]
+) -> tuple[Operation, ...]:
+    """The operations that the outputs depend on."""
     needed = {value for value in outputs if isinstance(value, int)}
-    kept = []
+    used = []
     for operation in reversed(operations):
         if operation.result in needed:
-            kept.append(operation)
+            used.append(operation)
             needed |= {value for value in operation.operands if isinstance(value, int)}
-    return tuple(reversed(kept))
+    return tuple(reversed(used))
