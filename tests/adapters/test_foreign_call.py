@@ -135,7 +135,7 @@ def counting(calls):
 def test_a_batch_is_one_call_a_step():
     calls = []
     host = counting(calls)
-    host.rows_alone.tries = 0
+    host.row_independence.tries = 0
     apply = jax.jit(jax.vmap(jax.vmap(lambda x: ask(host, x))))
     answers = apply(jnp.asarray(points(6).reshape(2, 3, INPUTS), jnp.float32))
     assert answers.shape == (2, 3, 4)
@@ -145,7 +145,7 @@ def test_a_batch_is_one_call_a_step():
 def test_values_alone_ask_for_no_jacobian_and_stopped_gradients_neither():
     calls = []
     host = counting(calls)
-    host.rows_alone.tries = 0
+    host.row_independence.tries = 0
     jax.jvp(lambda x: ask(host, jax.lax.stop_gradient(x)), (jnp.ones(INPUTS),), (jnp.ones(INPUTS),))
     assert calls == [(1, 3)]
 
@@ -229,7 +229,7 @@ def test_through_a_scan_a_large_part_has_the_gradient_of_the_same_in_jax_and_of_
 def test_a_product_is_one_backward_pass_for_a_whole_batch_and_none_where_nothing_is_asked():
     net = Wide()
     host = TorchHost(net.counted, "map", [Slot("x", 6)], [Slot("y", MOST_OUTPUTS + 4)])
-    host._compared, host.rows_alone.tries = True, 0
+    host._compared, host.row_independence.tries = True, 0
     x, v = np.ones((7, 6)), np.ones((7, MOST_OUTPUTS + 4))
     v[2:4] = 0
     product = host.vector_jacobian_product(x, v)

@@ -102,7 +102,7 @@ def half(s):
 def test_a_joint_step_is_asked_once_where_its_parts_are_asked_the_same():
     calls = []
     model = world(step=joint(calls), step_gives="s',r,ended")
-    model.dynamics.host.rows_alone.tries = 0
+    model.dynamics.host.row_independence.tries = 0
     start, keys = np.array([[0.1, 0.2], [-0.7, 1.0]]), jax.random.split(jax.random.key(0), 2)
     with jax.enable_x64(True):
         imagined = rollout(model, Deterministic(half), jnp.asarray(start), keys, 6)

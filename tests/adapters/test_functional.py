@@ -249,6 +249,12 @@ class Growing(Slide):
         return observation, (after, after.x), *rest
 
 
+class Unparametrised(Slide):
+    """Without the parameters that gymnax's environments have by default."""
+
+    default_params = property()
+
+
 class Failing(Slide):
     def step_env(self, key, state, action, params):
         raise ValueError("no such ball")
@@ -287,6 +293,12 @@ BAD = [
         "SlideBrax has no time limit; give horizon=N",
     ),
     ("params", SlideBrax, {"params": SlideParams()}, "params are given for SlideBrax"),
+    (
+        "no params",
+        Unparametrised,
+        {},
+        "params is None and Unparametrised has no default_params; give its params",
+    ),
     ("a growing state", Growing, {}, "the state of Growing has another form after a step"),
     (
         "a failure",

@@ -76,6 +76,20 @@ def test_one_lane_with_spare_steps_finishes_its_episode(env):
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_a_collection_with_spare_steps_goes_on_while_a_lane_has_its_share_to_take(env):
+    source = connect(env)
+    complete = source.collect(5, seed=0, lanes=2, spare=10_000)
+    first = {
+        field.name: getattr(complete, field.name)[complete.episode == 0]
+        for field in dataclasses.fields(complete)
+    }
+    before = dataclasses.replace(complete, **first)
+    assert before.real_steps >= 5
+    assert_equal(source.collect(5, seed=0, lanes=2, spare=10_000, before=before), complete)
+    assert_equal(source.collect(5, seed=0, lanes=2, spare=10_000, before=complete), complete)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_an_episode_depends_on_its_seed_and_number_only(env):
     long, short = lived(collect(env, 80, seed=3)), lived(collect(env, 40, seed=3))
     later, reseeded = (

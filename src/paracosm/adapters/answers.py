@@ -40,13 +40,13 @@ class ColumnFault(NamedTuple):
 
 
 class ColumnReader(Protocol):
-    """A result's column as we mean it, and what is wrong with it."""
+    """Gives a result's column as we mean it, and what is wrong with it, if anything."""
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]: ...
 
 
 def failure_of(name: str, error: BaseException) -> FunctionFailed:
-    """The sentence about what a function raised, in its own words."""
+    """The error that says what a function raised; `name` is what messages call the function."""
     return FunctionFailed(f"the {name} failed with {exception_text(error)}{_remedy(str(error))}")
 
 
@@ -67,10 +67,8 @@ def _remedy(message: str) -> str:
 
 
 def mode_of(answer: Any) -> Any:
-    """The deterministic one among what a head gives: a tensor, the first of several, a
-    distribution's mode, or its mean where it has none.
-
-    Of `(action, info)`, as TD-MPC2 gives it, it is `info["mean"]`.
+    """The deterministic answer of a head: a tensor, the first of several, a distribution's mode, or
+    its mean where it has no mode; of `(action, info)`, which TD-MPC2 gives, `info["mean"]`.
     """
     if isinstance(answer, tuple):
         named = len(answer) == 2 and hasattr(answer[1], "get")
@@ -89,8 +87,12 @@ def mode_of(answer: Any) -> Any:
 def as_array(name: str, what: str, answer: Any) -> np.ndarray:
     """A result of any library as a NumPy array of real numbers.
 
+    Args:
+        name, what: What messages call the function and the result.
+        answer: The result.
+
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: it is no array of real numbers.
     """
     if type(answer).__module__.partition(".")[0] in ("jax", "jaxlib"):
         raise BadAnswer(
@@ -130,7 +132,7 @@ def demand_real(name: str, what: str, answer: Any, is_real: bool, dtype: str) ->
 
 
 def as_rows(name: str, what: str, numbers: Any, rows: int, size: int | None) -> Any:
-    """A result as `[rows, width]`; `size` None is one number a row.
+    """A result as `[rows, width]`; a `size` of None means one number a row.
 
     A trailing axis of one may be missing, and so may the batch's where there is one row.
 
@@ -167,7 +169,7 @@ def coarseness(results: Sequence[Any]) -> float:
 class ActionReader:
     """Discrete actions, which foreign policies number from `start`; ours are 0 … n-1.
 
-    `n` is None if it is unknown.
+    `n` is None if it is not known.
     """
 
     def __init__(self, n: int | None, start: int) -> None:
@@ -192,7 +194,11 @@ class ActionReader:
 
 
 def demand_gives(gives: str | None) -> None:
-    """Require what an end rule may be said to give; None is not said."""
+    """Require one of `TERMINATION_GIVES`, or None, which leaves it open what an end rule gives.
+
+    Raises:
+        BadArgument: `gives` is something else.
+    """
     if gives is not None:
         checks.one_of("termination_gives", gives, TERMINATION_GIVES)
 
@@ -200,7 +206,8 @@ def demand_gives(gives: str | None) -> None:
 class EndReader:
     """Ends as flags, logits, P(end) or P(continue), as `gives` says.
 
-    None tells flags from logits by their range.
+    If `gives` is None, flags are told from logits by their range: after the first answer outside of
+    [0, 1] all later ones are taken for logits.
     """
 
     def __init__(self, gives: str | None) -> None:
@@ -213,14 +220,13 @@ class EndReader:
         if self.gives in ("probability", "continue"):
             ended = column > 0.5 if self.gives == "probability" else column < 0.5
             words = f"termination_gives={self.gives!r}: answers between 0 and 1"
-            return ended, self._bad(what, column, outside, words)
+            return ended, self._first_fault(what, column, outside, words)
         if self.gives == "end":
-            return column > 0, self._bad(
+            return column > 0, self._first_fault(
                 what, column, outside | between, "termination_gives='end': 0 or 1"
             )
-        self._logits |= bool(
-            outside.any()
-        )  # neither a flag nor a probability, hence of all answers of this function
+        # Neither a flag nor a probability: all answers of this function are logits
+        self._logits |= bool(outside.any())
         if self._logits or not between.any():
             return column > 0, None
         least, most = column.min(), column.max()
@@ -232,7 +238,7 @@ class EndReader:
             None,
         )
 
-    def _bad(
+    def _first_fault(
         self, what: str, column: np.ndarray, wrong: np.ndarray, words: str
     ) -> ColumnFault | None:
         """The fault of the first wrong row, if there is one.

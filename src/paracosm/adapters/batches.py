@@ -13,23 +13,26 @@ import numpy as np
 from paracosm.adapters.answers import FunctionFailed, exception_text
 from paracosm.core import checks
 
-_TRIALS = (
-    8  # first calls in each precision that are asked again: a draw may fall on the same value once
-)
+# First calls in each precision that are asked again: a draw may fall on the same value once
+_TRIALS = 8
 _MOST_ROWS = 64  # of a batch, asked again
 _POOL = 5  # rows of earlier batches that go with a row which came alone
-_DOUBLE, _COARSE = (
-    1e-6,
-    1e-3,
-)  # of the largest answer: what rounding in batches of other sizes may change …
-_ROUNDINGS = 8  # … and roundings of answers in 16 bits
-_TINY = 1e-9
+# By how much of the largest answer rounding in batches of other sizes may change an answer: in 64
+# bits and in fewer; and by how many roundings if these are larger, as in 16 bits
+_DOUBLE_TOLERANCE, _COARSE_TOLERANCE = 1e-6, 1e-3
+_ROUNDINGS = 8
+_LEAST_TOLERANCE = 1e-9
 
 Ask = Callable[[np.ndarray], np.ndarray]
 
 
-class RowsAlone:
-    """The first batches of a function, asked again in other orders, sizes and company."""
+class RowIndependence:
+    """Checks that a function answers each row by itself: its first batches are asked again in other
+    orders, sizes and company.
+
+    Attributes:
+        tries: How many batches of each precision are asked again.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -50,14 +53,19 @@ class RowsAlone:
             eps: The answers' relative rounding.
 
         Raises:
-            BadArgument: it differs when asked twice, or hangs on the batch or on the place in it.
+            BadArgument: an answer differs when it is asked for twice, or depends on the batch or on
+                the place in it.
         """
         if self._trials[x.dtype] >= self.tries:
             return
         self._trials[x.dtype] += 1
         picks = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
-        rounding = _DOUBLE if eps < _DOUBLE**2 else max(_COARSE, _ROUNDINGS * eps)
-        tolerance = rounding * _sizes(answer, widths) + _TINY
+        rounding = (
+            _DOUBLE_TOLERANCE
+            if eps < _DOUBLE_TOLERANCE**2
+            else max(_COARSE_TOLERANCE, _ROUNDINGS * eps)
+        )
+        tolerance = rounding * _sizes(answer, widths) + _LEAST_TOLERANCE
         if (np.abs(ask(x) - answer) > tolerance).any():
             raise checks.BadArgument(
                 f"the {self._name} answers the same question twice with different numbers; a"
@@ -66,8 +74,8 @@ class RowsAlone:
                 " dynamics that draw take their normals as an argument: noise=."
             )
         for batch, rows in self._batches(x, picks):
-            repeat = self._repeat(ask, batch, len(x))[-len(rows) :]
-            wrong = np.abs(repeat - answer[rows]) > tolerance
+            again = self._ask_again(ask, batch, len(x))[-len(rows) :]
+            wrong = np.abs(again - answer[rows]) > tolerance
             if wrong.any():
                 raise checks.BadArgument(
                     f"the {self._name} answers a row differently in a batch of {len(x)} and in a"
@@ -88,7 +96,7 @@ class RowsAlone:
         yield x[single], single
         yield x[np.repeat(single, 2)], np.repeat(single, 2)
 
-    def _repeat(self, ask: Ask, batch: np.ndarray, rows: int) -> np.ndarray:
+    def _ask_again(self, ask: Ask, batch: np.ndarray, rows: int) -> np.ndarray:
         try:
             return ask(batch)
         except FunctionFailed as error:
@@ -101,7 +109,7 @@ class RowsAlone:
 
 
 def _sizes(answer: np.ndarray, widths: Sequence[int]) -> np.ndarray:
-    """The largest magnitude of each result, in each of its columns."""
+    """The largest magnitude of each result, for each of its columns `[outputs]`."""
     columns = np.split(np.abs(answer), np.cumsum(widths)[:-1], axis=1)
     return np.concatenate(
         [np.full(width, part.max(initial=0)) for width, part in zip(widths, columns, strict=True)]

@@ -29,9 +29,9 @@ def dataset(buffer: Any, *, scaled_actions: bool = True) -> Dataset:
         buffer: TorchRL's `ReplayBuffer` or a `TensorDict` of steps (`observation`, `action`,
             `("next", "observation")`, `("next", "reward")`, `("next", "terminated")`), or
             Stable-Baselines3's `ReplayBuffer`, such as `model.replay_buffer`.
-        scaled_actions: Of Stable-Baselines3: whether continuous actions are stored between -1 and
-            1, as its algorithms do, and are to be brought to the bounds of the action space; False
-            for a buffer that you filled with an environment's own actions.
+        scaled_actions: Whether a buffer of Stable-Baselines3 stores continuous actions between -1
+            and 1, as its algorithms do, which are then brought to the bounds of the action space;
+            False for a buffer that you filled with an environment's own actions.
 
     Raises:
         Unsupported: it is something else, or holds dictionaries or images.

@@ -55,7 +55,7 @@ def dreamer(
             `WorldModelWrapper` and `ModelBasedEnvBase` are looked into.
         spec: The task in observations.
         encode: Observations to embeddings.
-        reward: Of the latents after the step.
+        reward: The reward, of the latents after the step.
         act: The action, in the environment's units.
         ended: Whether it ends, of the latents after the step; None means never.
         termination_gives: What `ended` gives: see `world`. Dreamer's continue head is `continue`.

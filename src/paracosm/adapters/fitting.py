@@ -7,7 +7,7 @@ from typing import Any
 
 from paracosm.core import checks
 
-# By adapter, the methods that tell its models; the first that fits is named.
+# The methods by which an adapter's models are told; the first adapter that fits is named.
 _METHODS_BY_ADAPTER: dict[str, tuple[str, ...]] = {
     "recurrent": ("start", "observe", "next", "reward", "act"),
     "dreamer": ("img_step", "obs_step", "initial"),
@@ -45,7 +45,7 @@ def demand_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
 
 
 def fitting(model: Any) -> str:
-    """The adapter that fits a model, as the clause of a sentence; empty if none is known."""
+    """The adapter that fits a model, as the clause of a sentence; empty if no adapter does."""
     for adapter, methods in _METHODS_BY_ADAPTER.items():
         if all(callable(_attribute(model, method)) for method in methods):
             return f"; adapters.{adapter} is for models with {', '.join(methods)}"
@@ -61,6 +61,7 @@ def fitting(model: Any) -> str:
 
 
 def _attribute(model: Any, name: str) -> Any:
+    """An attribute of a model; None if it has none, or if that fails."""
     try:
         return getattr(model, name, None)
     except Exception:  # a property of somebody's class may fail with anything

@@ -218,7 +218,7 @@ def gymnax(
         env: Has gymnax's `reset(key, params)` and `step(key, state, action, params)`, of which
             `reset_env` and `step_env` are used if it has them; or Brax's `reset(key)` and
             `step(state, action)`, without the wrapper that starts anew.
-        params: Of gymnax's; its `default_params` if None.
+        params: The parameters of gymnax's; its `default_params` if None.
         horizon: Steps in a full episode; its own time limit if None.
         action_range: Lowest and highest action of gymnax's, on the sides where its Box has no
             bound.

@@ -21,7 +21,7 @@ from paracosm.adapters.answers import (
     coarseness,
     failure_of,
 )
-from paracosm.adapters.batches import RowsAlone
+from paracosm.adapters.batches import RowIndependence
 from paracosm.core import checks
 
 AUTOGRAD, DIFFERENCES = "torch autograd", "finite differences"
@@ -30,8 +30,8 @@ _REMEMBERED = 4  # answers of a shared function
 _SHOWN = 6  # numbers of an argument that a sentence shows
 _COARSEST_DOUBLE, _COARSEST_SINGLE = 1e-12, 1e-5  # relative rounding up to which they count as such
 
-# Inputs beyond which finite differences, two answers an input for every derivative, would be an
-# hour that nobody was told of
+# Beyond so many inputs finite differences, two answers an input for every derivative, would take
+# hours that nobody expects
 MOST_DIFFERENCED = 256
 
 ValueAndJacobian = tuple[np.ndarray, np.ndarray]
@@ -73,8 +73,8 @@ class Slot(NamedTuple):
     """One argument or result: `size` columns, or one number a row if `size` is None.
 
     `integer` marks a discrete action, which counts from `start` outside and from 0 on our side.
-    `scale` (`[size]`) is the unit of a finite difference. `reading` brings a result's column to
-    what we mean by it.
+    `scale` (`[size]`) is the unit of a finite difference. `reader` brings a result's column to what
+    we mean by it.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Slot(NamedTuple):
     integer: bool = False
     scale: np.ndarray | float = 1.0
     start: int = 0
-    reading: ColumnReader | None = None
+    reader: ColumnReader | None = None
 
     @property
     def width(self) -> int:
-        """Columns it takes in a row."""
+        """Columns that it has in a row."""
         return 1 if self.size is None else self.size
 
 
@@ -114,9 +114,9 @@ class Host(abc.ABC):
         """Take `function`.
 
         Args:
-            function: Of batches: takes the arguments, each `[rows, size]` or `[rows]`, and gives
-                the results, of these shapes too.
-            name: What messages call it.
+            function: A function of batches: takes the arguments, each `[rows, size]` or `[rows]`,
+                and gives the results, of these shapes too.
+            name: What messages call the function.
             takes, gives: Its arguments and results, in order.
             shared: Whether several parts ask it the same question, which is then answered once.
         """
@@ -134,7 +134,7 @@ class Host(abc.ABC):
         # By the precision of the question: the place among `_attempts` of the one that answers it
         self._working_attempt: dict[Any, int] = {}
         self.rounding = Rounding()
-        self.rows_alone = RowsAlone(name)
+        self.row_independence = RowIndependence(name)
         self.demands_finite = True  # else whoever asks looks at the answers
 
     @property
@@ -152,7 +152,7 @@ class Host(abc.ABC):
         Raises:
             BadData: the function fails, does not fit its shape, gives what is no finite number or
                 no answer of its kind.
-            BadArgument: it differs when asked twice, or hangs on the batch.
+            BadArgument: its answers differ when it is asked twice, or depend on the batch.
         """
         return self._recall_or_ask("value", self._value, x)
 
@@ -163,8 +163,8 @@ class Host(abc.ABC):
     def vector_jacobian_product(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
         """Products `[rows, inputs]` of cotangents `[rows, outputs]` with the Jacobians at `x`.
 
-        Zero for integer inputs. It costs one backward pass where the function has derivatives. A
-        cotangent that is not finite is its own product, and no fault of the function.
+        They are zero for integer inputs, and NaN for a cotangent that is not finite, which is no
+        fault of the function. They cost one backward pass where the function has derivatives.
 
         Raises:
             Unsupported: it has none, and too many inputs for finite differences.
@@ -175,15 +175,14 @@ class Host(abc.ABC):
         rows = np.flatnonzero(np.isfinite(size) & (size > 0))  # the others need no backward pass
         if rows.size:
             at, unit = x[rows], wide[rows] / size[rows, None]
-            pulled = self._name_failing_row(lambda _: self._vector_jacobian_product(at, unit), at)
+            products = self._name_failing_row(lambda _: self._vector_jacobian_product(at, unit), at)
+            self._require_finite(at, products, "the derivative ")
             with np.errstate(over="ignore"):  # beyond the floating numbers by the cotangent's size
-                product[rows] = size[rows, None] * self._require_finite(
-                    at, pulled, "the derivative "
-                )
+                product[rows] = size[rows, None] * products
         return product
 
     def _vector_jacobian_product(self, x: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
-        """`vector_jacobian_product` by finite differences.
+        """`vector_jacobian_product` of finite cotangents, by finite differences.
 
         Rows that repeat, as under `jax.jacrev`, are differenced once.
         """
@@ -198,7 +197,8 @@ class Host(abc.ABC):
         return np.einsum("no,noi->ni", cotangent, jacobian)
 
     @abc.abstractmethod
-    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian: ...
+    def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
+        """`value_and_jacobian`, whose answers are not checked nor interpreted."""
 
     @abc.abstractmethod
     def _attempts(self, dtype: Any) -> Sequence[Attempt]:
@@ -213,17 +213,22 @@ class Host(abc.ABC):
         """A result as an array of numbers of the host's kind."""
 
     def _value(self, x: np.ndarray) -> np.ndarray:
+        """As `value`, asked anew."""
         with np.errstate(over="ignore"):
             answer = self._name_failing_row(self._ask, x).astype(x.dtype)
         self._require_finite(x, answer)
         eps = max(self.rounding.eps, float(np.finfo(x.dtype).eps))
-        self.rows_alone.demand(self._ask, x, answer, [slot.width for slot in self.gives], eps=eps)
+        self.row_independence.demand(
+            self._ask, x, answer, [slot.width for slot in self.gives], eps=eps
+        )
         return self._interpret(x, answer)
 
     def _checked_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
+        """As `value_and_jacobian`, asked anew."""
         value, jacobian = self._name_failing_row(self._value_and_jacobian, x)
         self._require_finite(x, jacobian.reshape(len(x), -1), "the derivative ")
-        return self._interpret(x, self._require_finite(x, value)), jacobian
+        self._require_finite(x, value)
+        return self._interpret(x, value), jacobian
 
     def _ask(self, x: np.ndarray) -> np.ndarray:
         """The function's answers in double precision, by the first attempt that works."""
@@ -270,6 +275,11 @@ class Host(abc.ABC):
         return self._as_rows(answers, len(x))
 
     def _as_rows(self, answers: Any, rows: int) -> list[Any]:
+        """The results that a function gave, alone or several, as `[rows, width]` each.
+
+        Raises:
+            BadAnswer: there are not as many as there should be, or one has another shape.
+        """
         single = len(self.gives) == 1
         if (
             single
@@ -319,8 +329,8 @@ class Host(abc.ABC):
             return True
         return False
 
-    def _require_finite(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> np.ndarray:
-        """The answer itself.
+    def _require_finite(self, x: np.ndarray, answer: np.ndarray, what: str = "") -> None:
+        """Require answers to rows `x` to be finite, if this host does.
 
         Raises:
             BadAnswer: a row is not finite; the sentence says where it was asked, and `what` stands
@@ -335,14 +345,13 @@ class Host(abc.ABC):
                 " finite numbers.",
                 self._question(x[row]),
             )
-        return answer
 
     def _interpret(self, x: np.ndarray, answer: np.ndarray) -> np.ndarray:
         """The answer with its actions and ends as we mean them: see `ColumnReader`."""
         first, columns = 0, answer
         for slot in self.gives:
-            if slot.reading is not None:
-                column, fault = slot.reading(f"the {self.name}", answer[:, first])
+            if slot.reader is not None:
+                column, fault = slot.reader(f"the {self.name}", answer[:, first])
                 if fault is not None:
                     raise self._bad_answer(x, fault)
                 columns = columns.copy()
@@ -351,6 +360,7 @@ class Host(abc.ABC):
         return columns
 
     def _bad_answer(self, x: np.ndarray, fault: ColumnFault) -> BadAnswer:
+        """The error about a fault in the answers to rows `x`."""
         if fault.row is None:
             return BadAnswer(fault.sentence)
         row = x[fault.row]
@@ -375,6 +385,7 @@ class Host(abc.ABC):
         return ", ".join(words)
 
     def _recall_or_ask(self, kind: str, ask: Callable[[np.ndarray], Any], x: np.ndarray) -> Any:
+        """`ask(x)`; a shared host remembers its last answers of each kind."""
         if not self._shared:
             return ask(x)
         memory = self._memory.setdefault(kind, collections.deque(maxlen=_REMEMBERED))
@@ -408,9 +419,9 @@ class Host(abc.ABC):
         questions = np.concatenate([double[None], double + shifts, double - shifts]).reshape(
             -1, self.inputs
         )
-        answers = self._require_finite(questions, self._ask(questions)).reshape(
-            -1, len(x), self.outputs
-        )
+        answers = self._ask(questions)
+        self._require_finite(questions, answers)
+        answers = answers.reshape(-1, len(x), self.outputs)
         value, above, below = answers[0], *np.split(answers[1:], 2)
         jacobian = np.zeros((len(x), self.outputs, self.inputs))
         jacobian[:, :, columns] = np.moveaxis((above - below) / (2 * step[:, None, None]), 0, -1)

@@ -44,6 +44,11 @@ def by_keys(module: Any, *, reads: Sequence[Key], writes: Sequence[Key]) -> Adap
 
 
 def _read(outputs: Any, key: Key) -> Any:
+    """The tensor that a module wrote.
+
+    Raises:
+        BadData: it wrote none with this key.
+    """
     answer = outputs.get(key, None)
     if answer is None:
         keys = ", ".join(map(repr, outputs.keys(include_nested=True, leaves_only=True)))

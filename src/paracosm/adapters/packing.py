@@ -33,7 +33,7 @@ class Packing(eqx.Module):
         return sum(_width(form) for form in self.forms)
 
     def pack(self, tree: Any) -> Float[Array, " size"]:
-        """The tree as one vector; leaves of other types are first brought to those of the form."""
+        """The tree as one vector; leaves are first brought to the types of the form."""
         leaves = self.structure.flatten_up_to(tree)
         parts = [_pack_leaf(leaf, form) for leaf, form in zip(leaves, self.forms, strict=True)]
         return jnp.concatenate([jnp.zeros(0), *parts])
@@ -66,7 +66,7 @@ def _is_key(dtype: Any) -> bool:
 
 
 def _number_form(form: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    """The form of a leaf's numbers: a random key is some whole numbers."""
+    """The form of a leaf's numbers; those of a random key are whole numbers."""
     return jax.eval_shape(jax.random.key_data, form) if _is_key(form.dtype) else form
 
 
@@ -77,6 +77,7 @@ def _pieces(dtype: Any) -> int:
 
 
 def _width(form: jax.ShapeDtypeStruct) -> int:
+    """Floats of a packed leaf."""
     plain = _number_form(form)
     return math.prod(plain.shape) * _pieces(plain.dtype)
 

@@ -58,8 +58,8 @@ class HostPart(eqx.Module):
         """The host's answer, from the first column of the part on.
 
         Args:
-            state, action, next_state: Of the step; the next state where the part takes it.
-            normals: What a stochastic part draws with.
+            state, action, next_state: Those of the step; the next state where the part takes it.
+            normals: The standard normals that a stochastic part draws with.
         """
         state = jnp.asarray(state)
         values = {"s": state, "a": action, "s'": next_state, NORMALS: normals}
@@ -102,9 +102,8 @@ class ForeignTermination(HostPart):
 class ForeignPolicy(MarkovPolicy):
     """A deterministic policy from a foreign function.
 
-    `note` is a sentence about what it may lack, for whoever reads what is made with it.
-    `played_through` is the encoder that makes the states that it acts on of observations; None
-    where it acts on these.
+    `note` is a sentence about what it may lack, which goes with its audit. `played_through` is the
+    encoder that makes states of observations, if the policy acts on such states.
     """
 
     host: Host = eqx.field(static=True)
@@ -149,7 +148,11 @@ class ForeignPolicy(MarkovPolicy):
 
 
 def low_precision_note(**parts: Any) -> str:
-    """Which parts answer in fewer bits than they are asked in, in words; empty if none does."""
+    """Which parts answered in fewer bits than they were asked in, in words; empty if none did.
+
+    Args:
+        **parts: Parts of an MDP and policies by name; those that are not foreign have 64 bits.
+    """
     bits = {name: getattr(part, "precision", "64 bits") for name, part in parts.items()}
     return ", ".join(f"{name} in {bits}" for name, bits in bits.items() if bits != "64 bits")
 
@@ -209,7 +212,7 @@ def _demand_arguments(function: Any, name: str, takes: list[Slot]) -> None:
 
 
 def _describe_arguments(signature: inspect.Signature) -> str:
-    """How many arguments a function takes, and which, in words."""
+    """How many arguments a function takes, and which: `2 arguments (s, a)`."""
     parameters = list(signature.parameters.values())
     places = [parameter for parameter in parameters if parameter.kind in _BY_PLACE]
     least = sum(parameter.default is parameter.empty for parameter in places)
@@ -233,10 +236,10 @@ def demand_spec(spec: Any) -> None:
 
 
 def argument_slots(of: str, spec: Spec) -> list[Slot]:
-    """The arguments that `of` names, such as `s,a,s'`, in its order.
+    """The slots of the arguments that `of` names, such as `s,a,s'`, in its order.
 
     Raises:
-        BadArgument: one of them is none of s, a, s', or `of` is no text.
+        BadArgument: a name is neither s, a nor s', or `of` is no text.
     """
     checks.of_kind("what a part takes", of, str, "a text such as 's,a'")
     state = Slot("s", spec.state_size, scale=np.asarray(spec.state_scale, np.float64))
@@ -251,20 +254,21 @@ def argument_slots(of: str, spec: Spec) -> list[Slot]:
 
 
 class RecordedActions(Discrete):
-    """As many discrete actions as were recorded; a policy may know more."""
+    """Discrete actions up to the largest that was recorded; a policy may know further ones."""
 
 
 def result_slot(space: Box | Discrete) -> Slot:
-    """An action as a policy's result."""
+    """The slot of an action as a policy's result."""
     slot = _action_slot("action", space)
     if not isinstance(space, Discrete):
         return slot
     return slot._replace(
-        reading=ActionReader(None if isinstance(space, RecordedActions) else space.n, space.start)
+        reader=ActionReader(None if isinstance(space, RecordedActions) else space.n, space.start)
     )
 
 
 def _action_slot(name: str, space: Box | Discrete) -> Slot:
+    """The slot of an action; a continuous one has half the width of its box for a scale."""
     if isinstance(space, Discrete):
         return Slot(name, None, integer=True, start=space.start)
     half = (np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)) / 2

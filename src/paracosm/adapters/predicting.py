@@ -24,7 +24,7 @@ class Predictor:
     Attributes:
         policy: What acts on observations.
         space: The actions that there are, as the environment numbers them.
-        shape: Of an image that is observed; None of vectors.
+        shape: The shape of an observed image; None if vectors are observed.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class Predictor:
         seed: int = 0,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        """Without a memory of its own, but for the chance of its samples.
+        """Take a policy; only the randomness of its samples is remembered from call to call.
 
         Args:
             policy: What acts on observations; planners and policies with a memory too.
             space: The actions that there are; `spec.action`.
-            seed: Of the samples.
-            shape: Of an image that is observed, such as `(height, width, channels)`.
+            seed: The seed of the samples.
+            shape: The shape of an observed image, such as `(height, width, channels)`.
         """
         checks.of_kind("policy", policy, Policy, "a Policy")
         checks.of_kind("space", space, (Box, Discrete), "a Box or a Discrete")
@@ -61,7 +61,7 @@ class Predictor:
         Args:
             observation: One observation or several, `[observation]` or `[rows, observation]`;
                 images as the environment shows them, or flat.
-            state: What was given at the last step; None at the first.
+            state: The state that the last step gave; None at the first step.
             episode_start: Where an episode begins, `[rows]` or one flag; there the state is not
                 looked at.
             deterministic: Whether to play as the policy is evaluated, rather than a sample.

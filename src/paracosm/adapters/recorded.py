@@ -16,7 +16,7 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
     Raises:
         BadArgument: `data` is no data set.
-        BadData: there are none, an episode does not hold every step from its first one, or it
+        BadData: there is no step, an episode does not hold every step from its first one on, or it
             jumps.
     """
     checks.of_kind("data", data, Dataset, "a Dataset")
@@ -33,8 +33,7 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
         at, number = data.time[order][wrong[0]], data.episode[order][wrong[0]]
         raise checks.BadData(
             f"episode {number} of {name} has step {at} where its step {expected[wrong[0]]} should"
-            " be;"
-            " whole episodes are needed."
+            " be; whole episodes are needed."
         )
     _demand_continuity(data, order, name)
     time = np.arange(lengths.max())
@@ -52,15 +51,21 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
 
 
 def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
-    """Require that each step starts where the one before it, no terminal one, ended.
+    """Require that each step starts where the one before it ended, and that this one did not
+    terminate.
 
     States may differ by rounding.
+
+    Args:
+        data: The data set.
+        order: Its rows in the order of (episode, time).
+        name: What messages call the data set.
+
+    Raises:
+        BadData: naming the first step of which this is not so.
     """
-    follows, state, next_state = (
-        np.diff(data.episode[order]) == 0,
-        data.state[order],
-        data.next_state[order],
-    )
+    follows = np.diff(data.episode[order]) == 0
+    state, next_state = data.state[order], data.next_state[order]
     early = follows & data.terminated[order][:-1]
     if early.any():
         at = order[int(np.argmax(early))]
@@ -69,9 +74,9 @@ def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
             " step follows it;"
             " only an episode's last step can end it."
         )
-    tears = follows & jumps(state, next_state, rounding(state, next_state))
-    if tears.any():
-        at = order[int(np.argmax(tears))]
+    apart = follows & jumps(state, next_state, rounding(state, next_state))
+    if apart.any():
+        at = order[int(np.argmax(apart))]
         raise checks.BadData(
             f"step {data.time[at]} of episode {data.episode[at]} of {name} does not end where the"
             " next one starts;"

@@ -102,8 +102,9 @@ class Recurrent:
         The state scale is the standard deviation of the memories.
 
         Args:
-            episodes: Of `Recurrent.policy`, as `evaluate` plays them; episodes of observations
-                that were recorded elsewhere become such by `encode(model.encoder, episodes)`.
+            episodes: Episodes of `Recurrent.policy`, as `evaluate` plays them; episodes of
+                observations that were recorded elsewhere become such by
+                `encode(model.encoder, episodes)`.
 
         Raises:
             BadData: their states are no memories of this model.

@@ -87,7 +87,7 @@ class TdMpc2(LatentModel):
             return lambda s, plan: search(call, encode(call, s), plan)
 
         host = TorchHost(self.latent.adapt(use), "planner", takes, gives)
-        host.rows_alone.tries = 0  # each row has a search of its own, which takes long
+        host.row_independence.tries = 0  # each row has a search of its own, which takes long
         return ForeignPlanner(host, search.size)
 
 

@@ -59,9 +59,10 @@ def world(
     Args:
         spec: what is fixed about the task: see `spec`.
         dynamics: `(s, a) -> s'`.
-        reward: of the arguments that `reward_of` names, in its order: `s,a`, `s,a,s'`, `s'`.
+        reward: a function of the arguments that `reward_of` names, in its order: `s,a`, `s,a,s'`,
+            `s'`.
         reward_of: see `reward`.
-        termination: of the arguments that `termination_of` names; None means never.
+        termination: a function of the arguments that `termination_of` names; None means never.
         termination_of: see `termination`.
         step: `(s, a) -> (s', r)` or `(s', r, ended)`, as `step_gives` says; asked once where its
             parts are asked the same. A reward or end rule given beside it is used instead of its
@@ -86,7 +87,8 @@ def world(
     demand_spec(spec)
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = argument_slots("s,a", spec)
-    scalar = [Slot("reward", None), Slot("end", None, reading=EndReader(termination_gives))]
+    reward_slot = Slot("reward", None)
+    end_slot = Slot("end", None, reader=EndReader(termination_gives))
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
     checks.count("noise", noise, 0)
@@ -101,7 +103,7 @@ def world(
             step,
             "step",
             inputs,
-            [next_state, *scalar[: 1 + ends]],
+            [next_state, reward_slot, *([end_slot] if ends else [])],
             functions=functions,
             shared=True,
         )
@@ -114,7 +116,7 @@ def world(
         parts["dynamics"] = ForeignDynamics(host, noise=noise)
     if reward is not None:
         host = host_of(
-            reward, "reward", argument_slots(reward_of, spec), scalar[:1], functions=functions
+            reward, "reward", argument_slots(reward_of, spec), [reward_slot], functions=functions
         )
         parts["reward"] = ForeignReward(host)
     if termination is not None:
@@ -122,7 +124,7 @@ def world(
             termination,
             "termination",
             argument_slots(termination_of, spec),
-            scalar[1:],
+            [end_slot],
             functions=functions,
         )
         parts["termination"] = ForeignTermination(host)
@@ -138,7 +140,7 @@ def spec(
     action: Box | Discrete | None = None,
     horizon: int | None = None,
 ) -> Spec:
-    """What is fixed about a task, read off recorded steps.
+    """The spec of a task, read off recorded steps.
 
     The state scale is the standard deviation of the states. Without `action` the box is that of the
     recorded actions, or there are as many discrete ones as the largest recorded; without `horizon`
@@ -165,6 +167,11 @@ def spec(
 
 
 def _space(actions: np.ndarray) -> Box | Discrete:
+    """The space of recorded actions `[rows, …]`.
+
+    Raises:
+        BadData: a discrete action is below 0.
+    """
     if np.issubdtype(actions.dtype, np.integer):
         if actions.min(initial=0) < 0:
             raise checks.BadData(
@@ -172,14 +179,13 @@ def _space(actions: np.ndarray) -> Box | Discrete:
             )
         return RecordedActions(int(actions.max()) + 1)
     low, high = actions.min(axis=0), actions.max(axis=0)
-    room = np.where(
-        high > low, 0, np.maximum(np.abs(high), 1)
-    )  # an action that never varies still needs a range
+    # An action that never varies still needs a range
+    room = np.where(high > low, 0, np.maximum(np.abs(high), 1))
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
 
 
 def no_start(key: PRNGKey) -> NoReturn:
-    """Where a world begins that nobody gave starts.
+    """The initial states of a world that nobody gave any.
 
     Raises:
         BadArgument: always.

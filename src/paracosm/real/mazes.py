@@ -99,7 +99,7 @@ def _system(task: MazeTask, dense: bool, anywhere: bool, discount: float) -> MDP
     Args:
         task: The maze, and where episodes start.
         dense, anywhere: As for `paracosm.envs.two_rooms`.
-        discount: Of the MDP.
+        discount: The MDP's discount.
     """
     jax_maze = _as_jax(task.maze)
     spec = Spec(2, Box(-jnp.ones(2), jnp.ones(2)), jnp.ones(2), task.horizon)

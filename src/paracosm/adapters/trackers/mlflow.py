@@ -41,7 +41,7 @@ class MLflow(Tracker):
     def start(self, run: Path, configuration: Mapping[str, Any], earlier: str | None) -> str | None:
         """Begin a run that is called as the run directory is, or go on with it; returns its id."""
         self._client = self._mlflow.MlflowClient()
-        if earlier is not None and self._is_there(earlier):
+        if earlier is not None and self._is_active(earlier):
             self._client.update_run(earlier, status="RUNNING")
             self._run = earlier
             return earlier
@@ -59,7 +59,7 @@ class MLflow(Tracker):
             self._client.log_batch(self._run, params=batch)
         return self._run
 
-    def _is_there(self, run: str) -> bool:
+    def _is_active(self, run: str) -> bool:
         """Whether the run can be gone on with: it was neither removed nor marked as deleted."""
         try:
             return self._client.get_run(run).info.lifecycle_stage == "active"

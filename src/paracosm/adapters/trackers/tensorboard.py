@@ -78,15 +78,16 @@ class TensorBoard(Tracker):
             self._writer.close()
 
     def _add(self, summary: Any, step: int) -> None:
-        """Append a summary to the event file, which is begun if there is none."""
+        """Append a summary to the event file, which is opened first if it is not yet."""
         if self._writer is None:
-            self._writer = self._opened()
+            self._writer = self._open_writer()
             self._write(file_version="brain.Event:2")  # the format, which readers look for
             settings = {name: _plain(value) for name, value in self._configuration.items()}
             self._write(summary=self._modules["hparams"].hparams_pb(settings), step=0)
         self._write(summary=summary, step=step)
 
-    def _opened(self) -> Any:
+    def _open_writer(self) -> Any:
+        """A writer of a new event file."""
         folder = self._folder or Path()
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a folder in the order of their names.
@@ -94,6 +95,7 @@ class TensorBoard(Tracker):
         return self._modules["records"].RecordWriter((folder / name).open("ab"))
 
     def _write(self, **content: Any) -> None:
+        """Write an event with this content to the disk."""
         event = self._modules["events"].Event(wall_time=time.time(), **content)
         self._writer.write(event.SerializeToString())
         self._writer.flush()

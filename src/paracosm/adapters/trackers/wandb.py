@@ -44,7 +44,7 @@ class Wandb(Tracker):
             name=run.name,
             id=earlier,
             resume="allow" if earlier else None,
-            config=_nested(configuration),
+            config=_as_tree(configuration),
             # A run of the caller's own that is under way stays as it is.
             reinit="create_new",
             # W&B would replace the standard streams, which progress bars are drawn on.
@@ -68,17 +68,17 @@ class Wandb(Tracker):
             artifact.add_file(str(file), name=file.name)
         self._run.log_artifact(artifact)
         with tempfile.TemporaryDirectory() as folder:
-            shown = {}
+            images = {}
             for title, picture in figures().items():
                 path = Path(folder, f"{title}.png")
                 path.write_bytes(picture)
-                shown[f"figures/{title}"] = wandb.Image(str(path))
+                images[f"figures/{title}"] = wandb.Image(str(path))
             pages = {
                 file.stem: wandb.Html(str(file), inject=False)
                 for file in files
                 if file.suffix == ".html"
             }
-            self._run.log({**shown, **pages})
+            self._run.log({**images, **pages})
         self._exit_code = 0
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Wandb(Tracker):
             self._run.finish(exit_code=self._exit_code)
 
 
-def _nested(configuration: Mapping[str, Any]) -> dict[str, Any]:
+def _as_tree(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The tree of settings: W&B reads a dot in a name as a level."""
     tree: dict[str, Any] = {}
     for name, value in configuration.items():

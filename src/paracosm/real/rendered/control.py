@@ -90,7 +90,7 @@ def pixel_pendulum(size: int = 32, frames: int = 2) -> gymnasium.Env:
 
     Args:
         size: Height and width in pixels, 8 to 64.
-        frames: Of how many states, the present one last, 1 to 12.
+        frames: How many states are shown, the present one last, 1 to 12.
 
     Raises:
         BadArgument: a size or a number of frames that is not supported.
@@ -108,7 +108,7 @@ def pixel_cart_pole(size: int = 32, frames: int = 2) -> gymnasium.Env:
 
     Args:
         size: Height and width in pixels, 8 to 64.
-        frames: Of how many states, the present one last, 1 to 12.
+        frames: How many states are shown, the present one last, 1 to 12.
 
     Raises:
         BadArgument: a size or a number of frames that is not supported.

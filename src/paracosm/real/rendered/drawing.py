@@ -50,7 +50,7 @@ def rod(pixels: Grid, start: AnyArray, end: AnyArray, radius: float) -> AnyArray
     """Distance of each pixel to a rod with round ends, `[size, size]`.
 
     Args:
-        pixels: Of the picture.
+        pixels: The pixels of the picture.
         start, end: Where its axis begins and ends, two numbers each, not one place.
         radius: Half its width.
     """
