@@ -77,7 +77,9 @@ class AgentSettings:
     def spec(self) -> Spec:
         """The task in observations, as the configuration has it; the state scale is 1."""
         size, box = self.observation_size, jnp.ones(self.actions)
-        return Spec(size, Box(-box, box), jnp.ones(size), self.episode_length)
+        return Spec(
+            size, action=Box(-box, box), state_scale=jnp.ones(size), horizon=self.episode_length
+        )
 
     def box(self, spec: Spec) -> Box:
         """The actions of a task, if the model fits the task.

@@ -24,7 +24,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Float, Int, UInt32
 
-from paracosm.adapters.worlds import no_start
+from paracosm.adapters.worlds import raise_no_start
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete
@@ -123,8 +123,8 @@ class WorldEnv(gymnasium.Env):
         """Start an episode; a `seed` settles the chance of this one and of all that follow."""
         super().reset(seed=seed)
         if seed is not None or self._lane is None:
-            chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed % _SEEDS
-            lane_seed, episode = np.asarray(chosen, np.uint32), np.zeros((), np.int32)
+            number = int(self.np_random.integers(_SEEDS)) if seed is None else seed % _SEEDS
+            lane_seed, episode = np.asarray(number, np.uint32), np.zeros((), np.int32)
         else:
             lane_seed, episode = self._lane.seed, self._lane.episode + 1
         with callbacks.as_raised():
@@ -317,7 +317,7 @@ def _with_starts(world: Any, starts: GivenStarts | None) -> MDP:
     checks.of_kind("world", world, MDP, needed)
     if starts is not None:
         return world.replace(initial=RecordedStarts(_start_states(starts, world.spec.state_size)))
-    if world.initial is no_start:
+    if world.initial is raise_no_start:
         raise checks.BadArgument(
             "the world has no starts of its own; give starts=…, recorded data or episodes of the"
             " real environment, or states [start, state]."

@@ -239,7 +239,7 @@ def gymnax(
             " episode."
         )
     system, space = _system(environment)
-    spec = Spec(system.size, space, jnp.ones(system.size), steps)
+    spec = Spec(system.size, action=space, state_scale=jnp.ones(system.size), horizon=steps)
     mdp = MDP(
         spec,
         dynamics=system.dynamics,
@@ -275,7 +275,12 @@ def _environment(
         )
     params = env.default_params if params is None else params
     # Parameters may be arrays, which nothing can be read of once they are traced
-    return GymnaxEnvironment(env, _as_steps(getattr(params, _LIMIT, None)), params, action_range)
+    return GymnaxEnvironment(
+        env,
+        limit=_as_steps(getattr(params, _LIMIT, None)),
+        params=params,
+        action_range=action_range,
+    )
 
 
 def _as_steps(limit: Any) -> int | None:
@@ -331,7 +336,12 @@ def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box |
     packing = packing_of(state, f"the state of {name}")
     _demand_form(name, state, after)
     observation_size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))
-    return FunctionalSystem(environment, packing, observation_size, action_shape), space
+    return FunctionalSystem(
+        environment=environment,
+        packing=packing,
+        observation_size=observation_size,
+        action_shape=action_shape,
+    ), space
 
 
 def _trace(what: str, function: Any, *arguments: Any) -> Any:

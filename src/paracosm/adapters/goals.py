@@ -23,7 +23,7 @@ from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace, LatentModel, encode_episodes, latent_note
 from paracosm.adapters.parts import ForeignDynamics, argument_slots, demand_spec, host_of
 from paracosm.adapters.torch import AdaptedModule, as_adapted_module
-from paracosm.adapters.worlds import no_start
+from paracosm.adapters.worlds import raise_no_start
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Discrete, Spec, never
@@ -99,7 +99,9 @@ class Goal(LatentModel):
     def blank_spec(self) -> Spec:
         """The task in latent space before anything was recorded: the state scale is 1."""
         size = self.encoder.outputs
-        return Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
+        return Spec(
+            size, action=self.spec.action, state_scale=jnp.ones(size), horizon=self.spec.horizon
+        )
 
     @property
     def policy(self) -> Policy:
@@ -127,7 +129,7 @@ class Goal(LatentModel):
             dynamics=self._dynamics(spec),
             reward=MinusDistance(goal),
             termination=termination,
-            initial=no_start,
+            initial=raise_no_start,
             discount=self.discount,
         )
 
@@ -260,7 +262,7 @@ def _latent_shape(
 
         return call
 
-    gives = [Slot("latent state", None)]
+    gives = [Slot("latent state", size=None)]
     takes = argument_slots("s", spec)
     host_of(_wrap_function(encode, first), "encoder", takes, gives, functions=functions).value(
         goal[None]

@@ -236,7 +236,9 @@ def encode_episodes(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Traje
     state, next_state = encode(np.asarray(episodes.state)), encode(np.asarray(episodes.next_state))
     scale = jnp.asarray(state_scale(state[np.asarray(episodes.alive)]))
     latent_episodes = dataclasses.replace(episodes, state=state, next_state=next_state)
-    return latent_episodes, Spec(host.outputs, spec.action, scale, spec.horizon)
+    return latent_episodes, Spec(
+        host.outputs, action=spec.action, state_scale=scale, horizon=spec.horizon
+    )
 
 
 def latent_note(spec: Spec) -> str:

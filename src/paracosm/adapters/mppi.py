@@ -46,7 +46,7 @@ class LatentAgent(abc.ABC):
         """What the states are worth, `[batch]`."""
 
     @abc.abstractmethod
-    def ended(self, z: Any) -> Any:
+    def end_probability(self, z: Any) -> Any:
         """The chance of an end at next states, `[batch]`; None if there are no ends."""
 
     @abc.abstractmethod
@@ -166,7 +166,7 @@ class LatentSearch:
         for action in plans.flatten(0, 1).unbind(dim=1):
             total = total + weight * agent.reward(state, action)
             state = agent.next(state, action)
-            end = agent.ended(state)
+            end = agent.end_probability(state)
             weight = self.discount * (weight if end is None else weight * (end <= 0.5))
         return (total + weight * agent.value(state)).reshape(plans.shape[:2])
 

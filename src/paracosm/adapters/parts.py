@@ -270,6 +270,6 @@ def result_slot(space: Box | Discrete) -> Slot:
 def _action_slot(name: str, space: Box | Discrete) -> Slot:
     """The slot of an action; a continuous one has half the width of its box for a scale."""
     if isinstance(space, Discrete):
-        return Slot(name, None, integer=True, start=space.start)
+        return Slot(name, size=None, integer=True, start=space.start)
     half = (np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)) / 2
     return Slot(name, space.size, scale=half)

@@ -93,7 +93,9 @@ class Recurrent:
         own encoder.
         """
         size = self.form.size
-        blank_spec = Spec(size, self.spec.action, jnp.ones(size), self.spec.horizon)
+        blank_spec = Spec(
+            size, action=self.spec.action, state_scale=jnp.ones(size), horizon=self.spec.horizon
+        )
         return dataclasses.replace(self._policy(blank_spec), played_through=self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
@@ -117,7 +119,12 @@ class Recurrent:
                 " encode(model.encoder, episodes) makes them of recorded observations."
             )
         states = np.asarray(episodes.state)[np.asarray(episodes.alive)]
-        spec = Spec(size, self.spec.action, jnp.asarray(state_scale(states)), self.spec.horizon)
+        spec = Spec(
+            size,
+            action=self.spec.action,
+            state_scale=jnp.asarray(state_scale(states)),
+            horizon=self.spec.horizon,
+        )
         return InLatentSpace(
             world=self._world(spec),
             policy=self._policy(spec),

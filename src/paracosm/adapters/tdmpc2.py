@@ -73,7 +73,7 @@ class TdMpc2(LatentModel):
         """
         worth = self.latent.adapt(lambda call: lambda z: call("value", z))
         return ForeignValue(
-            TorchHost(worth, "value", argument_slots("s", spec), [Slot("value", None)])
+            TorchHost(worth, "value", argument_slots("s", spec), [Slot("value", size=None)])
         )
 
     def _planner(self, spec: Spec, encode: Callable[[Any, Any], Any]) -> ForeignPlanner:
@@ -159,7 +159,7 @@ class AgentCaller(LatentAgent):
         unit = _pad_columns(self.proposal(z)[0], self._settings.action_size)
         return self._call("Q", z, unit, return_type="all")  # else two of them are drawn
 
-    def ended(self, z: Any) -> Any:
+    def end_probability(self, z: Any) -> Any:
         return self._call("termination", z)[:, 0] if self._settings.episodic else None
 
     def _unit(self, action: Any) -> Any:
@@ -226,7 +226,11 @@ def tdmpc2(
     caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
     model = _on_cpu(model)
     _demand_answers(caller(model), model, settings, spec)
-    ended = AdaptedModule(model, lambda model: caller(model).ended) if settings.episodic else None
+    ended = (
+        AdaptedModule(model, lambda model: caller(model).end_probability)
+        if settings.episodic
+        else None
+    )
     gives = "probability" if settings.episodic else None
     latent = Latent(
         model=model,

@@ -87,8 +87,8 @@ def world(
     demand_spec(spec)
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = argument_slots("s,a", spec)
-    reward_slot = Slot("reward", None)
-    end_slot = Slot("end", None, reader=EndReader(termination_gives))
+    reward_slot = Slot("reward", size=None)
+    end_slot = Slot("end", size=None, reader=EndReader(termination_gives))
     next_state = Slot("next state", spec.state_size)
     parts: dict[str, Any] = {"termination": never}
     checks.count("noise", noise, 0)
@@ -131,7 +131,7 @@ def world(
     for part in ("dynamics", "reward"):
         if part not in parts:
             raise checks.BadArgument(f"the world has no {part}; give {part}=… or a joint step=….")
-    return MDP(spec, initial=initial or no_start, discount=discount, **parts)
+    return MDP(spec, initial=initial or raise_no_start, discount=discount, **parts)
 
 
 def spec(
@@ -160,9 +160,9 @@ def spec(
     space = _space(actions) if action is None else action
     return Spec(
         states.shape[1],
-        space,
-        jnp.asarray(state_scale(states)),
-        longest if horizon is None else horizon,
+        action=space,
+        state_scale=jnp.asarray(state_scale(states)),
+        horizon=longest if horizon is None else horizon,
     )
 
 
@@ -184,7 +184,7 @@ def _space(actions: np.ndarray) -> Box | Discrete:
     return Box(jnp.asarray(low - room, jnp.float32), jnp.asarray(high + room, jnp.float32))
 
 
-def no_start(key: PRNGKey) -> NoReturn:
+def raise_no_start(key: PRNGKey) -> NoReturn:
     """The initial states of a world that nobody gave any.
 
     Raises:

@@ -66,7 +66,14 @@ class Writer:
             raise Untranslatable(f"it computes with {dtype} numbers")
         result = len(self._forms)
         stored = tuple(value if isinstance(value, int) else np.asarray(value) for value in operands)
-        operation = Operation(kind, stored, result, shape, np.dtype(dtype), options)
+        operation = Operation(
+            kind=kind,
+            operands=stored,
+            result=result,
+            shape=shape,
+            dtype=np.dtype(dtype),
+            options=options,
+        )
         self.operations.append(operation)
         self._forms[result] = (shape, np.dtype(dtype))
         return result

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from paracosm.exporting.program import ROWS, Operand, Operation, Program, Step
+from paracosm.exporting.program import (
+    CARRY,
+    OBSERVATION,
+    ROWS,
+    Operand,
+    Operation,
+    Program,
+    Step,
+)
 
 _SAME_NAME = (
     *("neg", "sign", "floor", "ceil", "round", "exp", "log", "tanh", "sin", "cos", "tan", "asin"),
@@ -47,7 +55,7 @@ class ExportedPolicy(torch.nn.Module):
 
     def forward(self, observation: torch.Tensor, carry: torch.Tensor | None = None) -> Any:
         """The action, and the next carry where there is one."""
-        values: dict[int, Any] = {0: observation, 1: carry}
+        values: dict[int, Any] = {OBSERVATION: observation, CARRY: carry}
 
         def value(operand: Operand) -> Any:
             if isinstance(operand, int):

@@ -237,7 +237,7 @@ def _translate(writer: Writer, equation: Any, operands: list[Any]) -> list[Any]:
         raise Untranslatable(_reason(name))
     stored = [value if isinstance(value, int) else np.asarray(value) for value in operands]
     forms = [(dimensions(var.aval.shape), var.aval.dtype) for var in equation.outvars]
-    results = RULES[name](writer, TracedOperation(stored, forms[0], params))
+    results = RULES[name](writer, TracedOperation(operands=stored, form=forms[0], params=params))
     return results if isinstance(results, list) else [results]
 
 

@@ -92,9 +92,8 @@ class Fault(NamedTuple):
         return f"{head}; {self.needed}." if self.needed else f"{head}."
 
 
-STOPPED = Fault(
-    "was stopped with Ctrl-C"
-)  # no fault of the environment: whoever plays raises KeyboardInterrupt
+# No fault of the environment: whoever plays raises KeyboardInterrupt
+STOPPED = Fault("was stopped with Ctrl-C")
 
 
 class Misbehaved(Exception):

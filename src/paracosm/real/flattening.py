@@ -122,9 +122,16 @@ def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, 
         parts = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         return tuple(leaf for key, part in parts for leaf in leaves(part, (*path, key)))
     if isinstance(space, spaces.Discrete):
-        return (Leaf(path, (), (int(space.n),), (int(space.start),)),)
+        return (Leaf(path, shape=(), counts=(int(space.n),), starts=(int(space.start),)),)
     if isinstance(space, spaces.MultiDiscrete):
-        return (Leaf(path, space.nvec.shape, _as_ints(space.nvec), _as_ints(space.start)),)
+        return (
+            Leaf(
+                path,
+                shape=space.nvec.shape,
+                counts=_as_ints(space.nvec),
+                starts=_as_ints(space.start),
+            ),
+        )
     numeric = isinstance(space, spaces.Box) and space.dtype.kind in "biuf"
     if isinstance(space, spaces.MultiBinary) or (numeric and not is_picture(space)):
         return (Leaf(path, tuple(space.shape or ())),)

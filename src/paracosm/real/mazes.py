@@ -102,7 +102,9 @@ def _system(task: MazeTask, dense: bool, anywhere: bool, discount: float) -> MDP
         discount: The MDP's discount.
     """
     jax_maze = _as_jax(task.maze)
-    spec = Spec(2, Box(-jnp.ones(2), jnp.ones(2)), jnp.ones(2), task.horizon)
+    spec = Spec(
+        2, action=Box(-jnp.ones(2), jnp.ones(2)), state_scale=jnp.ones(2), horizon=task.horizon
+    )
     return MDP(
         spec,
         dynamics=MazeDynamics(jax_maze),

@@ -69,7 +69,10 @@ class SystemSource(Source):
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
         if self.encoder is not None:
             return Spec(
-                self.state_size, self.action, jnp.asarray(state_scale(states)), self.horizon
+                self.state_size,
+                action=self.action,
+                state_scale=jnp.asarray(state_scale(states)),
+                horizon=self.horizon,
             )
         return dataclasses.replace(self.mdp.spec, horizon=self.horizon)
 

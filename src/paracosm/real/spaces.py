@@ -54,7 +54,7 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
         if 1 <= min(height, width) <= max(height, width) <= MOST_PIXELS and (
             1 <= channels <= MOST_CHANNELS
         ):
-            return ObservationForm(space.shape, (height, width, channels))
+            return ObservationForm(space.shape, image=(height, width, channels))
     try:
         parts = flattening.leaves(space)
     except NotFlattenable as error:
@@ -158,7 +158,7 @@ def _joint(name: str, space: spaces.MultiDiscrete | spaces.MultiBinary) -> Discr
             f"{name} acts on {_describe_space(space)} of {actions:,} combinations; up to"
             f" {MOST_JOINT} are supported, each of which is one action."
         )
-    return Discrete(actions, 0, counts, starts)
+    return Discrete(actions, start=0, counts=counts, starts=starts)
 
 
 def snap_to_bounds(actions: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:

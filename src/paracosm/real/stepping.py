@@ -73,7 +73,13 @@ class StepSource(Source):
 
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:
         scale = jnp.asarray(state_scale(states))
-        return Spec(self.state_size, self.action, scale, self.horizon, self.components)
+        return Spec(
+            self.state_size,
+            action=self.action,
+            state_scale=scale,
+            horizon=self.horizon,
+            components=self.components,
+        )
 
     def _collect(self, collection: CollectionRequest, progress: StepProgress) -> Dataset:
         seed = collection.seed

@@ -178,7 +178,12 @@ def pendulum(discount: float = 0.99) -> MDP:
     The state is the observation: the angle is recovered by `atan2`, in (-π, π], which is where the
     reward wants it. States are scaled by their half-ranges (1, 1, 8).
     """
-    spec = Spec(3, Box(jnp.array([-2.0]), jnp.array([2.0])), jnp.array([1.0, 1.0, 8.0]), 200)
+    spec = Spec(
+        3,
+        action=Box(jnp.array([-2.0]), jnp.array([2.0])),
+        state_scale=jnp.array([1.0, 1.0, 8.0]),
+        horizon=200,
+    )
     return MDP(
         spec,
         dynamics=_pendulum_dynamics,
@@ -354,4 +359,4 @@ def _unit_spec(state_size: int, action_size: int, bound: float, horizon: int) ->
         horizon: steps of an episode.
     """
     box = Box(jnp.full(action_size, -bound), jnp.full(action_size, bound))
-    return Spec(state_size, box, jnp.ones(state_size), horizon)
+    return Spec(state_size, action=box, state_scale=jnp.ones(state_size), horizon=horizon)

@@ -247,7 +247,12 @@ def _in_order(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np
                 f"{table.where} has no column that says where episodes start or end; name one with"
                 " --columns episode=COLUMN, or terminated=, truncated= or done=COLUMN."
             )
-        flat = FlatRows(_widen(rows["state"]), rows["terminated"], rows.get("next_state"), cut)
+        flat = FlatRows(
+            state=_widen(rows["state"]),
+            terminated=rows["terminated"],
+            next_state=rows.get("next_state"),
+            truncated=cut,
+        )
         rows["episode"], rows["time"] = places(episode_ends(flat, table.where))
     else:
         rows["episode"] = _episode_numbers(rows["episode"], table)

@@ -71,7 +71,7 @@ class LocalLanes(Lanes):
 
     def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
         calls = zip(lanes, seeds, strict=True)
-        blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
+        blank = _unmoved(self._form.blank())
         steps, faults = _call_all(
             [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
         )
@@ -79,7 +79,7 @@ class LocalLanes(Lanes):
 
     def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
         calls = zip(lanes, actions, strict=True)
-        blank = EnvironmentStep(self._form.blank(), 0.0, False, False)
+        blank = _unmoved(self._form.blank())
         steps, faults = _call_all(
             [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
         )
@@ -89,15 +89,11 @@ class LocalLanes(Lanes):
 
     def close(self) -> None:
         for env in self._envs:
-            with contextlib.suppress(
-                Exception, SystemExit
-            ):  # the steps are safe: how it ends changes nothing
+            with contextlib.suppress(Exception, SystemExit):  # the steps are safe
                 env.close()
 
     def _reset(self, lane: int, seed: int) -> EnvironmentStep:
-        return EnvironmentStep(
-            boundary.reset(self._envs[lane], seed, self._form), 0.0, False, False
-        )
+        return _unmoved(boundary.reset(self._envs[lane], seed, self._form))
 
     def _step(self, lane: int, action: Any) -> EnvironmentStep:
         return boundary.step(self._envs[lane], action, self._form)
@@ -247,6 +243,11 @@ def open_lanes(
         yield lanes
     finally:
         lanes.close()
+
+
+def _unmoved(observation: np.ndarray) -> EnvironmentStep:
+    """The observation in the form of a step that was not taken."""
+    return EnvironmentStep(observation, reward=0.0, terminated=False, truncated=False)
 
 
 def _call_all(

@@ -66,7 +66,7 @@ def _build(walls: list[tuple[float, ...]], goal: tuple[float, float]) -> Maze:
     corners = barriers[:, [0, 1, 0, 3, 2, 1, 2, 3]].reshape(-1, 2)
     nodes = np.stack([place, *(corner for corner in corners if (abs(corner) <= _REACH).all())])
     unknown = np.append(np.float32(0), np.full(len(nodes) - 1, np.inf, np.float32))
-    maze = Maze(boxes, barriers, place, nodes, unknown)
+    maze = Maze(walls=boxes, barriers=barriers, goal=place, nodes=nodes, distances=unknown)
     for _ in nodes:  # the shortest way turns at each node once at most
         maze = maze._replace(distances=np.array([distance(maze, node) for node in nodes]))
     return maze
@@ -159,7 +159,7 @@ def scene(maze: Maze, size: int, *, colour: bool) -> Scene:
     picture = _paint(picture, drawing.disc(pixels, maze.goal, GOAL_RADIUS), goal)
     for box in maze.walls:
         picture = _paint(picture, drawing.block(pixels, box), wall)
-    return Scene(pixels, picture, robot)
+    return Scene(pixels=pixels, background=picture, robot=robot)
 
 
 def draw(scene: Scene, position: AnyArray) -> AnyArray:
