@@ -116,7 +116,7 @@ def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, 
     another, arrays row by row.
 
     Raises:
-        Unflattened: a part is a picture, or neither numbers nor choices.
+        NotFlattenable: a part is a picture, or neither numbers nor choices.
     """
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         parts = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
@@ -142,7 +142,7 @@ def flat_row(value: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, " size"]:
     """The flat row of one observation; its numbers need not be finite.
 
     Raises:
-        Unlike: a part is not what its space says.
+        PartMismatch: a part is not what its space says.
     """
     return np.concatenate([leaf.row(_part_array(value, leaf, 0)) for leaf in parts])
 
@@ -151,7 +151,7 @@ def flat_rows(values: Any, parts: Sequence[Leaf]) -> Float[np.ndarray, "rows siz
     """The flat rows of observations of which every part holds all rows, `[row, *shape]`.
 
     Raises:
-        Unlike: a part is not what its space says.
+        PartMismatch: a part is not what its space says.
     """
     return np.concatenate([leaf.row(_part_array(values, leaf, 1)) for leaf in parts], axis=1)
 
@@ -160,7 +160,7 @@ def _part_at(value: Any, leaf: Leaf) -> Any:
     """The part of an observation that the leaf's keys lead to.
 
     Raises:
-        Unlike: there is none.
+        PartMismatch: there is none.
     """
     for key in leaf.path:
         try:
