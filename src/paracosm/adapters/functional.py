@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import inspect
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -34,6 +34,21 @@ _REWARD, _ENDED = (
 _OUTCOME = 2  # components that they take
 
 
+class FunctionalStep(NamedTuple):
+    """What a step of a functional environment gives.
+
+    Attributes:
+        state, observation: Those after the step.
+        reward: A number.
+        ended: Whether the episode ended, for another reason than a time limit.
+    """
+
+    state: Any
+    observation: Any
+    reward: Any
+    ended: Any
+
+
 class FunctionalEnvironment(eqx.Module):
     """What gymnax's and Brax's environments have in common.
 
@@ -50,10 +65,8 @@ class FunctionalEnvironment(eqx.Module):
         """Its state and observation at the start of an episode."""
 
     @abc.abstractmethod
-    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
-        """Its next state and observation, the reward, and whether the episode ended, for another
-        reason than a time limit.
-        """
+    def step(self, key: PRNGKey, state: Any, action: Action) -> FunctionalStep:
+        """A step from one of its states."""
 
     @abc.abstractmethod
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
@@ -77,13 +90,13 @@ class GymnaxEnvironment(FunctionalEnvironment):
         )
         return state, observation
 
-    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
+    def step(self, key: PRNGKey, state: Any, action: Action) -> FunctionalStep:
         step = getattr(self.env, "step_env", self.env.step)
         observation, after, reward, done, _ = step(_raw_key(key), state, action, self.params)
         if self.limit is not None and not hasattr(self.env, "is_truncated"):
             # Older ones mix the limit into `done`: the same step without a limit tells them apart.
             done = step(_raw_key(key), state, action, self._unlimited())[3]
-        return after, observation, reward, done
+        return FunctionalStep(after, observation=observation, reward=reward, ended=done)
 
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         space = self.env.action_space(self.params)
@@ -132,10 +145,11 @@ class BraxEnvironment(FunctionalEnvironment):
         state = self.env.reset(_raw_key(key))
         return state, state.obs
 
-    def step(self, key: PRNGKey, state: Any, action: Action) -> tuple[Any, Any, Scalar, Flag]:
+    def step(self, key: PRNGKey, state: Any, action: Action) -> FunctionalStep:
         after = self.env.step(state, action)
-        cut = _info(after).get("truncation", 0)
-        return after, after.obs, after.reward, (after.done > 0) & ~(jnp.asarray(cut) > 0)
+        cut = jnp.asarray(_info(after).get("truncation", 0)) > 0
+        ended = (after.done > 0) & ~cut
+        return FunctionalStep(after, observation=after.obs, reward=after.reward, ended=ended)
 
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         size = int(self.env.action_size)
@@ -165,27 +179,22 @@ class FunctionalSystem(eqx.Module):
     def initial(self, key: PRNGKey) -> State:
         """The state at the start of an episode."""
         state, observation = self.environment.reset(key)
-        return self._pack_step(state, observation, 0.0, False)
+        return self._pack_step(FunctionalStep(state, observation, reward=0.0, ended=False))
 
     def dynamics(self, state: State, action: Action, key: PRNGKey) -> State:
         """The state after a step; which other parts read what it paid, and whether it ended."""
         shaped = action if self.action_shape == () else jnp.reshape(action, self.action_shape)
         before = self.packing.unpack(state[: self.packing.size])
-        return self._pack_step(*self.environment.step(key, before, shaped))
+        return self._pack_step(self.environment.step(key, before, shaped))
 
     def show(self, state: State) -> Array:
         """The observation in a state."""
         return state[self.packing.size : self.packing.size + self.observation_size]
 
-    def _pack_step(self, state: Any, observation: Any, reward: Any, ended: Any) -> State:
-        """The flat state of what a step gives; reward and end are at `_REWARD` and `_ENDED`.
-
-        Args:
-            state, observation: Pytrees.
-            reward, ended: Numbers.
-        """
-        outcome = [jnp.reshape(jnp.asarray(value, float), 1) for value in (reward, ended)]
-        return jnp.concatenate([self.packing.pack(state), _ravel(observation), *outcome])
+    def _pack_step(self, step: FunctionalStep) -> State:
+        """The flat state after a step; reward and end are at `_REWARD` and `_ENDED`."""
+        outcome = [jnp.reshape(jnp.asarray(x, float), 1) for x in (step.reward, step.ended)]
+        return jnp.concatenate([self.packing.pack(step.state), _ravel(step.observation), *outcome])
 
 
 class PaidOnArrival(eqx.Module):
@@ -332,7 +341,7 @@ def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box |
     action = jax.ShapeDtypeStruct(
         action_shape, jnp.int32 if isinstance(space, Discrete) else jnp.float32
     )
-    after = _trace(f"the step of {name}", environment.step, key, state, action)[0]
+    after = _trace(f"the step of {name}", environment.step, key, state, action).state
     packing = packing_of(state, f"the state of {name}")
     _demand_form(name, state, after)
     observation_size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))

@@ -93,15 +93,21 @@ def mbrl(
             "the model has not learned rewards; give mbrl-lib's reward function as reward=…, of"
             " (action, next state)."
         )
-    size, rewards = spec.state_size, bool(model.learned_rewards)
+    size, has_rewards = spec.state_size, bool(model.learned_rewards)
     copies = Copies(model, "mbrl-lib model")
     _bring_to_cpu(getattr(copies.original, "input_normalizer", None))
     step = AdaptedModule(model, lambda copied: functools.partial(_step, copied, size), copies)
-    parts: dict[str, Any] = {"step": step} if rewards else {"dynamics": step}
-    if reward is not None:
-        parts |= {"reward": reward, "reward_of": "a,s'"}
-    ends = {} if termination is None else {"termination": termination, "termination_of": "a,s'"}
-    mean = world(spec, **parts, **ends, functions="torch", discount=discount)
+    mean = world(
+        spec,
+        step=step if has_rewards else None,
+        dynamics=None if has_rewards else step,
+        reward=reward,
+        reward_of="a,s'",
+        termination=termination,
+        termination_of="a,s'",
+        functions="torch",
+        discount=discount,
+    )
     members = AdaptedModule(
         model, lambda copied: functools.partial(_members_step, copied, size), copies
     )

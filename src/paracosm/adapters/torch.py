@@ -10,7 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -115,6 +115,13 @@ def as_adapted_module(function: Any) -> AdaptedModule | None:
     return AdaptedModule(owner, lambda module: types.MethodType(method, module))
 
 
+class TorchAttempt(NamedTuple):
+    """How a function is asked: in a torch precision, with or without gradients."""
+
+    precision: Any
+    grad: bool
+
+
 class TorchHost(Host):
     """A function of tensors `[rows, …]`.
 
@@ -167,21 +174,19 @@ class TorchHost(Host):
             self.function if self._copies is None else self._use(self._copies.in_precision(dtype))
         )
 
-    def _precisions(self, dtype: Any) -> list[tuple[Any, bool]]:
-        """Precisions in which it may be asked, and whether gradients are on.
-
-        A few modules need gradients to answer.
-        """
+    def _torch_attempts(self, dtype: Any) -> list[TorchAttempt]:
+        """See `_attempts`; a few modules need gradients to answer."""
         double, single = self._torch.float64, self._torch.float32
         if self._copies is None:
             default = self._torch.get_default_dtype()
             precisions = [default, *(kind for kind in (double, single) if kind != default)]
         else:
             precisions = [double, single] if dtype == np.float64 else [single]
-        return [(precision, grad) for precision in precisions for grad in (False, True)]
+        return [TorchAttempt(kind, grad) for kind in precisions for grad in (False, True)]
 
     def _attempts(self, dtype: Any) -> Sequence[Attempt]:
-        return [functools.partial(self._answers_in, *how) for how in self._precisions(dtype)]
+        attempts = self._torch_attempts(dtype)
+        return [functools.partial(self._answers_in, *attempt) for attempt in attempts]
 
     def _answers_in(self, precision: Any, grad: bool, x: np.ndarray) -> list[Any]:
         """The function's results as NumPy, asked in a torch precision with or without gradients."""
@@ -288,7 +293,7 @@ class TorchHost(Host):
         torch = self._torch
         if x.dtype not in self._working_attempt:
             self._ask(x)
-        precision, _ = self._precisions(x.dtype)[self._working_attempt[x.dtype]]
+        precision = self._torch_attempts(x.dtype)[self._working_attempt[x.dtype]].precision
         try:
             with torch.enable_grad():
                 leaf = torch.tensor(x, dtype=precision, requires_grad=True)
