@@ -48,7 +48,7 @@ class Copies:
     """Copies of a module as it is now, on the CPU and in evaluation mode, one a precision."""
 
     def __init__(self, module: Any, name: str) -> None:
-        """Copy `module`, which is that of what messages call `name`.
+        """Copy `module`; `name` is what messages call the function that it belongs to.
 
         Raises:
             BadArgument: it cannot be copied, or its parameters are not made yet.
@@ -228,8 +228,8 @@ class TorchHost(Host):
     def _value_and_jacobian(self, x: np.ndarray) -> ValueAndJacobian:
         """Torch's derivatives, or finite differences where those are missing or wrong.
 
-        They are so of operations in place, of those without a derivative, and behind `detach` and
-        `no_grad`.
+        They are missing or wrong where a function changes tensors in place, uses operations without
+        a derivative, or answers behind `detach` or `no_grad`.
         """
         self._decide_derivatives(x)
         result = self._by_autograd(x) if self.derivatives == AUTOGRAD else None
