@@ -283,7 +283,7 @@ def _play(
     Args:
         mdp, policy: What is played.
         keys: The keys of the episodes, `[episode]`.
-        salt: A number from which the noise after the start depends.
+        salt: A number on which the noise after the start depends.
         horizon: Steps of each episode.
     """
     return jax.tree.map(np.asarray, _play_jit(mdp, policy, keys, jnp.uint32(salt), horizon))
