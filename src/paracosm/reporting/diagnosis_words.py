@@ -18,6 +18,7 @@ from paracosm.core.records import (
     discounted,
 )
 from paracosm.reporting import finding_words, search_words, words
+from paracosm.reporting.words import estimate_reading, reading
 
 CAUSES: dict[Cause, str] = {
     "reward": "the reward model",
@@ -134,9 +135,9 @@ def verdict_training(diagnosis: Diagnosis) -> str:
     subject = "on what training believed" if trained else f"at the world's discount of {discount:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
-        f"The verdict {subject} is another{why}: there the real return is {gap.real.mean:.4g}, the"
-        f" predicted one {gap.predicted.mean:.4g}, and the gap of"
-        f" {_size(gap, decided.verdict)} {_clause(gap, decided.verdict)}."
+        f"The verdict {subject} is another{why}: there the real return is"
+        f" {reading(gap.real.mean, 4)}, the predicted one {reading(gap.predicted.mean, 4)}, and the"
+        f" gap of {_size(gap, decided.verdict)} {_clause(gap, decided.verdict)}."
     )
 
 
@@ -168,8 +169,8 @@ def explanation_training(diagnosis: Diagnosis) -> str:
     if decided is None or parts is None or decided.horizon_part is None:
         return ""
     return (
-        f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and"
-        f" {parts.edge:+.3g} the price of caution."
+        f"Of its horizon term {estimate_reading(parts.bootstrap, sign='+')} is the value that ended"
+        f" its rollouts and {estimate_reading(parts.edge, sign='+')} the price of caution."
         f" {_HORIZON_ADVICE[decided.horizon_part]}."
     )
 
@@ -211,8 +212,8 @@ def standing_of_policy(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"The policy is {how} than {reference.policy}: its real return is"
-        f" {diagnosis.real_return:.4g}{_unit(diagnosis)}, that of {reference.policy}"
-        f" {reference.returns:.4g}."
+        f" {estimate_reading(diagnosis.real_return, 4)}{_unit(diagnosis)}, that of"
+        f" {reference.policy} {estimate_reading(reference.returns, 4)}."
     )
 
 
@@ -235,8 +236,8 @@ def implausible(plausibility: Plausibility, unit: str = "") -> str:
         f" returns{unit and unit + ','}"
     )
     return (
-        f"{subject} are impossible: the recorded rewards allow {low:.4g} to {high:.4g} in so many"
-        f" steps{left}."
+        f"{subject} are impossible: the recorded rewards allow {reading(low, 4)} to"
+        f" {reading(high, 4)} in so many steps{left}."
     )
 
 
@@ -246,9 +247,9 @@ def _rare(diagnosis: Diagnosis) -> str:
     if reward is None:
         return ""
     return (
-        f"The intervals are wide because a reward of {reward:.4g} was recorded that none of these"
-        f" {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at many"
-        " steps; twice as many halve that doubt."
+        f"The intervals are wide because a reward of {reading(reward, 4)} was recorded that none of"
+        f" these {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at"
+        " many steps; twice as many halve that doubt."
     )
 
 
@@ -278,9 +279,10 @@ def noise_left(diagnosis: Diagnosis) -> str:
 def one_step_errors(errors: Baselines) -> str:
     """The one-step errors beside those of the simplest predictors, as a clause."""
     return (
-        f"its one-step errors are, in scaled states, {errors.dynamics:.3g} of the dynamics (the"
-        f" mean next state {errors.mean_next_state:.3g}, no change {errors.persistence:.3g}), and"
-        f" {errors.reward:.3g} of the reward (the mean reward {errors.mean_reward:.3g})"
+        f"its one-step errors are, in scaled states, {reading(errors.dynamics)} of the dynamics"
+        f" (the mean next state {reading(errors.mean_next_state)}, no change"
+        f" {reading(errors.persistence)}), and {reading(errors.reward)} of the reward (the mean"
+        f" reward {reading(errors.mean_reward)})"
     )
 
 
@@ -288,8 +290,8 @@ def _of_gap(diagnosis: Diagnosis) -> str:
     gap, decision = diagnosis.gap, diagnosis.decision
     unit = "" if diagnosis.discount == 1 else f" ({discounted(diagnosis.discount)})"
     return (
-        f"The imagined return is {_digits(gap.predicted.mean, 4)}{unit}, the real return is"
-        f" {_digits(gap.real.mean, 4)}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
+        f"The imagined return is {reading(gap.predicted.mean, 4)}{unit}, the real return is"
+        f" {reading(gap.real.mean, 4)}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
     )
 
 
@@ -297,7 +299,7 @@ def _size(gap: Gap, decision: Verdict) -> str:
     """The gap as a number and as a share of the larger return, and whether it may be none."""
     share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return's size)"
     doubt = ", not clearly different from zero," if decision.doubtful else ""
-    return f"{_digits(gap.total.mean, sign='+')}{share}{doubt}"
+    return f"{reading(gap.total.mean, sign='+')}{share}{doubt}"
 
 
 def _clause(gap: Gap, decision: Verdict) -> str:
@@ -351,7 +353,9 @@ def _reach(decision: Verdict) -> str:
             "no other return was ever seen and no range of returns is known, so that no size can"
             " be given"
         )
-    return f"so few cannot exclude that rarer ones make it up to {decision.reach:.3g} on average"
+    return (
+        f"so few cannot exclude that rarer ones make it up to {reading(decision.reach)} on average"
+    )
 
 
 def more(gap: Gap, decision: Verdict, unsure: Iterable[Cause] = ()) -> str:
@@ -365,31 +369,13 @@ def _named(gap: Gap, cause: Cause | None) -> str:
     """A cause by name, with its term."""
     if cause is None:
         return ""
-    term = getattr(gap, cause)
-    mean, low, high = (_digits(end, sign="+") for end in (term.mean, term.low, term.high))
-    return f"{CAUSES[cause]}, {mean} [{low}, {high}]"
-
-
-def _digits(value: float, digits: int = 3, sign: str = "") -> str:
-    """A number of so many digits, from 1,000 on of all before the point: no power of ten below 1e9.
-
-    Args:
-        value: The number.
-        digits: How many.
-        sign: "+" where one above zero has a sign too.
-    """
-    if 1000 - 0.5 * 10 ** (3 - digits) <= abs(value) < 1e9:
-        return f"{value:{sign},.0f}"
-    return f"{value:{sign}.{digits}g}"
+    return f"{CAUSES[cause]}, {estimate_reading(getattr(gap, cause), sign='+')}"
 
 
 def _cancelling(gap: Gap, decision: Verdict) -> str:
     unsure = " and ".join(CAUSES[cause] for cause in decision.unsure)
-    doubt = (
-        f"; {unsure} unsure, which {more(gap, decision, decision.unsure)} would settle"
-        if unsure
-        else ""
-    )
+    remedy = more(gap, decision, decision.unsure)
+    doubt = f"; it is not clear about {unsure}, which {remedy} would settle" if unsure else ""
     return (
         f"is what remains of errors that cancel: {_named(gap, decision.lead)}, against"
         f" {_named(gap, decision.opposing)}{doubt}"
@@ -455,7 +441,7 @@ def _missed(diagnosis: Diagnosis) -> str:
     share = diagnosis.decision.missed_share
     if share is None:
         return ""
-    return f" and miss it by {diagnosis.missed:.3g} an episode, {share:.0%} of their size"
+    return f" and miss it by {reading(diagnosis.missed)} an episode, {share:.0%} of their size"
 
 
 def _broken(diagnosis: Diagnosis) -> str:
@@ -467,8 +453,8 @@ def _broken(diagnosis: Diagnosis) -> str:
         )
     low, high = plausibility.allowed
     return (
-        f"the imagined return of {diagnosis.gap.predicted.mean:.3g} is beyond anything that the"
-        f" recorded rewards allow ({low:.4g} to {high:.4g})"
+        f"the imagined return of {reading(diagnosis.gap.predicted.mean)} is beyond anything that"
+        f" the recorded rewards allow ({reading(low, 4)} to {reading(high, 4)})"
     )
 
 
@@ -513,7 +499,7 @@ def _which(diagnosis: Diagnosis, advice: Advice) -> str:
         return "No single state component is clearly to blame."
     split = diagnosis.dynamics_by_dimension
     named = ", ".join(
-        f"{words.component(i, split.components)} ({_digits(split.dimensions[i].mean, sign='+')})"
+        f"{words.component(i, split.components)} ({reading(split.dimensions[i].mean, sign='+')})"
         for i in advice.components
     )
     return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from paracosm.core.records import Cause, Diagnosis, NextKind, NextStep
 from paracosm.reporting.diagnosis_words import CAUSES, more
+from paracosm.reporting.words import estimate_reading
 
 _PURCHASE: dict[Cause, str] = {
     "reward": "buy reward labels where the policy goes, or look at how rewards are recorded",
@@ -115,8 +116,8 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
         term = getattr(diagnosis.gap, part)
         settles = more(diagnosis.gap, diagnosis.decision, [part])
         sentences.append(
-            f"The term of {CAUSES[part]}, {term:+.3g}, is unsure but {step.times:.0f} times as"
-            f" large as the clear one; {settles} would settle it."
+            f"The term of {CAUSES[part]}, {estimate_reading(term, sign='+')}, is unsure but"
+            f" {step.times:.0f} times as large as the clear one; {settles} would settle it."
         )
     elif diagnosis.decision.kind == "cancels" and opposing is not None:
         other = diagnosis.decision.lead if opposing == part else opposing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paracosm.core.records.search import SearchShare, SearchTrial
+from paracosm.reporting.words import estimate_reading, reading
 
 NAMES = {
     "mppi": "planning by MPPI",
@@ -22,22 +23,22 @@ def sentence(share: SearchShare) -> str:
     """What the best of the other searches says of the policy's own."""
     if share.best is None:
         tried = " and ".join(
-            f"{named(trial)} {trial.imagined.mean:.4g} (a difference of"
-            f" {trial.better_by.mean:+.3g})"
+            f"{named(trial)} {reading(trial.imagined.mean, 4)} (a difference of"
+            f" {reading(trial.better_by.mean, sign='+')})"
             for trial in share.trials
         )
         return (
             f"No other search is clearly better in the world that the policy was trained in, where"
-            f" the policy reaches {share.imagined.mean:.4g} and {tried}: nothing says that its"
-            " search is to blame."
+            f" the policy reaches {reading(share.imagined.mean, 4)} and {tried}: nothing says that"
+            " its search is to blame."
         )
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (
-        f"The policy reaches {share.imagined.mean:.4g} in the world that it was trained in, and"
-        f" {named(best)} {best.imagined.mean:.4g} from the same {share.starts} starts, a difference"
-        f" of {best.better_by:.3g}"
+        f"The policy reaches {reading(share.imagined.mean, 4)} in the world that it was trained in,"
+        f" and {named(best)} {reading(best.imagined.mean, 4)} from the same {share.starts} starts,"
+        f" a difference of {estimate_reading(best.better_by)}"
     )
-    left = f"the policy's own search left at least {share.least:.3g} there"
+    left = f"the policy's own search left at least {reading(share.least)} there"
     if best.alike:
         left = f"{left}, if no start is worth more or less than those seen"
     if not share.leads:
