@@ -6,9 +6,6 @@ gradient has variance `(V₀ + Q σ²(c)/r)/K`; the plan minimises it within the
 
 from __future__ import annotations
 
-import dataclasses
-from typing import cast
-
 import numpy as np
 
 from paracosm.core import checks
@@ -121,11 +118,14 @@ def _question(
     problem: LabelProblem, least: float | None, most: float | None
 ) -> LabelQuestion | None:
     """What was asked, with the limits as they were named; None for a fidelity of somebody's own."""
-    form = _FORMS.get(type(problem.fidelity))
+    law, form = problem.fidelity, _FORMS.get(type(problem.fidelity))
     if form is None:
         return None
-    given = dataclasses.astuple(cast(FidelityTable, problem.fidelity))
-    numbers, variances = given if form == "table" else (given, ())
+    if isinstance(law, FidelityTable):
+        numbers, variances = law.costs, law.variances
+    else:
+        assert isinstance(law, FidelityLaw)
+        numbers, variances = law.numbers, ()
     return LabelQuestion(
         budget=float(problem.budget),
         cost_rollout=float(problem.cost_rollout),
