@@ -27,7 +27,7 @@ class DeployFlags:
         new: The run whose policy may take its place.
         episodes: Play this many more real episodes with each policy, from the same seeds.
         level: Of the intervals, and the probability that is asked of the next episode.
-        bounds: Do not bound the gaps, which takes minutes where networks are wide; the first two
+        no_bounds: Do not bound the gaps, which takes minutes where networks are wide; the first two
             forms then say nothing.
         trust: Import the code that the runs name (their environment or known parts), if they are
             your own.
@@ -39,7 +39,7 @@ class DeployFlags:
     new: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     level: Annotated[float, tyro.conf.arg(metavar="P")] = 0.95
-    bounds: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
+    no_bounds: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
             flags.new,
             episodes=flags.episodes,
             level=flags.level,
-            certify=flags.bounds,
+            certify=not flags.no_bounds,
             trust=flags.trust,
             progress=tell,
         )
