@@ -528,10 +528,10 @@ def test_the_slope_of_a_law_is_that_of_its_error_below_the_largest_size_too():
         scale=np.array([0.0, 30.0, 30.0, 30.0]),
         exponent=np.array([0.5, 0.5, 0.5, 0.6]),
         floor=np.array([0.4, 0.4, 0.0, 0.0]),
-        added=np.array([0.3, 0.2, 0.0, 0.0]),
+        decaying_floor=np.array([0.3, 0.2, 0.0, 0.0]),
         bend=np.array([0.0, 0.0, 0.02, 0.05]),
-        size=8000.0,
-        reach=np.log(16),
+        largest_measured=8000.0,
+        log_range=np.log(16),
     )
     counts = np.array([[100.0], [600.0], [3000.0], [7999.0], [8001.0], [1e5]])
     slopes = (laws.error(counts - 1e-3) - laws.error(counts + 1e-3)) / 2e-3

@@ -71,13 +71,13 @@ def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
     laws = [
         posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))
     ]
-    task = BudgetProblem((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
+    problem = BudgetProblem((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
     offers = [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)]
-    exact = best_split(task, offers, 60_000.0)
+    exact = best_split(problem, offers, 60_000.0)
     np.testing.assert_allclose(bought(planned), exact.amounts, atol=20)
     assert planned.best.error.mean == pytest.approx(float(exact.loss), rel=1e-6)
     more = at(
-        task,
+        problem,
         offers,
         np.array(
             [[planned.dynamics + 50.0, planned.reward], [planned.dynamics, planned.reward + 5.0]]

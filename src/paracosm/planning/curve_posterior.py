@@ -78,7 +78,7 @@ class Posterior:
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
         first, last = self.pilot.sizes[[0, -1]]
         law = _flattened(chosen.law, float(last), becomes)
-        return chosen._replace(law=law._replace(bend=bend, reach=float(np.log(last / first))))
+        return chosen._replace(law=law._replace(bend=bend, log_range=float(np.log(last / first))))
 
     def _chosen(self, number: int, seed: int) -> tuple[LawDraws, np.ndarray, np.ndarray]:
         """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for
@@ -242,8 +242,14 @@ def _flattened(law: Law, size: float, share: np.ndarray) -> Law:
     """Laws `[draws]` in which a share of what falls at this size is floor from there on; the error
     there is the same.
     """
-    added = share * law.scale * size ** -np.asarray(law.exponent)
-    return Law(law.scale * (1 - share), law.exponent, law.floor + added, added, size=size)
+    to_floor = share * law.scale * size ** -np.asarray(law.exponent)
+    return Law(
+        scale=law.scale * (1 - share),
+        exponent=law.exponent,
+        floor=law.floor + to_floor,
+        decaying_floor=to_floor,
+        largest_measured=size,
+    )
 
 
 def _as_rms(curve: Curve) -> tuple[Anchor, ...]:

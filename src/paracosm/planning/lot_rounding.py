@@ -16,7 +16,7 @@ _NEAR = 64
 _ROUNDING = 1e-12  # a price that reaches the budget to rounding is within it
 
 
-def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
+def round_to_lots(problem: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
     """The best split of one budget into whole lots: of those near the exact one, with what is left
     spent too.
 
@@ -31,12 +31,12 @@ def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -
         raise BadArgument(
             f"the budget is {budget:g}; the cheapest lot for sale costs {cheapest:g}."
         )
-    exact = best_split(task, offers, budget)
-    value = log_values(task, offers, exact.counts)
+    exact = best_split(problem, offers, budget)
+    value = log_values(problem, offers, exact.counts)
     favourites = sorted(range(len(offers)), key=lambda k: (exact.amounts[k] <= 0, -value[k]))
     orders = [favourites, [*favourites[1::-1], *favourites[2:]]]
     candidates = at(
-        task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
+        problem, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
     )
     best = int(np.argmin(candidates.loss))
     return BudgetSplit(*(field[best] for field in candidates))

@@ -16,7 +16,7 @@ import numpy as np
 from paracosm.core.records.decisions import Bought, Pilot
 from paracosm.planning.budget import counts_after
 from paracosm.planning.law import Law
-from paracosm.planning.rules import Market, cheapest, unit_price
+from paracosm.planning.rules import Market, cheapest_index, unit_price
 
 # Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws.
 _OUTCOMES = 500
@@ -93,7 +93,7 @@ def _certain(saved: np.ndarray) -> bool:
 
 
 def _price(market: Market, part: int, samples: int) -> float:
-    return (samples - float(market.task.owned[part])) * unit_price(market, part)
+    return (samples - float(market.problem.owned[part])) * unit_price(market, part)
 
 
 def _candidates(market: Market) -> list[tuple[int, int]]:
@@ -102,12 +102,15 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     """
     pilots = []
     for part in (0, 1):
-        owned, offer = float(market.task.owned[part]), market.offers[cheapest(market.offers, part)]
+        owned, offer = (
+            float(market.problem.owned[part]),
+            market.offers[cheapest_index(market.offers, part)],
+        )
         sizes = owned * _GROWTH ** np.arange(1, _DOUBLINGS)
         lots = np.unique(np.ceil((sizes - owned) / (offer.lot * offer.yields[part])))
         affordable = lots * offer.lot * float(offer.cost) <= market.budget
         counts = owned + lots[affordable] * offer.lot * offer.yields[part]
-        counts = counts[counts > np.max(market.task.laws[part].size)]
+        counts = counts[counts > np.max(market.problem.laws[part].largest_measured)]
         pilots += [(part, int(count)) for count in counts]
     return pilots
 
@@ -188,15 +191,15 @@ def _splits(market: Market) -> Splits:
 
 def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
     """The splits after which no part that counts is left without a sample."""
-    counts = counts_after(market.task, market.offers, amounts)
-    losses = market.task.losses(counts)
+    counts = counts_after(market.problem, market.offers, amounts)
+    losses = market.problem.losses(counts)
     usable = np.isfinite(losses).all(axis=1)
     return Splits(counts[usable], losses[usable].T)
 
 
 def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
     """Those than which no other yields more of one part and as much of the other."""
-    dynamics, reward = counts_after(market.task, market.offers, amounts).T
+    dynamics, reward = counts_after(market.problem, market.offers, amounts).T
     order = np.lexsort((-reward, -dynamics))
     most = np.maximum.accumulate(reward[order])
     return amounts[order[np.concatenate([[True], reward[order][1:] > most[:-1]])]]
@@ -205,7 +208,7 @@ def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
 def _least(market: Market, part: int, cost: float) -> np.ndarray:
     """The split `[1, offers]` that buys the pilot and spends the rest on the other part."""
     amounts = np.zeros((1, len(market.offers)))
-    bought, rest = cheapest(market.offers, part), cheapest(market.offers, 1 - part)
+    bought, rest = cheapest_index(market.offers, part), cheapest_index(market.offers, 1 - part)
     amounts[0, bought] = cost / float(market.offers[bought].cost)
     amounts[0, rest] = (market.budget - cost) / float(market.offers[rest].cost)
     return amounts
