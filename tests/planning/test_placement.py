@@ -10,7 +10,7 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
 from paracosm.core.records.regions import Placement, StateRegion, StateRegions
-from paracosm.planning.placement import bought_by_region, placed, placement
+from paracosm.planning.placement import bought_by_region, placement, placement_of_plan
 from tests.reporting.decision_records import plan
 
 
@@ -92,14 +92,14 @@ def test_a_floor_stays_and_moves_no_share():
 def test_a_plan_is_placed_with_its_own_curve_and_count_where_there_is_something_to_place():
     rows = regions_with([1.0, 2.0], [10, 10], [40, 40])
     bought = plan()
-    where = placed(rows, bought)
+    where = placement_of_plan(rows, bought)
     assert where is not None
     assert where.transitions == bought.dynamics
     assert where.exponent == bought.curves["dynamics"].exponent
     assert Placement.from_json(where.to_json()) == where
-    assert placed(None, bought) is None
-    assert placed(rows, dataclasses.replace(bought, dynamics=0)) is None
-    assert placed(regions_with([0.0, 0.0], [10, 10], [40, 40]), bought) is None
+    assert placement_of_plan(None, bought) is None
+    assert placement_of_plan(rows, dataclasses.replace(bought, dynamics=0)) is None
+    assert placement_of_plan(regions_with([0.0, 0.0], [10, 10], [40, 40]), bought) is None
 
 
 @pytest.mark.parametrize(

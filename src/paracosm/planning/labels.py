@@ -77,7 +77,13 @@ def plan_labels(
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
     problem = LabelProblem(
-        fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf
+        fidelity=fidelity,
+        budget=budget,
+        cost_rollout=cost_rollout,
+        intrinsic=gradient_variance,
+        coefficient=noise_coefficient,
+        least=0.0,
+        most=np.inf,
     )
     problem = _limited(problem, least_cost, most_cost)
     repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
@@ -106,7 +112,8 @@ def plan_labels(
             problem,
             choice,
             alternatives,
-            cheaper=(label_verdict.cheaper(problem, down_to, attained=attained), down_to),
+            cheaper=label_verdict.cheaper(problem, down_to, attained=attained),
+            down_to=down_to,
             attained=attained,
             caveats=(*caveats, *_doubts(problem, best, noise, repeated=repeated)),
         ),
