@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
+from paracosm.planning.budget import (
+    BudgetProblem,
+    BudgetSplit,
+    Offer,
+    best_split,
+    log_values,
+    split_of,
+)
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 
@@ -123,7 +130,8 @@ def test_best_split_between_several_offers():
     shares = rng.dirichlet(np.full(4, 0.3), size=(50, 200))
     prices = np.stack([offer.cost for offer in offers], axis=-1)
     assert np.all(
-        split.loss <= at(problem, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12)
+        split.loss
+        <= split_of(problem, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12)
     )
 
 
@@ -239,7 +247,7 @@ def test_how_flat_the_optimum_is(off):
     split = best_split(problem, [TRANSITION, LABEL], budget)
     p = split.amounts[0] / budget
     odds = p / (1 - p) * np.exp(off)
-    moved = at(problem, [TRANSITION, LABEL], budget / (1 + odds) * np.array([odds, 1 / 10]))
+    moved = split_of(problem, [TRANSITION, LABEL], budget / (1 + odds) * np.array([odds, 1 / 10]))
     level = alpha * 3.2 * error(problem.laws[0], split.counts[0]) / p
     expected = 0.5 * level * p * (1 - p) * off**2 * ((1 + alpha) * (1 - p) + (1 + beta) * p)
     assert float(moved.loss - split.loss) == pytest.approx(float(expected), rel=abs(off))
@@ -286,7 +294,7 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
     split = round_to_lots(problem, offers, budget)
     assert split.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
     assert np.all(split.amounts % [offer.lot for offer in offers] == 0)
-    near = at(problem, offers, amounts[paid]).loss.min()
+    near = split_of(problem, offers, amounts[paid]).loss.min()
     exact = best_split(problem, offers, budget).loss
     assert (
         exact <= split.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)

@@ -9,7 +9,7 @@ import pytest
 
 from paracosm.core.records.decisions import Pilot
 from paracosm.planning import pilots
-from paracosm.planning.budget import BudgetProblem, Offer, at
+from paracosm.planning.budget import BudgetProblem, Offer, split_of
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
@@ -51,7 +51,7 @@ def test_reweighting_is_the_update_of_a_normal_law():
     law = Law(np.exp(sd * rng.standard_normal(draws)), np.full(draws, 0.4), np.zeros(draws))
     unsure = Belief(law, np.full(draws, noise), np.zeros(draws), 1)
     outcomes = np.arange(200)
-    weights = pilots._reweighted(unsure, 1, outcomes, seed=1)
+    weights = pilots._reweigh(unsure, 1, outcomes, seed=1)
     normal = np.random.default_rng([1, 1]).standard_normal(200)
     log_errors = np.log(law.scale)[outcomes] + noise * normal
     expected = log_errors * sd**2 / (sd**2 + noise**2)
@@ -128,7 +128,7 @@ def test_splits_that_another_beats_on_both_parts_are_left_out():
     beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
     assert not beaten.any()
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    mixtures = at(
+    mixtures = split_of(
         with_joint.problem, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])
     ).counts
     assert np.all(

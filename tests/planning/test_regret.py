@@ -141,7 +141,8 @@ class Stand(NamedTuple):
         """
         laws = [posterior(curve) for curve in self.curves]
         draws = [
-            law.believed(DRAWS, k) if lawful else law.draws(DRAWS, k) for k, law in enumerate(laws)
+            law.draws_of_law(DRAWS, k) if lawful else law.draws(DRAWS, k)
+            for k, law in enumerate(laws)
         ]
         first, second = (Belief(*law_draws, SEEDS) for law_draws in draws)
         offers = [

@@ -65,7 +65,7 @@ class BudgetProblem(NamedTuple):
         """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…,
         draws]`.
         """
-        return self._weighed(0, counts) + self._weighed(1, counts)
+        return self._weighted_error(0, counts) + self._weighted_error(1, counts)
 
     def expected(self, counts: np.ndarray) -> np.ndarray:
         """Its mean over the draws, `[…]`."""
@@ -77,7 +77,7 @@ class BudgetProblem(NamedTuple):
         """
         return self._log_slope(0, counts), self._log_slope(1, counts)
 
-    def _weighed(self, part: int, counts: np.ndarray) -> np.ndarray:
+    def _weighted_error(self, part: int, counts: np.ndarray) -> np.ndarray:
         weight = np.asarray(self.weights[part], float)[..., None]
         with np.errstate(invalid="ignore"):
             return np.where(
@@ -112,15 +112,15 @@ def best_split(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
             part that counts is neither owned nor for sale.
     """
     check(problem, offers, budget)
-    flat, offers, money, shape = _flattened(problem, offers, budget)
+    flat, offers, money, shape = _flatten(problem, offers, budget)
     pairs = [*itertools.combinations(range(len(offers)), 2)] or [(0, 0)]
-    amounts = np.stack([_along_edge(flat, offers, money, pair) for pair in pairs])
-    splits = at(flat, offers, amounts)
+    amounts = np.stack([_best_along_edge(flat, offers, money, pair) for pair in pairs])
+    splits = split_of(flat, offers, amounts)
     best = np.argmin(splits.loss, axis=0), np.arange(len(money))
     return BudgetSplit(*(field[best].reshape((*shape, *field.shape[2:])) for field in splits))
 
 
-def at(problem: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
+def split_of(problem: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
     """The split that buys these amounts `[…, offers]`."""
     counts = counts_after(problem, offers, amounts)
     return BudgetSplit(amounts, counts, problem.expected(counts))
@@ -176,7 +176,7 @@ def check(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> 
             )
 
 
-def _flattened(
+def _flatten(
     problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
 ) -> tuple[BudgetProblem, list[Offer], np.ndarray, tuple]:
     """The same problems along one axis: every number of them as an array `[problems]`; and their
@@ -208,7 +208,7 @@ def _flattened(
     )
 
 
-def _along_edge(
+def _best_along_edge(
     problem: BudgetProblem, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
     """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin,
@@ -223,27 +223,27 @@ def _along_edge(
     first, second = pair
 
     def gain(odds: np.ndarray) -> np.ndarray:
-        counts = counts_after(problem, offers, _spent(odds, offers, money, pair))
+        counts = counts_after(problem, offers, _amounts_at_odds(odds, offers, money, pair))
         values = log_values(problem, [offers[first], offers[second]], counts)
         return values[0] - values[1]
 
     widest = np.full(len(money), _WIDEST)
     if first == second:
-        return _spent(widest * np.inf, offers, money, pair)
+        return _amounts_at_odds(widest * np.inf, offers, money, pair)
     odds = find_roots(gain, -widest, widest)
     with np.errstate(invalid="ignore"):
         end = np.where(gain(widest) > 0, np.inf, -np.inf)
-    return _spent(np.where(np.isnan(odds), end, odds), offers, money, pair)
+    return _amounts_at_odds(np.where(np.isnan(odds), end, odds), offers, money, pair)
 
 
-def _spent(
+def _amounts_at_odds(
     odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
     """Amounts `[problems, offers]` when the budget is split between two offers.
 
     Args:
         odds: The logarithm of the first one's share over the second one's, `[problems]`.
-        offers, money, pair: As `_along_edge` has them.
+        offers, money, pair: As `_best_along_edge` has them.
     """
     amounts = np.zeros((*odds.shape, len(offers)))
     for offer, against in zip(pair, (-odds, odds), strict=True):

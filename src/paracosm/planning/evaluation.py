@@ -78,26 +78,28 @@ def buy_episodes(
             f" cheapest lot cost {LEAST * offer.cost + least:g}, at least that is needed."
         )
 
-    def way(count: int) -> EvaluationChoice:
+    def choice_of(count: int) -> EvaluationChoice:
         width = float(half_width(count, offer.deviation))
         error = float(round_to_lots(problem, offers, money - offer.cost * count).loss)
         return EvaluationChoice(count, width, error, width + error)
 
-    exact = _least(problem, offers, money, offer, most=most)
-    near = _leaving_lots(problem, offers, money, offer, exact)
+    exact = _best_count(problem, offers, money, offer, most=most)
+    near = _counts_leaving_lots(problem, offers, money, offer, exact)
     usual = [count for count in USUAL if count <= most]
-    ways = {count: way(count) for count in {exact, *usual, *np.clip(near, LEAST, most).tolist()}}
-    best = min(ways.values(), key=lambda choice: (choice.total, choice.episodes))
+    choices = {
+        count: choice_of(count) for count in {exact, *usual, *np.clip(near, LEAST, most).tolist()}
+    }
+    best = min(choices.values(), key=lambda choice: (choice.total, choice.episodes))
     return EpisodePurchase(
         best,
         offer.cost,
         best.episodes * offer.cost,
         offer.deviation,
-        tuple(ways[count] for count in usual if count != best.episodes),
+        tuple(choices[count] for count in usual if count != best.episodes),
     )
 
 
-def _leaving_lots(
+def _counts_leaving_lots(
     problem: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer, count: int
 ) -> list[int]:
     """The most episodes that leave the money for the lots around the split beside `count` of them.
@@ -115,7 +117,7 @@ def _leaving_lots(
     ]
 
 
-def _least(
+def _best_count(
     problem: BudgetProblem,
     offers: Sequence[Offer],
     money: float,

@@ -82,7 +82,9 @@ def _regime_of_law(law: Fidelity) -> Regime:
     return Regime.DEAREST_BY_LAW
 
 
-def cheaper(problem: LabelProblem, unlimited: float, *, attained: bool) -> CheaperLabels:
+def judge_cheaper_labels(
+    problem: LabelProblem, unlimited: float, *, attained: bool
+) -> CheaperLabels:
     """Whether labels that cost less than the least allowed would be better still.
 
     `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is
@@ -138,7 +140,7 @@ def caveats(problem: LabelProblem, best: LabelChoice, *, repeated: bool) -> tupl
     return tuple(notes)
 
 
-def doubt(per_rollout: list[float], loss: float) -> tuple[Caveat, ...]:
+def open_choice(per_rollout: list[float], loss: float) -> tuple[Caveat, ...]:
     """A caveat where the measurement's intervals leave the choice open.
 
     `per_rollout` is what would be spent on the labels of a rollout at either end of the intervals,

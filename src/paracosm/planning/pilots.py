@@ -66,17 +66,17 @@ def next_pilot(
     """
     splits = _splits(market)
     saved = {
-        pilot: _saved(market, splits, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
+        pilot: _regret_saved(market, splits, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
         for pilot in _candidates(market)
     }
-    worth = {pilot: values.mean() for pilot, values in saved.items() if _certain(values)}
+    worth = {pilot: values.mean() for pilot, values in saved.items() if _is_certain(values)}
     if not worth:
         return None
     part, samples = max(worth, key=lambda pilot: worth[pilot])
-    values = _saved(
+    values = _regret_saved(
         market, splits, beliefs[part], part, samples, number=len(market.best), seed=seed
     )
-    if not _certain(values):
+    if not _is_certain(values):
         return None
     name: Bought = "reward" if part else "dynamics"
     return Pilot(
@@ -88,7 +88,7 @@ def next_pilot(
     )
 
 
-def _certain(saved: np.ndarray) -> bool:
+def _is_certain(saved: np.ndarray) -> bool:
     return bool(saved.mean() > 2 * saved.std(ddof=1) / np.sqrt(len(saved)))
 
 
@@ -115,7 +115,7 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     return pilots
 
 
-def _saved(
+def _regret_saved(
     market: Market,
     splits: Splits,
     belief: Belief,
@@ -135,20 +135,20 @@ def _saved(
         number: How many of the draws are taken for true, the first ones first.
         seed: Of the simulated outcomes.
     """
-    least = _with_losses(market, _least(market, part, _price(market, part, samples)))
+    least = _with_losses(market, _split_with_pilot(market, part, _price(market, part, samples)))
     counts = np.concatenate([splits.counts, least.counts])
     losses = np.concatenate([splits.losses, least.losses], axis=1)
     allowed = counts[:, part] >= samples * (1 - 1e-9)
     outcomes = np.arange(min(number, len(losses)))
     if not allowed.any():
         return np.zeros(len(outcomes))
-    weights = _reweighted(belief, samples, outcomes, seed)
+    weights = _reweigh(belief, samples, outcomes, seed)
     after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
     now = int(np.argmin(losses.mean(axis=0)))
     return (losses[outcomes, now] - losses[outcomes, after]) / market.best[outcomes]
 
 
-def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
+def _reweigh(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
     """Weights of the draws `[outcomes, draws]` after the simulated outcome of each, whose own draw
     counts for nothing.
 
@@ -186,7 +186,7 @@ def _splits(market: Market) -> Splits:
         amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
         amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
         amounts_of_pairs.append(amounts)
-    return _with_losses(market, _unbeaten(market, np.concatenate(amounts_of_pairs)))
+    return _with_losses(market, _undominated(market, np.concatenate(amounts_of_pairs)))
 
 
 def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
@@ -197,7 +197,7 @@ def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
     return Splits(counts[usable], losses[usable].T)
 
 
-def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
+def _undominated(market: Market, amounts: np.ndarray) -> np.ndarray:
     """Those than which no other yields more of one part and as much of the other."""
     dynamics, reward = counts_after(market.problem, market.offers, amounts).T
     order = np.lexsort((-reward, -dynamics))
@@ -205,7 +205,7 @@ def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
     return amounts[order[np.concatenate([[True], reward[order][1:] > most[:-1]])]]
 
 
-def _least(market: Market, part: int, cost: float) -> np.ndarray:
+def _split_with_pilot(market: Market, part: int, cost: float) -> np.ndarray:
     """The split `[1, offers]` that buys the pilot and spends the rest on the other part."""
     amounts = np.zeros((1, len(market.offers)))
     bought, rest = cheapest_index(market.offers, part), cheapest_index(market.offers, 1 - part)

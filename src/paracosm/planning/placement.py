@@ -24,7 +24,7 @@ from paracosm.core.records.regions import Placement, StateRegions
 EXPONENT = 0.5  # of a root mean square error that averages independent noise
 
 
-def bought_by_region(
+def transitions_by_region(
     errors: np.ndarray, owned: np.ndarray, transitions: float, exponent: float = EXPONENT
 ) -> np.ndarray:
     """How many transitions to buy from each region, `[region]`; they sum to `transitions`.
@@ -94,7 +94,7 @@ def placement(
         return None
     owned = np.array([row.owned + 1.0 for row in rows])
     visits = np.array([row.steps for row in rows], float)
-    by_region = bought_by_region(errors, owned, transitions, exponent)
+    by_region = transitions_by_region(errors, owned, transitions, exponent)
     purchases = {
         "now": np.zeros(len(rows)),
         "regions": by_region,

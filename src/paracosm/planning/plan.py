@@ -101,7 +101,7 @@ def plan(
     owned_now = owned_counts(curves, owned)
     fits = posterior(curves["dynamics"]), posterior(curves["reward"])
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
-    money = _left(budget, spent, offers)
+    money = _money_left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
     problem, *rival_problems = (_problem(beliefs, route, owned_now, seed) for route in routes)
     evaluation = None if episodes is None else buy_episodes(problem, offers, money, episodes)
@@ -278,7 +278,7 @@ def _offers(
     return tuple(offers)
 
 
-def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
+def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     """The money that can still be spent."""
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)

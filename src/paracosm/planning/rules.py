@@ -13,9 +13,9 @@ import numpy as np
 from paracosm.core.records import Estimate, Weights
 from paracosm.core.records.decisions import Purchase
 from paracosm.core.records.reasons import Rule
-from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
+from paracosm.planning.budget import BudgetProblem, Offer, best_split, split_of
 from paracosm.planning.law import Law
-from paracosm.planning.lot_rounding import filled, round_to_lots
+from paracosm.planning.lot_rounding import fill_lots, round_to_lots
 
 
 class Market(NamedTuple):
@@ -59,7 +59,7 @@ def purchase(name: str, market: Market, amounts: np.ndarray) -> Purchase:
     """The purchase of these amounts `[offers]`, with its predicted error and its regret over the
     draws.
     """
-    bought = at(market.problem, market.offers, amounts)
+    bought = split_of(market.problem, market.offers, amounts)
     losses = market.problem.losses(bought.counts)
     gained = bought.counts - np.asarray(market.problem.owned, float)
     units = {offer.name: round(float(n)) for offer, n in zip(market.offers, amounts, strict=True)}
@@ -168,4 +168,4 @@ def _rule(name: str, market: Market, shares: dict[int, float]) -> Purchase:
     amounts = np.zeros(len(market.offers))
     for offer, share in shares.items():
         amounts[offer] = share * market.budget / float(market.offers[offer].cost)
-    return purchase(name, market, filled(market.offers, amounts, market.budget, list(shares)))
+    return purchase(name, market, fill_lots(market.offers, amounts, market.budget, list(shares)))
