@@ -114,7 +114,9 @@ def broken() -> str:
         ),
         (
             lambda: (
-                next_words.worded(half_cheetah(), NextStep("purchase", "dynamics", times=3.0)).next
+                next_words.with_sentence(
+                    half_cheetah(), NextStep("purchase", "dynamics", times=3.0)
+                ).next
             ),
             "the dynamics model, -13,099 [-14,603, -11,594], is unsure",
         ),

@@ -8,23 +8,23 @@ from rich.table import Table
 from rich.text import Text
 
 from paracosm.core.records.deployment import Deployment
-from paracosm.reporting import deployment_words as said
+from paracosm.reporting import deployment_words
 
 
 def deployment(record: Deployment) -> Group:
     """The tables and the verdict, in 80 columns."""
-    returns = _table("Return", "mean", "interval", said.return_rows(record))
-    forms = _table("New minus old", "mean", "between", said.rows(record))
-    further = said.further(record)
+    returns = _table("Return", "mean", "interval", deployment_words.return_rows(record))
+    forms = _table("New minus old", "mean", "between", deployment_words.rows(record))
+    further = deployment_words.more_episodes(record)
     return Group(
         returns,
         forms,
-        Text(said.verdict(record), style="bold"),
+        Text(deployment_words.verdict(record), style="bold"),
         *([Text(further)] if further else []),
     )
 
 
-def _table(head: str, value: str, ends: str, rows: list[said.FormRow]) -> Table:
+def _table(head: str, value: str, ends: str, rows: list[deployment_words.FormRow]) -> Table:
     """Rows of a form each.
 
     Args:

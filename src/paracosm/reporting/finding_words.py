@@ -11,7 +11,7 @@ from paracosm.reporting.words import reading
 _MOST_COMPONENTS = 6  # named: a sentence holds no more
 
 
-def worded(finding: Finding) -> Finding:
+def with_sentence(finding: Finding) -> Finding:
     """The finding with its sentence."""
     return dataclasses.replace(finding, sentence=sentence(finding))
 

@@ -16,7 +16,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words
-from paracosm.reporting.words import capital, counted, reading
+from paracosm.reporting.words import capital, count_of, reading
 
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
@@ -36,7 +36,7 @@ REGIMES = {
 _WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
 
 
-def in_words(plan: LabelPlan) -> LabelPlan:
+def with_sentences(plan: LabelPlan) -> LabelPlan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:
@@ -116,7 +116,7 @@ def _cheaper(reasons: LabelVerdict) -> str:
     }[reasons.cheaper]
 
 
-def mixture_in_words(plan: MixturePlan) -> MixturePlan:
+def mixture_with_sentences(plan: MixturePlan) -> MixturePlan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:
@@ -141,8 +141,8 @@ def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, 
 def _bought(best: MixtureChoice) -> str:
     if best.name == "mixture":
         gold = f"gold labels on {grouped(best.gold)} of them"
-        return f"the mixture, {counted(best.rollouts, 'rollout')} with cheap labels and {gold}"
-    return f"{_WAYS[best.name]}, on {counted(best.rollouts, 'rollout')}"
+        return f"the mixture, {count_of(best.rollouts, 'rollout')} with cheap labels and {gold}"
+    return f"{_WAYS[best.name]}, on {count_of(best.rollouts, 'rollout')}"
 
 
 def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:

@@ -19,7 +19,7 @@ _UNITS = {
 }
 
 
-def in_words(plan: Plan) -> Plan:
+def with_sentences(plan: Plan) -> Plan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:

@@ -129,7 +129,7 @@ def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
         and {"cost": plan.evaluation.price, "deviation": plan.evaluation.deviation},
     }
     texts = {
-        "bought": [decision_words.bought(sold.name) for sold in question.offers],
+        "bought": [decision_words.unit_name(sold.name) for sold in question.offers],
         "rules": {
             "spending": Rule.EQUAL_SPENDING,
             "counts": Rule.EQUAL_COUNTS,
@@ -171,7 +171,7 @@ def _rest(plan: Plan, question: SplitQuestion) -> list[SettingField]:
     owned = [
         SettingField(
             f"owned.{k}",
-            f"{decision_words.bought(part)} owned",
+            f"{decision_words.unit_name(part)} owned",
             "Owned already",
             plan.owned[part],
             least=0,

@@ -57,7 +57,7 @@ def places(placement: Placement) -> list[tuple[str, str]]:
     """Number of each region, and where it lies."""
     names = placement.regions.components
     return [
-        (f"region {number}", region_words.described(region, names))
+        (f"region {number}", region_words.location(region, names))
         for number, _, region, _ in _numbered(placement)
     ]
 

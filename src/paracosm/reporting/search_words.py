@@ -14,7 +14,7 @@ NAMES = {
 }
 
 
-def named(trial: SearchTrial) -> str:
+def search_name(trial: SearchTrial) -> str:
     """A search by what it did."""
     return NAMES.get(trial.search, trial.search)
 
@@ -23,7 +23,7 @@ def sentence(share: SearchShare) -> str:
     """What the best of the other searches says of the policy's own."""
     if share.best is None:
         tried = " and ".join(
-            f"{named(trial)} {reading(trial.imagined.mean, 4)} (a difference of"
+            f"{search_name(trial)} {reading(trial.imagined.mean, 4)} (a difference of"
             f" {reading(trial.better_by.mean, sign='+')})"
             for trial in share.trials
         )
@@ -35,8 +35,8 @@ def sentence(share: SearchShare) -> str:
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (
         f"The policy reaches {reading(share.imagined.mean, 4)} in the world that it was trained in,"
-        f" and {named(best)} {reading(best.imagined.mean, 4)} from the same {share.starts} starts,"
-        f" a difference of {estimate_reading(best.better_by)}"
+        f" and {search_name(best)} {reading(best.imagined.mean, 4)} from the same {share.starts}"
+        f" starts, a difference of {estimate_reading(best.better_by)}"
     )
     left = f"the policy's own search left at least {reading(share.least)} there"
     if best.alike:
@@ -44,11 +44,11 @@ def sentence(share: SearchShare) -> str:
     if not share.leads:
         return f"{reached}: {left}."
     return (
-        f"In imagination the search left more than the whole gap can be: {_lowered(reached)}, so"
-        f" that {left}. Whether the world is right where such a search goes, the episodes of this"
-        " policy do not tell."
+        f"In imagination the search left more than the whole gap can be: {_lower_first(reached)},"
+        f" so that {left}. Whether the world is right where such a search goes, the episodes of"
+        " this policy do not tell."
     )
 
 
-def _lowered(text: str) -> str:
+def _lower_first(text: str) -> str:
     return text[0].lower() + text[1:]

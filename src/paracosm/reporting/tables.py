@@ -136,7 +136,7 @@ def _search_rows(share: SearchShare) -> list[Row]:
     own = words.mean(share.imagined)
     return [
         row(
-            f"{search_words.named(trial)} − policy",
+            f"{search_words.search_name(trial)} − policy",
             trial.better_by,
             f"{where}: {words.mean(trial.imagined)} against {own}, in the world of training",
         )

@@ -77,7 +77,7 @@ def discount(choice: DiscountChoice) -> str:
     reason = _DISCOUNTS[choice.reason].format(steps=choice.steps)
     ahead = ""
     if choice.discount < 1:
-        ahead = f" (looks about {counted(round(1 / (1 - choice.discount)), 'step')} ahead)"
+        ahead = f" (looks about {count_of(round(1 / (1 - choice.discount)), 'step')} ahead)"
     return f"{choice.discount:.10g}{ahead}, {reason}"
 
 
@@ -126,7 +126,7 @@ def probability(chance: float) -> str:
     return numerals.probability(chance)
 
 
-def counted(amount: int, one: str, several: str = "") -> str:
+def count_of(amount: int, one: str, several: str = "") -> str:
     """A number of things with their name: `one` in the singular, `several` in the plural where
     that takes more than an s.
     """
@@ -289,7 +289,7 @@ def baselines(errors: Baselines) -> list[tuple[str, str, str]]:
 
 def episodes(amount: int) -> str:
     """A number of episodes."""
-    return counted(amount, "episode")
+    return count_of(amount, "episode")
 
 
 def direction(diagnosis: Diagnosis) -> str:
@@ -307,7 +307,7 @@ def direction(diagnosis: Diagnosis) -> str:
     return "Imagination was too gloomy: the real world paid more return than it promised."
 
 
-def planned(run: RunResult) -> bool:
+def is_planned(run: RunResult) -> bool:
     """Whether the policy is a planner, which was not trained."""
     return bool(run.trainings) and run.trainings[-1].stop_reason is StopReason.PLANNED
 
