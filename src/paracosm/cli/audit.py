@@ -112,7 +112,7 @@ class AuditFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(AuditFlags, arguments, "audit")
     _check_subject(flags)
     options = _options(flags)

@@ -67,7 +67,7 @@ class BenchFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(BenchFlags, arguments, "bench")
     if not flags.suite:
         tasks = {name: [task.to_dict() for task in suites.suite(name)] for name in suites.NAMES}
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
         force=flags.force,
         retry_failed=flags.retry_failed,
     )
-    shown = output.shown_anyway(lambda record: record.summary(()), as_json=flags.json)
+    shown = output.show_if_unwritten(lambda record: record.summary(()), as_json=flags.json)
     with shown, output.progress() as tell:
         record, files = bench(
             flags.suite,

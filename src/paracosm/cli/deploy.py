@@ -46,7 +46,7 @@ class DeployFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(DeployFlags, arguments, "deploy")
     if flags.old is None or flags.new is None:
         lacking = "--old" if flags.old is None else "--new"
@@ -61,5 +61,5 @@ def main(arguments: Sequence[str]) -> None:
             trust=flags.trust,
             progress=tell,
         )
-    with output.of_files(flags.old, flags.new):
+    with output.blame_files(flags.old, flags.new):
         output.deliver(deployment, deployment.to_dict(), flags.out, as_json=flags.json)

@@ -63,7 +63,7 @@ class PaperFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(PaperFlags, arguments, "paper")
     if not flags.experiment:
         return output.show(
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
         return _run_all(flags)
     with (
         output.progress() as tell,
-        output.shown_anyway(lambda record: record.summary(()), as_json=flags.json),
+        output.show_if_unwritten(lambda record: record.summary(()), as_json=flags.json),
     ):
         record, files = reproduce(
             flags.experiment, flags.out, flags.scale, _sweep_options(flags), tell

@@ -100,7 +100,7 @@ class PlanFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(PlanFlags, arguments, "plan")
     measurements = _measure_run(flags) if os.path.isdir(flags.source) else _read_table(flags)
     record = _make_plan(flags, measurements, _episode_offer(flags, measurements))

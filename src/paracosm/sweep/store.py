@@ -91,7 +91,7 @@ def writer(
             was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
-    with _locked(path), _refusal_in_a_sentence(path):
+    with _lock(path), _refusal_in_a_sentence(path):
         if force:
             _discard(path)
         with closing(_open(path)) as connection:
@@ -281,7 +281,7 @@ def _require_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[st
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
+def _lock(path: Path) -> Iterator[IO[str]]:
     """Holds the lock file beside the store; the system lets go of it when the process ends, however
     it ends.
     """
