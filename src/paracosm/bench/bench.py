@@ -65,9 +65,9 @@ def bench(
         seeds: One run of each.
         learners: `pathwise`, `reinforce`, `module:function`, or a name of `peers.PEERS`; if none,
             pathwise and, where Stable-Baselines3 is installed, its SAC and DQN.
-        episodes: Of each evaluation.
+        episodes: Real episodes of each evaluation.
         sweep_options: Where and how the cells run.
-        progress: Told after each cell.
+        progress: Called after each cell.
 
     Raises:
         BadArgument: a suite or learner that is not known, seeds that repeat, a peer that takes the

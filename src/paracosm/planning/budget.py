@@ -68,7 +68,7 @@ class BudgetProblem(NamedTuple):
         return self._weighted_error(0, counts) + self._weighted_error(1, counts)
 
     def expected(self, counts: np.ndarray) -> np.ndarray:
-        """Its mean over the draws, `[…]`."""
+        """The mean of `losses` over the draws, `[…]`."""
         return np.asarray(self.losses(counts).mean(axis=-1))
 
     def log_slopes(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +179,8 @@ def check(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> 
 def _flatten(
     problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
 ) -> tuple[BudgetProblem, list[Offer], np.ndarray, tuple]:
-    """The same problems along one axis: every number of them as an array `[problems]`; and their
-    shape before.
+    """Problem, offers and budget with every number as an array `[problems]` along one axis, and the
+    shape of the problems before.
     """
     laws = [
         np.broadcast_arrays(*(np.atleast_1d(np.asarray(field, float)) for field in law))

@@ -225,7 +225,7 @@ def _draw(
         pilot: The measured curve.
         cells: The posterior on its grid, `[cells]`.
         number: How many draws.
-        rng: Where chance comes from.
+        rng: The generator that they are drawn with.
     """
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)

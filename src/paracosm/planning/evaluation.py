@@ -61,8 +61,8 @@ def buy_episodes(
     Args:
         problem: The models' laws, weights and owned samples.
         offers: What is for sale for the models.
-        money: For models and episodes together.
-        offer: The episodes.
+        money: The money for models and episodes together.
+        offer: The price of an episode and the spread of its return.
 
     Raises:
         BadArgument: price or deviation are not positive, or the money does not pay for two episodes
@@ -81,7 +81,7 @@ def buy_episodes(
     def choice_of(count: int) -> EvaluationChoice:
         width = float(half_width(count, offer.deviation))
         error = float(round_to_lots(problem, offers, money - offer.cost * count).loss)
-        return EvaluationChoice(count, width, error, width + error)
+        return EvaluationChoice(episodes=count, half_width=width, error=error, total=width + error)
 
     exact = _best_count(problem, offers, money, offer, most=most)
     near = _counts_leaving_lots(problem, offers, money, offer, exact)
@@ -91,11 +91,11 @@ def buy_episodes(
     }
     best = min(choices.values(), key=lambda choice: (choice.total, choice.episodes))
     return EpisodePurchase(
-        best,
-        offer.cost,
-        best.episodes * offer.cost,
-        offer.deviation,
-        tuple(choices[count] for count in usual if count != best.episodes),
+        best=best,
+        price=offer.cost,
+        spend=best.episodes * offer.cost,
+        deviation=offer.deviation,
+        others=tuple(choices[count] for count in usual if count != best.episodes),
     )
 
 

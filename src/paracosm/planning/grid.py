@@ -194,7 +194,7 @@ def _log_density(
 
 
 def _log_density_of(pilot: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
+    """What `_log_density` gives, for log errors `[…, anchors]` up to their level: `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
     leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.

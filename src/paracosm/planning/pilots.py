@@ -62,7 +62,7 @@ def next_pilot(
         market: What is for sale, and the best split under each draw.
         beliefs: What is known of either part's curve, dynamics first.
         regret: The planned purchase's mean relative regret over the market's draws.
-        seed: Of the simulated outcomes.
+        seed: The seed of the simulated outcomes.
     """
     splits = _splits(market)
     saved = {
@@ -80,11 +80,11 @@ def next_pilot(
         return None
     name: Bought = "reward" if part else "dynamics"
     return Pilot(
-        name,
-        samples,
-        _price(market, part, samples),
-        regret,
-        max(0.0, regret - float(values.mean())),
+        part=name,
+        samples=samples,
+        cost=_price(market, part, samples),
+        regret_now=regret,
+        regret_then=max(0.0, regret - float(values.mean())),
     )
 
 
@@ -125,15 +125,15 @@ def _regret_saved(
     number: int,
     seed: int,
 ) -> np.ndarray:
-    """How much less regret the split decided after the pilot has, `[number]`.
+    """How much less regret the split that is decided after the pilot has, `[number]`.
 
     Args:
         market: What is for sale, and the best split under each draw.
-        splits: Those among which is decided.
+        splits: The splits among which is decided.
         belief: What is known of the part's curve.
         part, samples: The pilot: 0 for dynamics or 1 for reward, and the count measured.
         number: How many of the draws are taken for true, the first ones first.
-        seed: Of the simulated outcomes.
+        seed: The seed of the simulated outcomes.
     """
     least = _with_losses(market, _split_with_pilot(market, part, _price(market, part, samples)))
     counts = np.concatenate([splits.counts, least.counts])
@@ -158,7 +158,7 @@ def _reweigh(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> n
         belief: What is known of the part's curve.
         samples: The count that the pilot measures.
         outcomes: Which draws are taken for true, indices `[outcomes]`.
-        seed: Of the noise of the outcomes.
+        seed: The seed of the noise of the outcomes.
     """
     noise = belief.noise()
     foretold = np.log(belief.law.error(samples))
@@ -198,7 +198,7 @@ def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
 
 
 def _undominated(market: Market, amounts: np.ndarray) -> np.ndarray:
-    """Those than which no other yields more of one part and as much of the other."""
+    """The amounts than which no others yield more of one part and as much of the other."""
     dynamics, reward = counts_after(market.problem, market.offers, amounts).T
     order = np.lexsort((-reward, -dynamics))
     most = np.maximum.accumulate(reward[order])

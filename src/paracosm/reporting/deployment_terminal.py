@@ -28,8 +28,8 @@ def _table(head: str, value: str, ends: str, rows: list[deployment_words.FormRow
     """Rows of a form each.
 
     Args:
-        head, value, ends: Of the first columns.
-        rows: What they hold.
+        head, value, ends: The heads of the first columns.
+        rows: The rows of the table.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column(head, no_wrap=True)

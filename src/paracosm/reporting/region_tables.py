@@ -37,7 +37,7 @@ def rows(placement: Placement) -> list[tuple[str, ...]]:
 
 
 def page_rows(placement: Placement) -> list[tuple[str, ...]]:
-    """The same with all terms and their intervals: see `PAGE_HEADS`."""
+    """Rows of the page's table, with all terms and their intervals: see `PAGE_HEADS`."""
     return [
         (
             number,
