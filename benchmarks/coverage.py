@@ -81,7 +81,7 @@ def other_priors(plain: Posterior) -> list[np.ndarray]:
     tilted = [cells._replace(probability=cells.probability * factor) for factor in factors]
     posteriors = [plain, *(dataclasses.replace(plain, cells=density) for density in tilted)]
     return [
-        np.quantile(density.believed(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95])
+        np.quantile(density.draws_of_law(DRAWS, 0).law.error(TARGET[0]), [0.05, 0.5, 0.95])
         for density in posteriors
     ]
 

@@ -47,9 +47,11 @@ def problems(draws: int) -> tuple[BudgetProblem, list[Offer], np.ndarray]:
         )
         return Law(log10(-2, 3)[:, None], exponent, 0.0)
 
-    task = BudgetProblem((law(), law()), (log10(-2, 2), log10(-2, 2)), (log10(1, 5), log10(1, 5)))
+    problem = BudgetProblem(
+        (law(), law()), (log10(-2, 2), log10(-2, 2)), (log10(1, 5), log10(1, 5))
+    )
     return (
-        task,
+        problem,
         [Offer("dynamics", log10(-3, 3), transitions=1), Offer("reward", log10(-3, 3), labels=1)],
         log10(2, 7),
     )

@@ -106,7 +106,7 @@ FAR = dataclasses.replace(PLAUSIBLE, first_step=9, farthest=2e30, farthest_step=
     ("plausible", "words"),
     [
         (FAR, "leave the recorded range at step 9 and are 1e30 times it at step 100"),
-        (PLAUSIBLE, "-2.3e+115 is beyond anything that the recorded rewards allow (-3200 to 0)"),
+        (PLAUSIBLE, "-2.3e+115 is beyond anything that the recorded rewards allow (-3,200 to 0)"),
     ],
 )
 def test_absurd_numbers_are_broken_and_no_estimates(plausible, words):

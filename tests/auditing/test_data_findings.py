@@ -124,7 +124,7 @@ def test_each_corruption_is_noticed_and_said(kind):
     findings = {finding.kind: finding for finding in data_findings(data)}
     # What starts late, or jumps, is what resets and repeated rows are, too.
     assert set(findings) - {"jumps", "unknown starts", "missing steps", kind} == set()
-    sentence = data_words.worded(findings[kind]).sentence
+    sentence = data_words.with_sentence(findings[kind]).sentence
     assert sentence.endswith(".")
     assert "nan" not in sentence
 
@@ -146,7 +146,7 @@ def test_the_evidence_is_that_of_the_corruption():
     assert jump["time"] in (40, 41)
     constant = data_findings(constant_state(base))
     assert constant[0].components == (1,)
-    assert data_words.worded(constant[0]).sentence == (
+    assert data_words.with_sentence(constant[0]).sentence == (
         "s[1] of 2 components of the state never changes."
     )
 

@@ -15,7 +15,7 @@ from paracosm.auditing.linter.terminations import end_findings
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
-from paracosm.reporting.finding_words import worded
+from paracosm.reporting.finding_words import with_sentence
 
 EPISODES, HORIZON = 24, 60
 SPEC = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), HORIZON)
@@ -52,7 +52,7 @@ class Record:
         zeros = np.zeros(says.shape)
         real = StepOutcome(zeros, says & episodes.alive, zeros)
         predictions = OneStep(self.imagined, real, real, zeros[..., None], zeros > 1, zeros > 1)
-        self.findings = [*map(worded, end_findings(world, episodes, predictions))]
+        self.findings = [*map(with_sentence, end_findings(world, episodes, predictions))]
         return [finding.kind for finding in self.findings]
 
 

@@ -23,7 +23,7 @@ from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import collect, evaluate
-from paracosm.reporting.finding_words import worded
+from paracosm.reporting.finding_words import with_sentence
 from tests.auditing.fits import Fit
 from tests.auditing.worlds import Case
 
@@ -52,7 +52,7 @@ def ordinary(kind):
 def findings_of(fit, world=None, episodes=None, predictions=None):
     world, episodes = world or fit.world, episodes or fit.episodes
     predictions = predictions or fit.predictions(world, episodes)
-    findings = tuple(map(worded, lint(world, episodes, predictions, fit.key)))
+    findings = tuple(map(with_sentence, lint(world, episodes, predictions, fit.key)))
     assert all(
         finding.sentence.endswith(".") and "\n" not in finding.sentence for finding in findings
     )

@@ -13,7 +13,7 @@ import pytest
 
 from paracosm.auditing.linter import lint
 from paracosm.core.rollout import rollout
-from paracosm.reporting.finding_words import worded
+from paracosm.reporting.finding_words import with_sentence
 from tests.auditing.fits import Fit
 
 
@@ -42,7 +42,7 @@ def findings(reward, real=None, noise=0.0):
     episodes = fit.episodes
     if real is not None:
         episodes = dataclasses.replace(episodes, reward=np.where(episodes.alive, real, 0.0))
-    return [*map(worded, lint(world, episodes, fit.predictions(world, episodes), fit.key))]
+    return [*map(with_sentence, lint(world, episodes, fit.predictions(world, episodes), fit.key))]
 
 
 def paid(s, a, t):

@@ -269,7 +269,7 @@ def test_a_broken_world_is_explained_by_a_finding_or_a_part_that_learned_nothing
 
 
 def test_nothing_else_says_what_to_do_first():
-    record = with_next_step(diagnosis_words.worded(diagnosis(REWARD)), {})
+    record = with_next_step(diagnosis_words.with_sentences(diagnosis(REWARD)), {})
     assert "irst" not in record.verdict
     assert "buy" not in record.explanation
     assert f"Next: {record.next}" in str(record)
@@ -277,6 +277,6 @@ def test_nothing_else_says_what_to_do_first():
 
 def test_what_makes_intervals_wide_is_said_once():
     remarks = dataclasses.replace(records.diagnosis().remarks, unseen_reward=-53.69)
-    wide = diagnosis_words.worded(diagnosis(UNSURE, remarks=remarks)).explanation
+    wide = diagnosis_words.with_sentences(diagnosis(UNSURE, remarks=remarks)).explanation
     assert "a reward of -53.69 was recorded that none of these 20 episodes held" in wide
-    assert "wide" not in diagnosis_words.worded(diagnosis(UNSURE)).explanation
+    assert "wide" not in diagnosis_words.with_sentences(diagnosis(UNSURE)).explanation

@@ -99,7 +99,8 @@ def test_errors_that_cancel_are_said_to():
         in doubtful
     )
     assert (
-        "the reward model unsure, which more evaluation episodes than 20 would settle" in doubtful
+        "; it is not clear about the reward model, which more evaluation episodes than 20 would"
+        " settle" in doubtful
     )
     assert "errors that cancel" in verdict(gap({"dynamics": (1.0, 0.5), "reward": (-1.0, 0.5)}))
     mild = verdict(gap({"reward": (5.0, 1.0), "dynamics": (-1.0, 0.5)}))

@@ -18,7 +18,7 @@ from paracosm.core.records.benchmarks import Benchmark, Point, Reported, Shortfa
 from paracosm.loop.directory import RunDirectory
 from paracosm.reporting import benchmark_words
 from paracosm.sweep.cells import Outcome
-from paracosm.sweep.how import How
+from paracosm.sweep.options import SweepOptions
 from paracosm.sweep.store import writer
 from tests.loop import small
 
@@ -61,7 +61,7 @@ def test_a_task_that_fails_is_recorded_and_the_rest_goes_on(suite, tmp_path):
         suite,
         tmp_path / "out",
         **options,
-        how=How(resume=True),
+        sweep_options=SweepOptions(resume=True),
         progress=lambda stage, done, total, word="": counts.append((done, total)),
     )
     assert resumed == record
@@ -97,7 +97,13 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
     files = sorted(run.rglob("*"))
 
     def anew(**options):
-        return bench(suite, out, learners=["reinforce"], seeds=[0], how=How(force=True, **options))
+        return bench(
+            suite,
+            out,
+            learners=["reinforce"],
+            seeds=[0],
+            sweep_options=SweepOptions(force=True, **options),
+        )
 
     def fail(waiting, workers):
         return (Outcome(cell.name, None, "ValueError: no", "Traceback …", 0.1) for cell in waiting)
@@ -131,6 +137,14 @@ def test_a_curve_has_the_same_steps_for_every_seed():
     assert cells.curve(np.array([]), np.array([]), 100) == []
 
 
+def test_a_curve_ends_with_the_real_steps_that_a_task_allows():
+    """A peer that takes whole batches plays on: 6,144 steps where 5,000 are allowed."""
+    ends, returns = np.arange(500, 6_001, 500), np.arange(12.0)
+    points = cells.curve(ends, returns, 5_000)
+    assert max(point["steps"] for point in points) == 5_000
+    assert points[-1]["value"] == 9.0
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -142,8 +156,11 @@ def test_a_curve_has_the_same_steps_for_every_seed():
         ({"learners": []}, "number of learners is 0"),
         ({"learners": ["no.such:thing"]}, "no.such"),
         ({"episodes": 1}, "episodes is 1"),
-        ({"how": How(resume=True, force=True)}, "--force is given with --resume"),
-        ({"how": How(retry_failed=True)}, "no sweep"),
+        (
+            {"sweep_options": SweepOptions(resume=True, force=True)},
+            "--force is given with --resume",
+        ),
+        ({"sweep_options": SweepOptions(retry_failed=True)}, "no sweep"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_runs(suite, tmp_path, options, sentence):
@@ -220,9 +237,11 @@ def test_an_anchor_that_random_actions_reach_normalises_nothing(record, random):
     ],
 )
 def test_a_peer_takes_the_actions_that_its_library_does(space, takers, monkeypatch):
-    task = types.SimpleNamespace(action_space=space)
+    closed = []
+    task = types.SimpleNamespace(action_space=space, close=lambda: closed.append(True))
     monkeypatch.setattr(peers.registry, "make", lambda env: lambda: task)
     assert {name for name in peers.PEERS if peers.takes_actions_of(name, "some")} == takers
+    assert len(closed) == len(peers.PEERS), "no environment is left open"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from paracosm.loop.config import RunConfig
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.named_parts import source_of
 from paracosm.real import datasets
-from paracosm.reporting.diagnosis_words import worded
+from paracosm.reporting.diagnosis_words import with_sentences
 from tests.loop.small import IMAGINE, LEARN, small_run
 
 WORLDS = "tests.real.composed"
@@ -68,7 +68,7 @@ def test_its_report_names_the_components(reached):
     page = (out / "report.html").read_text()
     assert "component 2 desired_goal[0]" in page
     advised = dataclasses.replace(result.diagnosis.advice, blamed="dynamics", components=(3,))
-    words = worded(dataclasses.replace(result.diagnosis, advice=advised)).explanation
+    words = with_sentences(dataclasses.replace(result.diagnosis, advice=advised)).explanation
     assert "State component to look at: 3 desired_goal[1] (" in words
 
 

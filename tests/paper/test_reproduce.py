@@ -16,7 +16,7 @@ from paracosm.paper import contents
 from paracosm.paper.reproduce import reproduce
 from paracosm.paper.study import Study, beyond
 from paracosm.sweep.cells import Cell
-from paracosm.sweep.how import How
+from paracosm.sweep.options import SweepOptions
 
 
 def square(number, broken):
@@ -76,41 +76,41 @@ def test_what_is_there_is_neither_lost_nor_done_again_unasked(small, tmp_path):
         BadArgument, match=r"e1-quick\.sqlite holds a sweep of E1.*--resume.*--force"
     ):
         reproduce("E1", tmp_path)
-    resumed, _ = reproduce("E1", tmp_path, how=How(resume=True))
-    assert resumed == reproduce("E1", tmp_path, how=How(resume=True))[0]
-    assert reproduce("E1", tmp_path, how=How(force=True))[0].cells == 3
+    resumed, _ = reproduce("E1", tmp_path, sweep_options=SweepOptions(resume=True))
+    assert resumed == reproduce("E1", tmp_path, sweep_options=SweepOptions(resume=True))[0]
+    assert reproduce("E1", tmp_path, sweep_options=SweepOptions(force=True))[0].cells == 3
 
 
 def test_results_of_the_other_scale_are_not_replaced_unasked(small, tmp_path):
     reproduce("E1", tmp_path, "full")
     before = (tmp_path / "e1.json").read_bytes()
-    for how in (How(), How(resume=True)):
+    for sweep_options in (SweepOptions(), SweepOptions(resume=True)):
         with pytest.raises(
             BadArgument, match=r"e1\.json holds the results of E1 at scale full.*--out.*--force"
         ):
-            reproduce("E1", tmp_path, how=how)
+            reproduce("E1", tmp_path, sweep_options=sweep_options)
     assert (tmp_path / "e1.json").read_bytes() == before
     assert not (tmp_path / "e1-quick.sqlite").exists()
-    reproduce("E1", tmp_path, how=How(force=True))
+    reproduce("E1", tmp_path, sweep_options=SweepOptions(force=True))
     assert Experiment.from_json((tmp_path / "e1.json").read_text()).scale == "quick"
     assert (tmp_path / "e1-full.sqlite").exists(), "only the other scale's pages are replaced"
     (tmp_path / "e1.json").write_text("{}")
-    record, _ = reproduce("E1", tmp_path, "full", how=How(resume=True))
+    record, _ = reproduce("E1", tmp_path, "full", sweep_options=SweepOptions(resume=True))
     assert record.scale == "full", "its cells are there, so that its pages can be written again"
 
 
 def test_force_throws_nothing_away_before_everything_else_is_right(small, tmp_path):
     _, files = reproduce("E1", tmp_path)
     before = files[-1].read_bytes()
-    for how in (
-        How(force=True, workers=0),
-        How(force=True, backend="nowhere:1"),
-        How(force=True, resume=True),
+    for sweep_options in (
+        SweepOptions(force=True, workers=0),
+        SweepOptions(force=True, backend="nowhere:1"),
+        SweepOptions(force=True, resume=True),
     ):
         with pytest.raises(ParacosmError):
-            reproduce("E1", tmp_path, how=how)
+            reproduce("E1", tmp_path, sweep_options=sweep_options)
     with locked(files[-1]), pytest.raises(BadArgument, match="being written"):
-        reproduce("E1", tmp_path, how=How(force=True))
+        reproduce("E1", tmp_path, sweep_options=SweepOptions(force=True))
     assert files[-1].read_bytes() == before
 
 
@@ -119,7 +119,7 @@ def test_failed_cells_are_told_and_the_others_kept(small, tmp_path):
     with pytest.raises(BadData, match=r"1 of the 3 cells of E1 failed.*no room.*--retry-failed"):
         reproduce("E1", tmp_path)
     with pytest.raises(BadData, match="1 of the 3"):
-        reproduce("E1", tmp_path, how=How(retry_failed=True))
+        reproduce("E1", tmp_path, sweep_options=SweepOptions(retry_failed=True))
 
 
 def test_the_command_prints_one_document(small, tmp_path, capsys):
@@ -223,7 +223,7 @@ def test_no_cluster_is_no_store(small, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(Missing, match="none was started on this machine"):
-        reproduce("E1", tmp_path / "out", how=How(backend="auto"))
+        reproduce("E1", tmp_path / "out", sweep_options=SweepOptions(backend="auto"))
     assert not (tmp_path / "out").exists()
 
 

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
+from paracosm.planning.budget import (
+    BudgetProblem,
+    BudgetSplit,
+    Offer,
+    best_split,
+    log_values,
+    split_of,
+)
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 
@@ -29,18 +36,18 @@ def random_problems(number: int, seed: int = 0) -> tuple[BudgetProblem, list[Off
         return Law(log10(-2, 3)[:, None], rng.uniform(0.05, 1.5, number)[:, None], floor[:, None])
 
     owned = tuple(log10(1, 5) * rng.integers(0, 2, number) for _ in range(2))
-    task = BudgetProblem((law(), law()), (log10(-2, 2), log10(-2, 2)), (owned[0], owned[1]))
+    problem = BudgetProblem((law(), law()), (log10(-2, 2), log10(-2, 2)), (owned[0], owned[1]))
     return (
-        task,
+        problem,
         [Offer("d", log10(-3, 3), transitions=1), Offer("r", log10(-3, 3), labels=1)],
         log10(2, 7),
     )
 
 
-def value(task: BudgetProblem, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
+def value(problem: BudgetProblem, dynamics: np.ndarray, reward: np.ndarray) -> np.ndarray:
     """The error in return of counts `[problems, …]` of sure laws, written out."""
     total = 0.0
-    for law, weight, count in zip(task.laws, task.weights, (dynamics, reward), strict=True):
+    for law, weight, count in zip(problem.laws, problem.weights, (dynamics, reward), strict=True):
         with np.errstate(divide="ignore"):
             total = total + np.asarray(weight)[:, None] * (
                 law.floor + law.scale * count**-law.exponent
@@ -48,7 +55,7 @@ def value(task: BudgetProblem, dynamics: np.ndarray, reward: np.ndarray) -> np.n
     return total
 
 
-def brute_force(task: BudgetProblem, offers: list[Offer], budget: np.ndarray) -> np.ndarray:
+def brute_force(problem: BudgetProblem, offers: list[Offer], budget: np.ndarray) -> np.ndarray:
     """The least error between two offers: a grid of log-odds from end to end, again and again
     finer.
     """
@@ -66,9 +73,9 @@ def brute_force(task: BudgetProblem, offers: list[Offer], budget: np.ndarray) ->
         counts = [
             owned[:, None]
             + sum(units * offer.yields[part] for units, offer in zip(money, offers, strict=True))
-            for part, owned in enumerate(task.owned)
+            for part, owned in enumerate(problem.owned)
         ]
-        losses = value(task, *counts)
+        losses = value(problem, *counts)
         best = np.minimum(best, losses.min(axis=1))
         middle = np.take_along_axis(odds, losses[:, :-2].argmin(axis=1)[:, None], axis=1)[:, 0]
         step = (high - low) / 64
@@ -77,14 +84,14 @@ def brute_force(task: BudgetProblem, offers: list[Offer], budget: np.ndarray) ->
 
 
 def assert_optimal(number: int) -> None:
-    task, offers, budget = random_problems(number)
-    split = best_split(task, offers, budget)
-    assert np.all(split.loss <= brute_force(task, offers, budget) * (1 + 1e-12))
+    problem, offers, budget = random_problems(number)
+    split = best_split(problem, offers, budget)
+    assert np.all(split.loss <= brute_force(problem, offers, budget) * (1 + 1e-12))
     spent = sum(split.amounts[:, k] * offer.cost for k, offer in enumerate(offers))
     np.testing.assert_allclose(spent, budget, rtol=1e-14)
     worth = [
-        task.weights[k]
-        * np.exp(task.laws[k].log_slope(split.counts[:, k, None])[:, 0])
+        problem.weights[k]
+        * np.exp(problem.laws[k].log_slope(split.counts[:, k, None])[:, 0])
         / offers[k].cost
         for k in range(2)
     ]
@@ -110,31 +117,32 @@ def test_best_split_between_several_offers():
     """Joint samples and a second source of labels: no worse than any edge, nor than mixtures of
     all.
     """
-    task, offers, budget = random_problems(200, seed=1)
+    problem, offers, budget = random_problems(200, seed=1)
     rng = np.random.default_rng(2)
     offers = [
         *offers,
         Offer("joint", 10 ** rng.uniform(-3, 3, 200), transitions=1, labels=1),
         Offer("noisy", 10 ** rng.uniform(-3, 3, 200), labels=0.5),
     ]
-    split = best_split(task, offers, budget)
+    split = best_split(problem, offers, budget)
     for pair in itertools.combinations(offers, 2):
-        assert np.all(split.loss <= brute_force(task, list(pair), budget) * (1 + 1e-12))
+        assert np.all(split.loss <= brute_force(problem, list(pair), budget) * (1 + 1e-12))
     shares = rng.dirichlet(np.full(4, 0.3), size=(50, 200))
     prices = np.stack([offer.cost for offer in offers], axis=-1)
     assert np.all(
-        split.loss <= at(task, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12)
+        split.loss
+        <= split_of(problem, offers, shares * budget[:, None] / prices).loss * (1 + 1e-12)
     )
 
 
 def test_many_problems_are_solved_as_one_is():
-    task, offers, budget = random_problems(20, seed=3)
-    together = best_split(task, offers, budget)
+    problems, offers, budget = random_problems(20, seed=3)
+    together = best_split(problems, offers, budget)
     for k in range(20):
-        laws = [Law(*(float(field[k, 0]) for field in law[:3])) for law in task.laws]
+        laws = [Law(*(float(field[k, 0]) for field in law[:3])) for law in problems.laws]
         problem = BudgetProblem(
             (laws[0], laws[1]),
-            *(tuple(float(x[k]) for x in pair) for pair in (task.weights, task.owned)),
+            *(tuple(float(x[k]) for x in pair) for pair in (problems.weights, problems.owned)),
         )
         alone = best_split(
             problem,
@@ -144,13 +152,13 @@ def test_many_problems_are_solved_as_one_is():
         np.testing.assert_allclose(alone.amounts, together.amounts[k], rtol=1e-12)
 
 
-def assert_best_over_draws(task: BudgetProblem, split: BudgetSplit, budget: float) -> None:
+def assert_best_over_draws(problem: BudgetProblem, split: BudgetSplit, budget: float) -> None:
     shares = np.linspace(0.001, 0.999, 999)
     counts = np.stack(
         [shares * budget / TRANSITION.cost, (1 - shares) * budget / LABEL.cost], axis=-1
     )
-    assert split.loss <= np.min(task.expected(counts))
-    worth = log_values(task, [TRANSITION, LABEL], split.counts)
+    assert split.loss <= np.min(problem.expected(counts))
+    worth = log_values(problem, [TRANSITION, LABEL], split.counts)
     assert worth[0] == pytest.approx(worth[1], abs=1e-12)
 
 
@@ -160,8 +168,8 @@ def test_with_draws_the_mean_is_minimised():
         Law(rng.lognormal(2, 0.5, 50), rng.uniform(0.1, 1, 50), rng.uniform(0, 0.1, 50))
         for _ in range(2)
     ]
-    task = BudgetProblem((laws[0], laws[1]), (3.0, 1.0))
-    assert_best_over_draws(task, best_split(task, [TRANSITION, LABEL], 1000.0), 1000.0)
+    problem = BudgetProblem((laws[0], laws[1]), (3.0, 1.0))
+    assert_best_over_draws(problem, best_split(problem, [TRANSITION, LABEL], 1000.0), 1000.0)
 
 
 def error(law: Law, count: float) -> float:
@@ -174,8 +182,8 @@ def sure(alpha: float, beta: float, owned: tuple[float, float] = (0.0, 0.0)) -> 
 
 @pytest.mark.parametrize("exponent", [0.05, 0.3, 1.0, 1.5])
 def test_equal_exponents_have_a_closed_form(exponent):
-    task, budget = sure(exponent, exponent), 2e4
-    split = best_split(task, [TRANSITION, LABEL], budget)
+    problem, budget = sure(exponent, exponent), 2e4
+    split = best_split(problem, [TRANSITION, LABEL], budget)
     ratio = (3.2 * 2.0 * 10 / (1.5 * 30.0 * 1)) ** (1 / (1 + exponent))
     terms = sum(
         (w * a * c**exponent) ** (1 / (1 + exponent))
@@ -215,14 +223,19 @@ def test_floors_do_not_move_the_split():
 
 def test_the_worth_of_one_more_unit_of_money():
     alpha, beta, budget = 0.3, 0.8, 2e4
-    task = sure(alpha, beta)
-    split = best_split(task, [TRANSITION, LABEL], budget)
-    parts = 3.2 * error(task.laws[0], split.counts[0]), 1.5 * error(task.laws[1], split.counts[1])
+    problem = sure(alpha, beta)
+    split = best_split(problem, [TRANSITION, LABEL], budget)
+    parts = (
+        3.2 * error(problem.laws[0], split.counts[0]),
+        1.5 * error(problem.laws[1], split.counts[1]),
+    )
     expected = (alpha * parts[0] + beta * parts[1]) / budget
     np.testing.assert_allclose(
-        np.exp(log_values(task, [TRANSITION, LABEL], split.counts)), expected, rtol=1e-12
+        np.exp(log_values(problem, [TRANSITION, LABEL], split.counts)), expected, rtol=1e-12
     )
-    less, more = best_split(task, [TRANSITION, LABEL], budget * np.array([1 - 1e-4, 1 + 1e-4])).loss
+    less, more = best_split(
+        problem, [TRANSITION, LABEL], budget * np.array([1 - 1e-4, 1 + 1e-4])
+    ).loss
     assert (less - more) / (2e-4 * budget) == pytest.approx(expected, rel=1e-6)
 
 
@@ -230,12 +243,12 @@ def test_the_worth_of_one_more_unit_of_money():
 def test_how_flat_the_optimum_is(off):
     """The second-order loss of a log-ratio error δ; the third order is what remains."""
     alpha, beta, budget = 0.3, 0.8, 2e4
-    task = sure(alpha, beta)
-    split = best_split(task, [TRANSITION, LABEL], budget)
+    problem = sure(alpha, beta)
+    split = best_split(problem, [TRANSITION, LABEL], budget)
     p = split.amounts[0] / budget
     odds = p / (1 - p) * np.exp(off)
-    moved = at(task, [TRANSITION, LABEL], budget / (1 + odds) * np.array([odds, 1 / 10]))
-    level = alpha * 3.2 * error(task.laws[0], split.counts[0]) / p
+    moved = split_of(problem, [TRANSITION, LABEL], budget / (1 + odds) * np.array([odds, 1 / 10]))
+    level = alpha * 3.2 * error(problem.laws[0], split.counts[0]) / p
     expected = 0.5 * level * p * (1 - p) * off**2 * ((1 + alpha) * (1 - p) + (1 + beta) * p)
     assert float(moved.loss - split.loss) == pytest.approx(float(expected), rel=abs(off))
 
@@ -244,8 +257,8 @@ def test_how_flat_the_optimum_is(off):
 def test_a_smaller_discount_moves_money_to_rewards_with_the_weights_of_rung_one(compounding):
     gamma = np.array([0.1, 0.5, 0.9, 0.99])
     weights = gamma / ((1 - gamma) * (1 - gamma * compounding)), 1 / (1 - gamma)
-    task = BudgetProblem((Law(2.0, 0.3), Law(30.0, 0.8)), weights)
-    assert np.all(np.diff(best_split(task, [TRANSITION, LABEL], 2e4).amounts[:, 1]) < 0)
+    problem = BudgetProblem((Law(2.0, 0.3), Law(30.0, 0.8)), weights)
+    assert np.all(np.diff(best_split(problem, [TRANSITION, LABEL], 2e4).amounts[:, 1]) < 0)
 
 
 def test_owned_data_is_bought_around():
@@ -272,17 +285,17 @@ def test_whole_lots_are_the_best_that_can_be_paid(seed):
         Offer("d", float(rng.uniform(0.5, 3)), transitions=1, lot=int(rng.integers(1, 40))),
         Offer("r", float(rng.uniform(0.5, 30)), labels=1, lot=int(rng.integers(1, 5))),
     ]
-    task, budget = sure(*rng.uniform(0.1, 1.2, 2), (50.0, 20.0)), 600.0
+    problem, budget = sure(*rng.uniform(0.1, 1.2, 2), (50.0, 20.0)), 600.0
     lots = np.stack(
         np.meshgrid(*(np.arange(600 / offer.cost / offer.lot + 1) for offer in offers)), axis=-1
     )
     amounts = lots.reshape(-1, 2) * [offer.lot for offer in offers]
     paid = amounts @ [float(offer.cost) for offer in offers] <= budget
-    split = round_to_lots(task, offers, budget)
+    split = round_to_lots(problem, offers, budget)
     assert split.amounts @ [float(offer.cost) for offer in offers] <= budget * (1 + 1e-12)
     assert np.all(split.amounts % [offer.lot for offer in offers] == 0)
-    near = at(task, offers, amounts[paid]).loss.min()
-    exact = best_split(task, offers, budget).loss
+    near = split_of(problem, offers, amounts[paid]).loss.min()
+    exact = best_split(problem, offers, budget).loss
     assert (
         exact <= split.loss <= (near if max(lots.shape[:2]) <= 64 else near * 1.001) * (1 + 1e-12)
     )
@@ -310,12 +323,17 @@ def test_whole_lots_of_several_offers_stay_within_the_budget():
         ({"offers": [TRANSITION._replace(cost=-1.0), LABEL]}, "the cost of dynamics is -1"),
         ({"offers": [TRANSITION, LABEL._replace(lot=0)]}, "the lot of reward is 0"),
         ({"offers": [TRANSITION]}, "no reward labels are owned and nothing for sale yields any"),
-        ({"task": sure(0.3, 0.8)._replace(weights=(-1.0, 1.0))}, "a weight is -1"),
-        ({"task": sure(0.3, 0.8)._replace(weights=(0.0, 0.0))}, "the sum of the weights is 0"),
+        ({"problem": sure(0.3, 0.8)._replace(weights=(-1.0, 1.0))}, "a weight is -1"),
+        ({"problem": sure(0.3, 0.8)._replace(weights=(0.0, 0.0))}, "the sum of the weights is 0"),
     ],
 )
 def test_what_is_no_problem_is_refused(change, words):
-    arguments = {"task": sure(0.3, 0.8), "offers": [TRANSITION, LABEL], "budget": 100.0, **change}
+    arguments = {
+        "problem": sure(0.3, 0.8),
+        "offers": [TRANSITION, LABEL],
+        "budget": 100.0,
+        **change,
+    }
     with pytest.raises(BadArgument, match=words):
         best_split(**arguments)
 

@@ -125,7 +125,7 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
         data, law, noise = from_prior(rng)
         pilot = curve_posterior._summary(data.anchors)
         laws = Posterior(data, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
-        draws = laws.believed(400, index)
+        draws = laws.draws_of_law(400, index)
         drawn = draws.law.error(near_and_far[:, None])
         stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
         ranks.append([*stands, np.mean(draws.seed_noise < noise)])
@@ -152,9 +152,11 @@ def test_draws_follow_the_mixture_of_the_grid():
     cells, samples, number = laws.cells, 128_000.0, 4000
     shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
     width = np.sqrt(cells.squares / cells.rows * cells.variance)
-    errors = laws.believed(number, 1).law.error(samples)
+    errors = laws.draws_of_law(number, 1).law.error(samples)
     cuts = np.log(
-        np.quantile(laws.believed(curve_posterior.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95])
+        np.quantile(
+            laws.draws_of_law(curve_posterior.DRAWS, 0).law.error(samples), [0.05, 0.5, 0.95]
+        )
     )
     for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
         expected = np.sum(
@@ -472,7 +474,9 @@ def test_forecasts_widen_with_how_far_they_reach_and_meet_the_law_where_the_pilo
     low, _, high = np.log(laws.forecast(sizes)).T
     own = np.log(
         np.quantile(
-            laws.believed(curve_posterior.DRAWS, 0).law.error(sizes[:, None]), [0.05, 0.95], axis=1
+            laws.draws_of_law(curve_posterior.DRAWS, 0).law.error(sizes[:, None]),
+            [0.05, 0.95],
+            axis=1,
         )
     )
     assert (np.diff(high - low) > 0).all()
@@ -517,7 +521,7 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     np.testing.assert_allclose(laws.forecast(sizes)[:, 1], truth, rtol=0.02)
     assert (
         np.abs(
-            np.log(np.median(laws.believed(500, 0).law.error(sizes[:, None]), axis=1) / truth)
+            np.log(np.median(laws.draws_of_law(500, 0).law.error(sizes[:, None]), axis=1) / truth)
         ).max()
         > 0.05
     )
@@ -528,10 +532,10 @@ def test_the_slope_of_a_law_is_that_of_its_error_below_the_largest_size_too():
         scale=np.array([0.0, 30.0, 30.0, 30.0]),
         exponent=np.array([0.5, 0.5, 0.5, 0.6]),
         floor=np.array([0.4, 0.4, 0.0, 0.0]),
-        added=np.array([0.3, 0.2, 0.0, 0.0]),
+        decaying_floor=np.array([0.3, 0.2, 0.0, 0.0]),
         bend=np.array([0.0, 0.0, 0.02, 0.05]),
-        size=8000.0,
-        reach=np.log(16),
+        largest_measured=8000.0,
+        log_range=np.log(16),
     )
     counts = np.array([[100.0], [600.0], [3000.0], [7999.0], [8001.0], [1e5]])
     slopes = (laws.error(counts - 1e-3) - laws.error(counts + 1e-3)) / 2e-3

@@ -20,7 +20,7 @@ from tests.planning.test_plan import CURVES, PRICES, WEIGHTS
 OFFERS = (Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1))
 
 
-def task(scale=4.0) -> BudgetProblem:
+def problem(scale=4.0) -> BudgetProblem:
     return BudgetProblem((Law(scale, 0.3), Law(20.0, 0.45)), (3.2, 6.0), (8000, 8000))
 
 
@@ -32,9 +32,9 @@ def test_the_count_is_nearly_the_best_of_all_counts_in_whole_lots(lots):
         money, price = float(rng.uniform(300, 3000)), float(rng.uniform(20, 60))
         offer = EpisodeOffer(price, float(10 ** rng.uniform(-2, 2)))
         counts = np.arange(2, int((money - min(100, 10 * lots[1], lots[0])) / price) + 1)
-        left = [round_to_lots(task(), offers, money - price * count).loss for count in counts]
+        left = [round_to_lots(problem(), offers, money - price * count).loss for count in counts]
         total = np.array(left) + half_width(counts, offer.deviation)
-        best = buy_episodes(task(), offers, money, offer).best
+        best = buy_episodes(problem(), offers, money, offer).best
         assert best.total == pytest.approx(total[counts == best.episodes][0], rel=1e-12)
         assert best.total <= total.min() * (1 + 1e-3)
 
@@ -64,17 +64,17 @@ def test_half_widths_are_those_of_students_interval():
 def test_at_the_best_count_money_is_worth_the_same_on_episodes_as_on_models():
     """Two routes: the smallest sum, and the equal slopes that it implies."""
     money, offer = 1e6, EpisodeOffer(1.0, 300.0)
-    count = buy_episodes(task(), OFFERS, money, offer).best.episodes
+    count = buy_episodes(problem(), OFFERS, money, offer).best.episodes
     step = 0.01 * count
     left = money - count
-    of_models = [float(best_split(task(), OFFERS, left + sign * step).loss) for sign in (1, -1)]
+    of_models = [float(best_split(problem(), OFFERS, left + sign * step).loss) for sign in (1, -1)]
     of_width = [float(half_width(count + sign * step, 300.0)) for sign in (1, -1)]
     assert np.diff(of_models) == pytest.approx(np.diff(of_width), rel=0.02)
 
 
 def test_surer_returns_need_fewer_episodes():
     counts = [
-        buy_episodes(task(), OFFERS, 1e5, EpisodeOffer(200.0, spread)).best.episodes
+        buy_episodes(problem(), OFFERS, 1e5, EpisodeOffer(200.0, spread)).best.episodes
         for spread in (0.1, 1.0, 10.0)
     ]
     assert counts[0] < counts[1] < counts[2]

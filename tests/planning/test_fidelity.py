@@ -115,16 +115,32 @@ def test_table_that_is_not_monotone_is_allowed_and_said():
         ("power:2,x", "--fidelity is 'power:2,x'; power:A,p or"),
         ("power:-2,1", "A in --fidelity power:A,p is -2; it must be a positive number"),
         ("power:2,0", "p in --fidelity power:A,p is 0; it must be a positive number"),
-        ("power:2,11", "p in --fidelity power:A,p is 11; it must be at least 0 and at most 10"),
+        ("power:2,11", "p in --fidelity power:A,p is 11; it must be a positive number of at most"),
         ("bounded:1,inf", "most in --fidelity bounded:V,most is inf; it must be a positive number"),
         ("floor:-1,1", "V in --fidelity floor:V,A is -1; it must be at least 0"),
         ("floor:nan,1", "V in --fidelity floor:V,A is nan; it must be finite and at least 0"),
+        ("floor:inf,1", "V in --fidelity floor:V,A is inf; it must be finite and at least 0"),
     ],
 )
 def test_bad_text_is_a_sentence(text, sentence):
     with pytest.raises(BadArgument) as refusal:
         parse(text)
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("law", "numbers", "sentence"),
+    [
+        (Power, (-1.0, 1.0), "the scale of Power is -1; it must be a positive number."),
+        (Power, (1.0, np.nan), "the exponent of Power is nan; it must be a positive number."),
+        (Bounded, (0.0, 1.0), "the noisiest of Bounded is 0; it must be a positive number."),
+        (Floor, (1.0, -2.0), "the scale of Floor is -2; it must be a positive number."),
+    ],
+)
+def test_a_law_made_in_python_names_its_own_field(law, numbers, sentence):
+    with pytest.raises(BadArgument) as refusal:
+        law(*numbers)
+    assert str(refusal.value) == sentence
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.control_variates import debiased_mean
 from paracosm.core.records.decisions import MixturePlan
 from paracosm.loop.plans import plan_mixture
-from paracosm.planning.mixture import Prices, allocate, errors, least_correlation
+from paracosm.planning.mixture import MixtureProblem, allocate, least_correlation, squared_errors
 
 ISSUE = {
     "budget": 5000.0,
@@ -25,7 +25,8 @@ WINS = ISSUE | {"correlation": 0.95, "bias": 2.0, "gold_cost": 40.0}
 
 
 def prices(**changes):
-    return Prices(**{name: value for name, value in (ISSUE | changes).items() if name != "budget"})
+    numbers = {name: value for name, value in (ISSUE | changes).items() if name != "budget"}
+    return MixtureProblem(**numbers)
 
 
 def random_prices(rng):
@@ -41,25 +42,24 @@ def random_prices(rng):
     )
 
 
-def brute_constant(prices, points=4001):
+def brute_constant(problem, points=4001):
     """Budget times variance of the mixture at the best N/n in [1, ∞) on a grid, and a step's
     relative error.
     """
     ratio = np.geomspace(1, 1e6, points)
-    square = prices.correlation**2
+    square = problem.correlation**2
     variance = (1 - square) + square / ratio
-    return float(
-        prices.gold_variance * np.min((prices.gold_cost + prices.cheap_rollout * ratio) * variance)
-    )
+    cost = problem.gold_cost + problem.cheap_rollout_price * ratio
+    return float(problem.gold_variance * np.min(cost * variance))
 
 
 @pytest.mark.parametrize("number", [1000, pytest.param(20_000, marks=pytest.mark.full)])
 def test_win_condition_is_never_wrong(number):
     rng, wrong, wins = np.random.default_rng(0), 0, 0
     for _ in range(number):
-        prices = random_prices(rng)
-        mixture, gold = brute_constant(prices), prices.gold_variance * prices.gold_rollout
-        condition = abs(prices.correlation) > least_correlation(prices)
+        problem = random_prices(rng)
+        mixture, gold = brute_constant(problem), problem.gold_variance * problem.gold_rollout_price
+        condition = abs(problem.correlation) > least_correlation(problem)
         close = abs(mixture / gold - 1) < 2e-5
         wrong += (mixture < gold) != condition and not close
         wins += condition
@@ -70,44 +70,48 @@ def test_win_condition_is_never_wrong(number):
 def test_allocation_and_value_are_those_of_theory():
     rng = np.random.default_rng(1)
     for _ in range(300):
-        prices = random_prices(rng)
-        q, square = prices.cheap_rollout / prices.gold_cost, prices.correlation**2
-        budget = 1e6 * (prices.cheap_rollout + prices.gold_cost) / min(1 - square, square)
-        value = errors(prices, np.array([budget]))[2, 0] * budget
-        assert value == pytest.approx(brute_constant(prices), rel=2e-5)
+        problem = random_prices(rng)
+        q, square = problem.cheap_rollout_price / problem.gold_cost, problem.correlation**2
+        budget = 1e6 * (problem.cheap_rollout_price + problem.gold_cost) / min(1 - square, square)
+        value = squared_errors(problem, np.array([budget]))[2, 0] * budget
+        assert value == pytest.approx(brute_constant(problem), rel=2e-5)
         if square >= q / (1 + q):
-            assert prices.ratio == pytest.approx(np.sqrt(square / (q * (1 - square))), rel=1e-12)
-            root = np.sqrt(prices.gold_cost * (1 - square)) + np.sqrt(prices.cheap_rollout * square)
-            assert value == pytest.approx(prices.gold_variance * root**2, rel=1e-9)
+            best = np.sqrt(square / (q * (1 - square)))
+            assert problem.best_ratio == pytest.approx(best, rel=1e-12)
+            cheap = problem.cheap_rollout_price
+            root = np.sqrt(problem.gold_cost * (1 - square)) + np.sqrt(cheap * square)
+            assert value == pytest.approx(problem.gold_variance * root**2, rel=1e-9)
 
 
-def brute_allocation(prices, budget):
+def brute_allocation(problem, budget):
     """The least variance over every number of gold labels that passes the gate."""
     gold = np.arange(
-        prices.fewest_gold,
-        int(budget / (prices.gold_cost + prices.cheap_rollout) * (1 + 1e-12)) + 1,
+        problem.fewest_gold,
+        int(budget / (problem.gold_cost + problem.cheap_rollout_price) * (1 + 1e-12)) + 1,
     )
     if not len(gold):
         return np.inf
-    rollouts = np.floor((budget - gold * prices.gold_cost) / prices.cheap_rollout * (1 + 1e-12))
-    return prices.mixture_variance(rollouts, gold).min()
+    left = budget - gold * problem.gold_cost
+    rollouts = np.floor(left / problem.cheap_rollout_price * (1 + 1e-12))
+    return problem.mixture_variance(rollouts, gold).min()
 
 
 @pytest.mark.parametrize("number", [1000, pytest.param(20_000, marks=pytest.mark.full)])
 def test_whole_numbers_equal_brute_force_and_stay_in_budget(number):
     rng, none = np.random.default_rng(2), 0
     for _ in range(number):
-        prices = random_prices(rng)
-        budget = (prices.cheap_rollout + prices.gold_cost) * 10 ** rng.uniform(0, 4)
-        counts = allocate(prices, budget)
+        problem = random_prices(rng)
+        budget = (problem.cheap_rollout_price + problem.gold_cost) * 10 ** rng.uniform(0, 4)
+        counts = allocate(problem, budget)
         none += counts is None
         if counts is None:
-            assert brute_allocation(prices, budget) == np.inf
+            assert brute_allocation(problem, budget) == np.inf
             continue
         rollouts, gold = counts
         assert rollouts >= gold
-        assert rollouts * prices.cheap_rollout + gold * prices.gold_cost <= budget * (1 + 1e-12)
-        assert prices.mixture_variance(rollouts, gold) == brute_allocation(prices, budget)
+        spent = rollouts * problem.cheap_rollout_price + gold * problem.gold_cost
+        assert spent <= budget * (1 + 1e-12)
+        assert problem.mixture_variance(rollouts, gold) == brute_allocation(problem, budget)
     assert 0 < none < number
 
 
@@ -140,16 +144,17 @@ def test_winner_is_the_least_error_and_changes_where_theory_says():
 def test_changes_part_the_budgets_as_a_fine_grid_does(number):
     rng = np.random.default_rng(4)
     for _ in range(number):
-        prices = random_prices(rng)
-        start = min(prices.cheap_rollout, prices.gold_rollout)
-        plan = plan_mixture(budget=10 * start, **prices._asdict())
+        problem = random_prices(rng)
+        start = min(problem.cheap_rollout_price, problem.gold_rollout_price)
+        plan = plan_mixture(budget=10 * start, **problem._asdict())
         budgets = start * np.geomspace(1.001, 1e5, 500)
-        winners = np.array(["cheap", "gold", "mixture"])[errors(prices, budgets).argmin(axis=0)]
+        least = squared_errors(problem, budgets).argmin(axis=0)
+        winners = np.array(["cheap", "gold", "mixture"])[least]
         marks = [start, *plan.changes.values()]
         assert marks == sorted(marks)
         for budget, winner in zip(budgets, winners, strict=True):
             last = [name for name, change in plan.changes.items() if change < budget][-1:]
-            assert last in ([winner], []), (prices, budget)
+            assert last in ([winner], []), (problem, budget)
 
 
 @pytest.mark.parametrize("bias", [1e-300, 1e-160, 5e-324, 1e-9, 1e150])

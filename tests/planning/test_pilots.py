@@ -9,11 +9,11 @@ import pytest
 
 from paracosm.core.records.decisions import Pilot
 from paracosm.planning import pilots
-from paracosm.planning.budget import BudgetProblem, Offer, at
+from paracosm.planning.budget import BudgetProblem, Offer, split_of
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
-from paracosm.planning.rules import Market, market, purchase
+from paracosm.planning.rules import Market, make_market, purchase
 
 OFFERS = (Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1))
 
@@ -25,12 +25,12 @@ def belief(spread: float, noise: float, seed: int, draws: int = 1000) -> Belief:
     return Belief(law, np.full(draws, noise), np.full(draws, noise / 2), 4)
 
 
-def place(
+def market_of(
     beliefs: tuple[Belief, Belief],
     weights: tuple[float, float] = (1.0, 1.0),
     budget: float = 50_000.0,
 ) -> Market:
-    return market(
+    return make_market(
         BudgetProblem((beliefs[0].law, beliefs[1].law), weights, (1000, 1000)), OFFERS, budget
     )
 
@@ -51,7 +51,7 @@ def test_reweighting_is_the_update_of_a_normal_law():
     law = Law(np.exp(sd * rng.standard_normal(draws)), np.full(draws, 0.4), np.zeros(draws))
     unsure = Belief(law, np.full(draws, noise), np.zeros(draws), 1)
     outcomes = np.arange(200)
-    weights = pilots._reweighted(unsure, 1, outcomes, seed=1)
+    weights = pilots._reweigh(unsure, 1, outcomes, seed=1)
     normal = np.random.default_rng([1, 1]).standard_normal(200)
     log_errors = np.log(law.scale)[outcomes] + noise * normal
     expected = log_errors * sd**2 / (sd**2 + noise**2)
@@ -68,7 +68,7 @@ def test_the_noise_of_an_anchor_is_shared_by_its_seeds():
 def test_a_pilot_that_tells_everything_leaves_no_regret():
     """Only the dynamics law is unsure, and a pilot that is bought anyway shows it without noise."""
     beliefs = belief(0.5, 1e-3, 0), belief(0.0, 1e-3, 1)
-    pilot = proposed(place(beliefs), beliefs)
+    pilot = proposed(market_of(beliefs), beliefs)
     assert pilot is not None
     assert pilot.part == "dynamics"
     assert pilot.regret_now > 0.003
@@ -77,7 +77,7 @@ def test_a_pilot_that_tells_everything_leaves_no_regret():
 
 def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
     beliefs = belief(0.0, 0.05, 0), belief(0.5, 0.05, 1)
-    pilot = proposed(place(beliefs), beliefs)
+    pilot = proposed(market_of(beliefs), beliefs)
     assert pilot is not None
     assert (pilot.part, pilot.cost) == ("reward", 10.0 * (pilot.samples - 1000))
     assert pilot.cost <= 50_000
@@ -91,7 +91,7 @@ def test_its_price_is_that_of_the_samples_beyond_the_owned_ones():
     ],
 )
 def test_no_pilot_where_nothing_can_be_learned(beliefs, why):
-    assert proposed(place(beliefs), beliefs) is None, why
+    assert proposed(market_of(beliefs), beliefs) is None, why
 
 
 def test_no_pilot_of_a_part_that_is_not_worth_its_price():
@@ -99,20 +99,20 @@ def test_no_pilot_of_a_part_that_is_not_worth_its_price():
     transitions need.
     """
     beliefs = belief(0.0, 0.01, 0), belief(0.3, 0.01, 1)
-    assert proposed(place(beliefs, weights=(1.0, 1e-4)), beliefs) is None
+    assert proposed(market_of(beliefs, weights=(1.0, 1e-4)), beliefs) is None
 
 
 def test_no_pilot_where_the_budget_does_not_pay_for_one():
     beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
-    assert proposed(place(beliefs, budget=500.0), beliefs) is None
+    assert proposed(market_of(beliefs, budget=500.0), beliefs) is None
 
 
 def test_pilots_are_whole_lots_beyond_what_was_measured():
     beliefs = belief(0.5, 0.01, 0), belief(0.5, 0.01, 1)
-    stall = place(beliefs)
+    stall = market_of(beliefs)
     offers = OFFERS[0]._replace(lot=7000), OFFERS[1]._replace(lot=300)
-    dynamics, reward = (law._replace(size=8000.0) for law in stall.task.laws)
-    stall = stall._replace(offers=offers, task=stall.task._replace(laws=(dynamics, reward)))
+    dynamics, reward = (law._replace(largest_measured=8000.0) for law in stall.problem.laws)
+    stall = stall._replace(offers=offers, problem=stall.problem._replace(laws=(dynamics, reward)))
     sizes = {part: [n for of, n in pilots._candidates(stall) if of == part] for part in (0, 1)}
     assert sizes == {0: [22_000, 36_000], 1: []}
     dearer = stall._replace(offers=(offers[0]._replace(lot=60_000), offers[1]))
@@ -121,16 +121,17 @@ def test_pilots_are_whole_lots_beyond_what_was_measured():
 
 def test_splits_that_another_beats_on_both_parts_are_left_out():
     beliefs = belief(0.3, 0.1, 0), belief(0.3, 0.1, 1)
-    with_joint = place(beliefs)._replace(
+    with_joint = market_of(beliefs)._replace(
         offers=(*OFFERS, Offer("joint", 10.5, transitions=1, labels=1))
     )
     counts = pilots._splits(with_joint).counts
     beaten = np.all(counts[:, None] <= counts, axis=-1) & np.any(counts[:, None] < counts, axis=-1)
     assert not beaten.any()
     shares = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    mixtures = at(
-        with_joint.task, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])
+    mixtures = split_of(
+        with_joint.problem, with_joint.offers, shares * 50_000 / np.array([1.0, 10.0, 10.5])
     ).counts
     assert np.all(
-        with_joint.task.expected(mixtures) >= with_joint.task.expected(counts).min() * (1 - 1e-3)
+        with_joint.problem.expected(mixtures)
+        >= with_joint.problem.expected(counts).min() * (1 - 1e-3)
     )

@@ -10,7 +10,7 @@ import pytest
 from paracosm.core.checks import BadArgument
 from paracosm.core.records import Estimate
 from paracosm.core.records.regions import Placement, StateRegion, StateRegions
-from paracosm.planning.placement import bought_by_region, placed, placement
+from paracosm.planning.placement import placement, placement_of_plan, transitions_by_region
 from tests.reporting.decision_records import plan
 
 
@@ -41,7 +41,7 @@ def test_what_is_bought_meets_the_conditions_of_an_optimum():
         errors[0] += 1e-3
         owned = np.exp(3 * draws.random(size)).round()
         budget, exponent = float(np.exp(8 * draws.random())), float(draws.uniform(0.1, 1.5))
-        bought = bought_by_region(errors, owned, budget, exponent)
+        bought = transitions_by_region(errors, owned, budget, exponent)
         assert bought.sum() == pytest.approx(budget)
         assert (bought >= 0).all()
         marginal = exponent * errors / owned * (1 + bought / owned) ** (-exponent - 1)
@@ -55,7 +55,7 @@ def test_what_is_bought_meets_the_conditions_of_an_optimum():
 def test_equal_errors_a_visit_and_data_as_the_visits_are_bought_as_the_visits():
     visits = np.array([300.0, 120.0, 80.0])
     np.testing.assert_allclose(
-        bought_by_region(0.01 * visits, visits / 2, 100, 0.3), visits / 5, rtol=1e-9
+        transitions_by_region(0.01 * visits, visits / 2, 100, 0.3), visits / 5, rtol=1e-9
     )
 
 
@@ -92,14 +92,14 @@ def test_a_floor_stays_and_moves_no_share():
 def test_a_plan_is_placed_with_its_own_curve_and_count_where_there_is_something_to_place():
     rows = regions_with([1.0, 2.0], [10, 10], [40, 40])
     bought = plan()
-    where = placed(rows, bought)
+    where = placement_of_plan(rows, bought)
     assert where is not None
     assert where.transitions == bought.dynamics
     assert where.exponent == bought.curves["dynamics"].exponent
     assert Placement.from_json(where.to_json()) == where
-    assert placed(None, bought) is None
-    assert placed(rows, dataclasses.replace(bought, dynamics=0)) is None
-    assert placed(regions_with([0.0, 0.0], [10, 10], [40, 40]), bought) is None
+    assert placement_of_plan(None, bought) is None
+    assert placement_of_plan(rows, dataclasses.replace(bought, dynamics=0)) is None
+    assert placement_of_plan(regions_with([0.0, 0.0], [10, 10], [40, 40]), bought) is None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_plan_is_placed_with_its_own_curve_and_count_where_there_is_something_
 def test_numbers_out_of_range_are_refused(change, message):
     usual = {"errors": [1.0, 1.0], "owned": [1.0, 1.0], "transitions": 10.0, "exponent": 0.5}
     with pytest.raises(BadArgument, match=message):
-        bought_by_region(
+        transitions_by_region(
             **{
                 name: np.array(value) if isinstance(value, list) else value
                 for name, value in {**usual, **change}.items()

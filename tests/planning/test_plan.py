@@ -16,7 +16,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve, Plan
 from paracosm.core.records.reasons import CaveatKind, Stakes
 from paracosm.loop.plans import plan
-from paracosm.planning.budget import BudgetProblem, Offer, at, best_split
+from paracosm.planning.budget import BudgetProblem, Offer, best_split, split_of
 from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.law import Law
 from paracosm.reporting.decision_words import marginal
@@ -71,13 +71,13 @@ def test_the_plan_is_the_best_split_over_the_draws_of_the_curves(planned):
     laws = [
         posterior(CURVES[part]).draws(2000, k).law for k, part in enumerate(("dynamics", "reward"))
     ]
-    task = BudgetProblem((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
+    problem = BudgetProblem((laws[0], laws[1]), (3.2, 6.0), (8000.0, 8000.0))
     offers = [Offer("d", 1.0, transitions=1), Offer("r", 10.0, labels=1)]
-    exact = best_split(task, offers, 60_000.0)
+    exact = best_split(problem, offers, 60_000.0)
     np.testing.assert_allclose(bought(planned), exact.amounts, atol=20)
     assert planned.best.error.mean == pytest.approx(float(exact.loss), rel=1e-6)
-    more = at(
-        task,
+    more = split_of(
+        problem,
         offers,
         np.array(
             [[planned.dynamics + 50.0, planned.reward], [planned.dynamics, planned.reward + 5.0]]

@@ -25,7 +25,7 @@ from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.plan import PARTS, ratio_interval
-from paracosm.planning.rules import Market, cautious, market, purchase
+from paracosm.planning.rules import Market, make_market, purchase, worst_quarter_mean
 from tests.planning.simulator import Flattening, TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -70,7 +70,7 @@ class World(NamedTuple):
 
 
 def worlds(cell: tuple[float, float], number: int, seed: int = 0, law=None):
-    """The same random worlds and the generators of their pilots' noise; `law` draws laws in place
+    """The same random worlds and the generators of their pilots' noise; `law` draws laws in market
     of `_law`.
     """
     law = law or _law
@@ -141,14 +141,15 @@ class Stand(NamedTuple):
         """
         laws = [posterior(curve) for curve in self.curves]
         draws = [
-            law.believed(DRAWS, k) if lawful else law.draws(DRAWS, k) for k, law in enumerate(laws)
+            law.draws_of_law(DRAWS, k) if lawful else law.draws(DRAWS, k)
+            for k, law in enumerate(laws)
         ]
         first, second = (Belief(*law_draws, SEEDS) for law_draws in draws)
         offers = [
             Offer("dynamics", world.prices[0], transitions=1),
             Offer("reward", world.prices[1], labels=1),
         ]
-        return market(
+        return make_market(
             BudgetProblem((first.law, second.law), world.weights, self.owned), offers, self.left
         ), (first, second)
 
@@ -169,12 +170,12 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
         BadData: the gate refuses a curve.
     """
     stand = after_pilot(world, rng)
-    place, _ = stand.market(world)
-    task, offers, left = place.task, place.offers, place.budget
-    misled = task._replace(weights=(world.weights[0] * OVERSHOOT, world.weights[1]))
+    market, _ = stand.market(world)
+    problem, offers, left = market.problem, market.offers, market.budget
+    misled = problem._replace(weights=(world.weights[0] * OVERSHOOT, world.weights[1]))
     left = BUDGET * (1 - 2 * PILOT_SHARE)
     counts = {
-        "planned": round_to_lots(task, offers, left).counts,
+        "planned": round_to_lots(problem, offers, left).counts,
         "equal spending": [BUDGET / 2 / price for price in world.prices],
         "equal counts": [BUDGET / sum(world.prices)] * 2,
         "global constants": round_to_lots(misled, offers, left).counts,
@@ -183,28 +184,28 @@ def regrets(world: World, rng: np.random.Generator) -> dict[str, float]:
     by_rule = {name: float(world.loss(count)) / best - 1 for name, count in counts.items()}
     return {
         **by_rule,
-        **_honest(world, place, stand.market(world, lawful=True)[0], counts["planned"]),
+        **_honest(world, market, stand.market(world, lawful=True)[0], counts["planned"]),
     }
 
 
-def _honest(world: World, place: Market, lawful: Market, counts: np.ndarray) -> dict[str, float]:
+def _honest(world: World, market: Market, lawful: Market, counts: np.ndarray) -> dict[str, float]:
     """Whether the plan's interval holds the best ratio, and its regret from what the pilot left: as
     the plan states it, as it is.
 
     Args:
         world: The true laws.
-        place: The market that the plan was made from.
+        market: The market that the plan was made from.
         lawful: The same under draws that never leave their law.
         counts: Samples of each part, `[2]`, once the plan is followed.
     """
-    low, high = ratio_interval(place)
-    best, ratio = world.best(place.budget, place.task.owned)
-    regret_draws = place.task.losses(counts) / place.best - 1
+    low, high = ratio_interval(market)
+    best, ratio = world.best(market.budget, market.problem.owned)
+    regret_draws = market.problem.losses(counts) / market.best - 1
     return {
         COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3)),
         SAID: float(np.mean(regret_draws)),
-        LAWFUL: float(np.mean(lawful.task.losses(counts) / lawful.best - 1)),
-        CAUTIOUS: cautious(regret_draws),
+        LAWFUL: float(np.mean(lawful.problem.losses(counts) / lawful.best - 1)),
+        CAUTIOUS: worst_quarter_mean(regret_draws),
         AFTER_PILOT: float(world.loss(counts)) / best - 1,
     }
 
@@ -220,15 +221,15 @@ def followed(world: World, rng: np.random.Generator, *, lawful: bool) -> tuple[f
         BadData: the gate refuses a curve.
     """
     before = after_pilot(world, rng)
-    place, beliefs = before.market(world, lawful=lawful)
-    planned = purchase("planned", place, round_to_lots(*place[:3]).amounts)
-    proposed = next_pilot(place, beliefs, planned.regret.mean, seed=0)
+    market, beliefs = before.market(world, lawful=lawful)
+    planned = purchase("planned", market, round_to_lots(*market[:3]).amounts)
+    proposed = next_pilot(market, beliefs, planned.regret.mean, seed=0)
     if proposed is None:
         return None
     then, _ = _measured(world, before, proposed, rng).market(world, lawful=lawful)
-    best, _ = world.best(place.budget, place.task.owned)
+    best, _ = world.best(market.budget, market.problem.owned)
     true_regrets = [
-        float(world.loss(round_to_lots(*stall[:3]).counts)) / best - 1 for stall in (place, then)
+        float(world.loss(round_to_lots(*stall[:3]).counts)) / best - 1 for stall in (market, then)
     ]
     return (*true_regrets, proposed.regret_now, proposed.regret_then)
 

@@ -61,7 +61,7 @@ def calibration(**changes) -> Calibration:
         ),
         actions=ActionUse(3900, of(0.012), of(0.12), of(99.0, 80.0, 120.0), False),
     )
-    return calibration_words.worded(dataclasses.replace(record, **changes))
+    return calibration_words.with_sentences(dataclasses.replace(record, **changes))
 
 
 def test_the_verdict_is_one_sentence_with_its_interval():

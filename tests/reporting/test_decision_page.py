@@ -55,7 +55,7 @@ def test_label_pages_say_every_number():
     ]
     for phrase in [
         *(cell for row in rows for cell in row),
-        decision_words.attained(labels),
+        decision_words.what_decides(labels),
         labels.verdict,
     ]:
         assert phrase in text_of(labels)

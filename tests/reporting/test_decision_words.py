@@ -65,8 +65,8 @@ def test_ratio_without_an_interval_claims_no_interval():
 
 
 def test_limits_and_sources_are_said():
-    assert "no label reaches" in decision_words.attained(records.label_plan(attained=False))
-    assert "no label reaches" not in decision_words.attained(records.label_plan())
+    assert "no label reaches" in decision_words.what_decides(records.label_plan(attained=False))
+    assert "no label reaches" not in decision_words.what_decides(records.label_plan())
     assert decision_words.worth(records.plan()) == ""
     assert decision_words.worth(records.plan_with_sources())
 

@@ -59,12 +59,12 @@ def open_deployment(further: int | None, half: float = 1.0) -> Deployment:
     ],
 )
 def test_what_would_settle_it(record: Deployment, expected: str):
-    assert deployment_words.further(record) == expected
+    assert deployment_words.more_episodes(record) == expected
 
 
 def test_what_is_settled_needs_nothing():
     record = dataclasses.replace(open_deployment(0), verdict=DeploymentVerdict.ESTIMATED)
-    assert deployment_words.further(record) == ""
+    assert deployment_words.more_episodes(record) == ""
 
 
 def test_a_worse_policy_is_proven_so_for_the_recorded_starts_alone():

@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from paracosm.core.records import ComponentChange, Finding, Misreading, MisreadingForm
-from paracosm.reporting.finding_words import sentence, worded
+from paracosm.reporting.finding_words import sentence, with_sentence
 
 ERRORS = {"left": 0.0125, "own": 0.5}
 
@@ -93,7 +93,7 @@ def test_a_misreading_is_said_with_the_errors_that_it_leaves(form):
         f"The world predicts next states better when {phrase}, or when {phrase} (these steps cannot"
         " tell which) (root mean square error 0.0125 so, 0.5 as it is, in scaled states)."
     )
-    assert Finding.from_json(worded(reward).to_json()) == worded(reward)
+    assert Finding.from_json(with_sentence(reward).to_json()) == with_sentence(reward)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_only_the_limit_that_cuts_something_off_is_named(limits, words):
 def test_every_other_finding_says_its_numbers(finding, words):
     assert words in sentence(finding)
     assert sentence(finding).endswith(".")
-    assert Finding.from_json(worded(finding).to_json()) == worded(finding)
+    assert Finding.from_json(with_sentence(finding).to_json()) == with_sentence(finding)

@@ -157,7 +157,7 @@ EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021
     ],
 )
 def test_a_verdict_says_what_is_bought_what_it_changes_and_what_hangs_on_it(reasons, end):
-    plan = plan_words.in_words(records.plan_with_sources(reasons=reasons))
+    plan = plan_words.with_sentences(records.plan_with_sources(reasons=reasons))
     assert plan.verdict.startswith(
         "Buy 1,000 labelled transitions and 3,166 labels from crowd for 19,998. The predicted"
         " error in return is then 0.31 (0.248 to 0.372); it is "
@@ -169,12 +169,12 @@ def test_a_verdict_says_what_is_bought_what_it_changes_and_what_hangs_on_it(reas
 def test_routes_to_the_weights_are_compared():
     route = RouteLoss("the audit's terms", 2.5, 0.011, 0.2)
     reasons = PlanVerdict(Stakes.UNRIVALLED, (), None, (route,), ())
-    assert plan_words.in_words(records.plan(reasons=reasons)).disagreement == (
+    assert plan_words.with_sentences(records.plan(reasons=reasons)).disagreement == (
         "Weights from the audit's terms would own 2.5 transitions a label instead of 4.69: if they"
         " are wrong that loses 1.10%, and if they are right this plan loses 20.00%."
     )
     single = records.plan(reasons=reasons, weights=records.plan().weights[:1])
-    assert plan_words.in_words(single).disagreement == (
+    assert plan_words.with_sentences(single).disagreement == (
         "The weights come from one route (realised: along the measured errors); no other was given"
         " to compare them with."
     )
@@ -193,7 +193,7 @@ LABELS = LabelVerdict(
 
 
 def test_a_plan_for_labels_says_what_decides_and_what_other_prices_lose():
-    plan = label_words.in_words(records.label_plan(reasons=LABELS))
+    plan = label_words.with_sentences(records.label_plan(reasons=LABELS))
     assert plan.regime == (
         "a balance: dearer labels are cleaner, cheaper ones leave money for more rollouts"
     )
@@ -233,7 +233,9 @@ def test_a_plan_for_labels_says_what_decides_and_what_other_prices_lose():
 )
 def test_a_plan_for_labels_ends_with_what_hangs_on_it(changes, sentence):
     reasons = dataclasses.replace(LABELS, **changes)
-    assert label_words.in_words(records.label_plan(reasons=reasons)).verdict.endswith(sentence)
+    assert label_words.with_sentences(records.label_plan(reasons=reasons)).verdict.endswith(
+        sentence
+    )
 
 
 def test_every_regime_has_its_phrase():
@@ -258,7 +260,7 @@ def test_every_regime_has_its_phrase():
 )
 def test_a_plan_for_cheap_and_gold_labels_says_what_wins_and_where(stakes, losses, middle):
     reasons = MixtureVerdict(stakes, losses, "cheap", ())
-    plan = label_words.mixture_in_words(records.mixture_plan(reasons=reasons))
+    plan = label_words.mixture_with_sentences(records.mixture_plan(reasons=reasons))
     assert plan.verdict == (
         "Buy the mixture, 1,210 rollouts with cheap labels and gold labels on 118 of them: the"
         f" policy gradient then has squared error 0.064. {middle} With a small budget cheap labels"
@@ -287,14 +289,14 @@ def test_a_plan_for_cheap_and_gold_labels_says_what_wins_and_where(stakes, losse
 def test_other_budgets_do_not_contradict_what_whole_rollouts_decide(winner, changes, end):
     reasons = MixtureVerdict(Stakes.HARDLY_MATTERS, (WayLoss("gold", 0.004, False),), "cheap", ())
     plan = records.mixture_plan(reasons=reasons, winner=winner, changes=changes)
-    assert label_words.mixture_in_words(plan).verdict.endswith(end)
+    assert label_words.mixture_with_sentences(plan).verdict.endswith(end)
 
 
 def test_a_record_without_reasons_keeps_its_sentences():
     for plan, in_words in (
-        (records.plan(), plan_words.in_words),
-        (records.label_plan(), label_words.in_words),
-        (records.mixture_plan(), label_words.mixture_in_words),
+        (records.plan(), plan_words.with_sentences),
+        (records.label_plan(), label_words.with_sentences),
+        (records.mixture_plan(), label_words.mixture_with_sentences),
     ):
         assert in_words(plan) is plan
 
@@ -307,17 +309,17 @@ SPLIT = PlanVerdict(Stakes.UNRIVALLED, (), None, (), ())
     ("plan", "first"),
     [
         (
-            label_words.in_words(records.label_plan(reasons=LABELS)),
+            label_words.with_sentences(records.label_plan(reasons=LABELS)),
             "Buy 3,225 rollouts and label each once, at 0.55 a rollout: the policy gradient then"
             " has variance 0.0181, the least that 5,000 can buy.",
         ),
         (
-            label_words.mixture_in_words(records.mixture_plan(reasons=MIXED)),
+            label_words.mixture_with_sentences(records.mixture_plan(reasons=MIXED)),
             "Buy the mixture, 1,210 rollouts with cheap labels and gold labels on 118 of them: the"
             " policy gradient then has squared error 0.064.",
         ),
         (
-            plan_words.in_words(
+            plan_words.with_sentences(
                 records.plan(
                     best=dataclasses.replace(
                         records.plan().best, units={"dynamics": 1, "Dr. Who": 2}, spend=0.5

@@ -57,7 +57,7 @@ def test_the_terminal_says_every_number_in_80_columns(count):
         assert " ".join(row) in flat
     for name, place in region_tables.places(where):
         assert f"{name}: {place}" in flat
-    for sentence in (region_words.predicted, region_words.realised, region_words.note):
+    for sentence in (region_words.predicted_errors, region_words.how_to_buy, region_words.note):
         assert sentence(where) in flat
     assert region_words.TRIED in flat
     assert flat.endswith(with_places(where).verdict)
@@ -70,8 +70,8 @@ def test_the_page_says_every_number_and_interval():
         assert " ".join(row) in text
     for _, place in region_tables.places(where):
         assert place in text
-    assert region_words.standing_out(where) in text
-    assert region_words.predicted(where) in text
+    assert region_words.outstanding_regions(where) in text
+    assert region_words.predicted_errors(where) in text
     assert region_words.TRIED in text
 
 
@@ -81,19 +81,23 @@ def test_nothing_is_said_where_no_region_is_known():
 
 
 def test_only_regions_whose_excess_excludes_zero_stand_out():
-    assert region_words.standing_out(placement()).startswith("Region 3 errs clearly more than its")
-    two = region_words.standing_out(placement((1.5, 0.5, 2.5)))
+    assert region_words.outstanding_regions(placement()).startswith(
+        "Region 3 errs clearly more than its"
+    )
+    two = region_words.outstanding_regions(placement((1.5, 0.5, 2.5)))
     assert two.startswith("Regions 1, 3 err clearly more than their")
-    assert region_words.standing_out(placement((-3.0, 0.5))).startswith("No region errs clearly")
+    assert region_words.outstanding_regions(placement((-3.0, 0.5))).startswith(
+        "No region errs clearly"
+    )
 
 
 def test_a_region_is_described_by_what_sets_it_apart():
-    assert region_words.described(region(7, 0.0)) == (
+    assert region_words.location(region(7, 0.0)) == (
         "component 2 about −1.00 (6.25 elsewhere), component 1 about 12,345 (3.50 elsewhere)"
     )
     alike = region(1, 0.0, contrast=(0.1, 0.3, 0.2))
-    assert region_words.described(alike).startswith("component 1 about")
-    assert "component 2" not in region_words.described(alike)
+    assert region_words.location(alike).startswith("component 1 about")
+    assert "component 2" not in region_words.location(alike)
 
 
 def test_shares_of_the_table_sum_to_what_is_bought():

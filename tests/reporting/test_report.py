@@ -156,14 +156,14 @@ def test_numbers_of_an_episode_that_ends_early():
 def test_folds_say_when_and_which():
     diagnosis = records.diagnosis()
     sizes = {name: sum(cause.absolute) for name, cause in diagnosis.causes.items()}
-    assert f"half of the {max(sizes, key=sizes.get)} term’s size by step" in fold_words.when(
+    assert f"half of the {max(sizes, key=sizes.get)} term’s size by step" in fold_words.steps(
         diagnosis
     )
     still = {
         name: dataclasses.replace(cause, absolute=(0.0,) * len(cause.absolute))
         for name, cause in diagnosis.causes.items()
     }
-    assert fold_words.when(records.diagnosis(causes=still)) == "no cause is more than rounding"
+    assert fold_words.steps(records.diagnosis(causes=still)) == "no cause is more than rounding"
 
 
 # Linear sRGB as it is seen without one kind of cone: Machado, Oliveira & Fernandes 2009,

@@ -79,13 +79,13 @@ def test_a_run_of_one_round_has_no_such_section():
     [((1, 1), "one whole episode:"), ((3, 3), "3 whole episodes"), ((2, 5), "2 to 5 whole")],
 )
 def test_the_episodes_of_a_point_are_said(counts, words):
-    assert words in round_words.standing(run(*({"episodes": count} for count in counts)))
+    assert words in round_words.episodes_note(run(*({"episodes": count} for count in counts)))
 
 
 def test_what_is_not_known_is_left_out_and_said():
-    assert round_words.unlabelled(run(*QUIET)) == ""
+    assert round_words.missing_points_note(run(*QUIET)) == ""
     result = run(UNLABELLED, UNLABELLED)
-    assert "left out" in round_words.unlabelled(result)
+    assert "left out" in round_words.missing_points_note(result)
     assert "left out" in re.sub(r"<svg.*?</svg>", "", render(result), flags=re.S)
 
 

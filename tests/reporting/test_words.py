@@ -100,9 +100,9 @@ def test_a_probability_below_one_is_never_all(chance, text):
 
 
 def test_things_are_counted_in_the_singular_and_the_plural():
-    assert words.counted(1, "step") == "1 step"
-    assert words.counted(1_200, "step") == "1,200 steps"
-    assert words.counted(2, "step is", "steps are") == "2 steps are"
+    assert words.count_of(1, "step") == "1 step"
+    assert words.count_of(1_200, "step") == "1,200 steps"
+    assert words.count_of(2, "step is", "steps are") == "2 steps are"
 
 
 def test_comparison_never_claims_more_than_the_intervals():

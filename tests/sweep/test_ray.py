@@ -16,7 +16,7 @@ import pytest
 
 from paracosm.core.checks import Missing
 from paracosm.sweep.cells import Cell
-from paracosm.sweep.ray import _resolved
+from paracosm.sweep.ray import _resolve
 from paracosm.sweep.run import sweep
 from paracosm.sweep.store import failures
 from tests.sweep import killing
@@ -51,13 +51,13 @@ def test_auto_is_the_last_cluster_of_this_machine_or_the_one_that_the_environmen
 ):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert _resolved("auto") == "auto"
+    assert _resolve("auto") == "auto"
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:6399\n")
-    assert _resolved("auto") == "127.0.0.1:6399"
+    assert _resolve("auto") == "127.0.0.1:6399"
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    assert _resolved("auto") == "head:6379"
-    assert _resolved("other:1") == "other:1"
+    assert _resolve("auto") == "head:6379"
+    assert _resolve("other:1") == "other:1"
 
 
 def try_it(path, address):

@@ -11,7 +11,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.sweep import local
 from paracosm.sweep import store as stores
 from paracosm.sweep.cells import Cell
-from paracosm.sweep.run import _word, sweep
+from paracosm.sweep.run import _progress_note, sweep
 from tests.sweep import killing
 
 HERE = "tests.sweep.examples"
@@ -185,4 +185,4 @@ def test_a_sweep_killed_at_random_ends_like_one_that_was_not(path, log, tmp_path
     ],
 )
 def test_rates_and_times_are_told_in_units_that_a_person_reads(rate, left, failed, word):
-    assert _word(rate, left, failed) == word
+    assert _progress_note(rate, left, failed) == word

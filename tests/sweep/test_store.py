@@ -89,8 +89,8 @@ def test_a_second_writer_is_refused_by_name_until_the_first_is_gone(path):
 
 def test_the_lock_goes_with_the_process_that_held_it(path):
     holder = (
-        "import sys, time; from pathlib import Path; from paracosm.sweep.store import _locked\n"
-        "with _locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from paracosm.sweep.store import _lock\n"
+        "with _lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", holder, path], stdout=subprocess.PIPE, text=True

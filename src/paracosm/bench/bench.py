@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,23 +22,26 @@ from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop.directory import CONFIG, files_of_run, is_run, require_free
 from paracosm.loop.named_parts import LEARNERS, REINFORCE, learner_of
 from paracosm.sweep.cells import Cell, Outcome
-from paracosm.sweep.how import HERE, How
+from paracosm.sweep.options import LOCAL_SWEEP, SweepOptions
 from paracosm.sweep.run import sweep
 from paracosm.sweep.store import failures, provenance
 
 # Of an evaluation: as many as returns of skewed episodes need for a mean that can be compared.
 EPISODES = 100
+_RANDOM = "random"
 
 
 class _Job(NamedTuple):
-    """A cell of the sweep, and whose score it gives; random actions have no seed, and a score only
-    if they failed.
+    """A cell of the sweep, and the task, learner and seed whose score it gives.
+
+    Random actions are the learner `random` of seed 0. Their returns are no score, but what scores
+    are normalised by; only their failure is recorded as one.
     """
 
     cell: Cell
     task: Task
     learner: str
-    seed: int | None
+    seed: int
 
 
 def bench(
@@ -47,7 +51,7 @@ def bench(
     seeds: Sequence[int] = (0, 1, 2),
     learners: Sequence[str] | None = None,
     episodes: int = EPISODES,
-    how: How = HERE,
+    sweep_options: SweepOptions = LOCAL_SWEEP,
     progress: Progress = silent,
 ) -> tuple[Benchmark, tuple[Path, ...]]:
     """Every learner on every task with every seed, and the files that say so: JSON, two pages,
@@ -61,9 +65,9 @@ def bench(
         seeds: One run of each.
         learners: `pathwise`, `reinforce`, `module:function`, or a name of `peers.PEERS`; if none,
             pathwise and, where Stable-Baselines3 is installed, its SAC and DQN.
-        episodes: Of each evaluation.
-        how: Where and how the cells run.
-        progress: Told after each cell.
+        episodes: Real episodes of each evaluation.
+        sweep_options: Where and how the cells run.
+        progress: Called after each cell.
 
     Raises:
         BadArgument: a suite or learner that is not known, seeds that repeat, a peer that takes the
@@ -78,16 +82,16 @@ def bench(
     _check_learners(names, tasks)
     stem = Path(name).stem
     store = Path(out) / f"{stem}.sqlite"
-    how.check(f"the suite {stem}", store)
+    sweep_options.check(f"the suite {stem}", store)
     jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)
-    runs = _runs(jobs) if how.force else []
-    for run in filter(is_run, runs):
+    earlier_runs = _run_directories(jobs) if sweep_options.force else []
+    for run in filter(is_run, earlier_runs):
         require_free(run, {}, resume=False, force=True)
     results = sweep(
         [job.cell for job in jobs],
         store,
-        **how.options(),
-        forget=lambda: _forget(runs),
+        **sweep_options.arguments(),
+        forget=lambda: _remove_runs(earlier_runs),
         progress=progress,
     )
     failed = failures(store)
@@ -95,10 +99,12 @@ def bench(
     scores, random = [], {}
     for job in jobs:
         answer = results.get(job.cell.name)
-        if job.seed is None and answer is not None:
+        if answer is None:
+            scores.append(_failed_score(job, failed.get(job.cell.name)))
+        elif job.learner == _RANDOM:
             random[job.task.env] = float(np.mean(answer["returns"]))
         else:
-            scores.append(_score(job, answer, failed.get(job.cell.name)))
+            scores.append(_score(job, answer))
     record = Benchmark(
         suite=stem,
         command=_command(name, seeds, names, episodes),
@@ -109,36 +115,38 @@ def bench(
         scores=tuple(scores),
         random=random,
         aggregate={},
-        missing=() if learners or peers.installed() else peers.DEFAULTS,
+        missing=() if learners or peers.are_installed() else peers.DEFAULTS,
         seconds=seconds,
         versions=versions,
     )
-    return _published(record, out, store)
+    return _publish(record, out, store)
 
 
 def normalised(record: Benchmark, learner: str) -> np.ndarray:
     """Returns of a learner as a share of the way from random actions to the anchor, `[task, seed]`,
-    of the tasks that have such a way and on which none of its seeds is missing.
+    for the tasks whose anchor is above random actions and on which none of its seeds is missing.
     """
     rows = []
     for task in record.tasks:
         scores, random = record.of(task.env, learner), record.random.get(task.env)
         if len(scores) == len(record.seeds) and random is not None:
-            way = task.anchors[0].value - random
-            if way > 0:
-                rows.append([(score.mean - random) / way for score in scores])
+            span = task.anchors[0].value - random
+            if span > 0:
+                rows.append([(score.mean - random) / span for score in scores])
     return np.array(rows).reshape(len(rows), len(record.seeds))
 
 
-def _published(
-    record: Benchmark, out: str | Path, store: Path
-) -> tuple[Benchmark, tuple[Path, ...]]:
-    """The record with what all tasks say together, and its files."""
+def _publish(record: Benchmark, out: str | Path, store: Path) -> tuple[Benchmark, tuple[Path, ...]]:
+    """Write the record's files; returns the record with the aggregate of all tasks, and the files.
+
+    Raises:
+        Unwritten: a file could not be written; the error holds the record.
+    """
     shares = {name: normalised(record, name) for name in record.learners}
     aggregate: dict[str, Estimate] = {
         name: interquartile_estimate(share) for name, share in shares.items() if len(share)
     }
-    record = Benchmark(**{**vars(record), "aggregate": aggregate})
+    record = dataclasses.replace(record, aggregate=aggregate)
     try:
         return record, (*reporting.publish(record, out), store)
     except Unwritable as error:
@@ -149,7 +157,8 @@ def _published(
 
 def _check_seeds(seeds: Sequence[int]) -> None:
     checks.at_least("the number of seeds", len(seeds), 1)
-    for seed in map(checks.seed, ["a seed"] * len(seeds), seeds):
+    for seed in seeds:
+        checks.seed("a seed", seed)
         if list(seeds).count(seed) > 1:
             raise checks.BadArgument(
                 f"the seed {seed} is given more than once; runs of one seed are one run."
@@ -158,11 +167,11 @@ def _check_seeds(seeds: Sequence[int]) -> None:
 
 def _default_learners(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Pathwise, and the peers that are installed and take the actions of a task."""
-    others = peers.DEFAULTS if peers.installed() else ()
-    playing = (
-        peer for peer in others if any(peers.takes_actions_of(peer, task.env) for task in tasks)
+    installed = peers.DEFAULTS if peers.are_installed() else ()
+    able = (
+        peer for peer in installed if any(peers.takes_actions_of(peer, task.env) for task in tasks)
     )
-    return ("pathwise", *playing)
+    return ("pathwise", *able)
 
 
 def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
@@ -173,7 +182,7 @@ def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
         if name in peers.PEERS:
             if not any(peers.takes_actions_of(name, task.env) for task in tasks):
                 raise checks.BadArgument(f"{name} takes the actions of no task of the suite.")
-            if not peers.installed():
+            if not peers.are_installed():
                 raise checks.Missing(
                     f"{name} needs Stable-Baselines3; install paracosm[sb3], or leave it out."
                 )
@@ -189,69 +198,111 @@ def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
 def _jobs(
     tasks: Sequence[Task], names: Sequence[str], seeds: Sequence[int], *, episodes: int, out: Path
 ) -> list[_Job]:
-    """All cells, those of many transitions first, so that none is waited for in the end.
+    """The cells of all tasks, learners and seeds, those of many transitions first, so that none is
+    waited for in the end.
 
     Args:
         tasks, names, seeds: What is combined; a peer is left out where it takes no such actions.
-        episodes: Of each evaluation.
+        episodes: Real episodes of each evaluation.
         out: The suite's folder of run directories.
     """
     jobs = []
     for task in sorted(tasks, key=lambda task: -task.transitions):
-        arguments = {"env": task.env, "transitions": task.transitions, "episodes": episodes}
-        for name, seed in ((name, seed) for name in names for seed in seeds):
-            options = {**arguments, "learner": name, "seed": seed}
+        for name in names:
             if name not in peers.PEERS:
-                place = f"{task.env}-{name}-seed{seed}".replace(":", "-").replace("/", "-")
-                options["out"] = str(out / place)
-                jobs.append(_Job(Cell("paracosm.bench.cells:of_run", options), task, name, seed))
+                jobs += [_run_job(task, name, seed, episodes=episodes, out=out) for seed in seeds]
             elif peers.takes_actions_of(name, task.env):
-                jobs.append(_Job(Cell("paracosm.bench.cells:of_peer", options), task, name, seed))
-        options = {"env": task.env, "episodes": episodes}
-        jobs.append(_Job(Cell("paracosm.bench.cells:of_random", options), task, "random", None))
+                jobs += [_peer_job(task, name, seed, episodes) for seed in seeds]
+        arguments = {"env": task.env, "episodes": episodes}
+        jobs.append(_Job(Cell("paracosm.bench.cells:of_random", arguments), task, _RANDOM, 0))
     return jobs
 
 
-def _score(job: _Job, answer: dict[str, Any] | None, failure: Outcome | None) -> TaskScore:
-    """What came of a job; one without an answer says why."""
-    nothing = {
-        "returns": [],
-        "curve": [],
-        "real_steps": 0,
-        "seconds": 0.0,
-        "predicted": None,
-        "causes": {},
+def _run_job(task: Task, learner: str, seed: int, *, episodes: int, out: Path) -> _Job:
+    """A run of one of our learners.
+
+    Args:
+        task, learner, seed: What is run.
+        episodes: Real episodes of its evaluation.
+        out: The suite's folder of run directories.
+    """
+    directory = f"{task.env}-{learner}-seed{seed}".replace(":", "-").replace("/", "-")
+    arguments = _arguments(task, learner, seed, episodes) | {"out": str(out / directory)}
+    return _Job(Cell("paracosm.bench.cells:of_run", arguments), task, learner, seed)
+
+
+def _peer_job(task: Task, learner: str, seed: int, episodes: int) -> _Job:
+    """A training of a peer.
+
+    Args:
+        task, learner, seed, episodes: As for `_run_job`.
+    """
+    arguments = _arguments(task, learner, seed, episodes)
+    return _Job(Cell("paracosm.bench.cells:of_peer", arguments), task, learner, seed)
+
+
+def _arguments(task: Task, learner: str, seed: int, episodes: int) -> dict[str, Any]:
+    """Arguments of a cell that trains.
+
+    Args:
+        task, learner, seed, episodes: As for `_run_job`.
+    """
+    return {
+        "env": task.env,
+        "transitions": task.transitions,
+        "episodes": episodes,
+        "learner": learner,
+        "seed": seed,
     }
-    answer = nothing if answer is None else answer
+
+
+def _score(job: _Job, answer: dict[str, Any]) -> TaskScore:
+    """The score of a cell that finished with this answer."""
     return TaskScore(
         env=job.task.env,
         learner=job.learner,
-        seed=int(job.seed or 0),
+        seed=int(job.seed),
         returns=tuple(answer["returns"]),
         curve=typed(answer["curve"], tuple[Point, ...], "the curve"),
         real_steps=answer["real_steps"],
         seconds=answer["seconds"],
         predicted=answer["predicted"],
         causes=answer["causes"],
+        error="",
+    )
+
+
+def _failed_score(job: _Job, failure: Outcome | None) -> TaskScore:
+    """The score of a cell that failed: an error in place of returns."""
+    return TaskScore(
+        env=job.task.env,
+        learner=job.learner,
+        seed=int(job.seed),
+        returns=(),
+        curve=(),
+        real_steps=0,
+        seconds=0.0,
+        predicted=None,
+        causes={},
         error="" if failure is None else failure.error or "it failed",
     )
 
 
-def _runs(jobs: Sequence[_Job]) -> list[Path]:
-    """The run directories that are there."""
-    places = (Path(job.cell.arguments["out"]) for job in jobs if "out" in job.cell.arguments)
-    return [place for place in places if (place / CONFIG).is_file()]
+def _run_directories(jobs: Sequence[_Job]) -> list[Path]:
+    """The run directories of earlier runs that are on the disk."""
+    paths = (Path(job.cell.arguments["out"]) for job in jobs if "out" in job.cell.arguments)
+    return [path for path in paths if (path / CONFIG).is_file()]
 
 
-def _forget(runs: Sequence[Path]) -> None:
-    """Remove what the runs of a bench that begins anew had written."""
+def _remove_runs(runs: Sequence[Path]) -> None:
+    """Remove the files that these runs wrote."""
     for run in runs:
         for file in files_of_run(run):
             file.unlink()
 
 
 def _command(name: str, seeds: Sequence[int], learners: Sequence[str], episodes: int) -> str:
-    """What repeats the benchmark.
+    """The command that repeats the benchmark.
 
     Args:
         name, seeds, learners, episodes: As for `bench`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -30,14 +31,14 @@ _POINTS = 20
 def of_run(
     env: str, *, learner: str, transitions: int, seed: int, episodes: int, out: str
 ) -> dict[str, Any]:
-    """A run of ours; one that was killed goes on where it was.
+    """The answer of a cell that runs one of our learners; a run that was killed resumes.
 
     Args:
-        env: The task.
+        env: The environment.
         learner: As `paracosm run --learner` takes it.
-        transitions: To buy.
-        seed: Of everything.
-        episodes: Of the evaluation.
+        transitions: Transitions to buy.
+        seed: The seed of collection, learning and training.
+        episodes: Real episodes of the evaluation.
         out: The run directory.
     """
     options = {"learner": learner, "transitions": transitions, "seed": seed, "episodes": episodes}
@@ -64,7 +65,10 @@ def of_run(
 def of_peer(
     env: str, *, learner: str, transitions: int, seed: int, episodes: int
 ) -> dict[str, Any]:
-    """A learner of Stable-Baselines3 with its defaults.
+    """The answer of a cell that trains a learner of Stable-Baselines3 with its defaults.
+
+    A learner that takes whole batches, as `sb3-ppo` its 2,048 transitions, plays on beyond
+    `transitions`: `real_steps` counts all of its steps, the curve ends with `transitions`.
 
     Args:
         env, transitions, seed, episodes: As for `of_run`.
@@ -72,15 +76,17 @@ def of_peer(
     """
     from paracosm.bench import peers
 
-    began = time.perf_counter()
-    task = gymnasium.wrappers.RecordEpisodeStatistics(registry.make(env)(), transitions)
-    model = peers.trained(learner, task, transitions, seed)
-    seconds = time.perf_counter() - began
-    ends = np.cumsum([int(length) for length in task.length_queue])
+    start = time.perf_counter()
+    made = gymnasium.wrappers.RecordEpisodeStatistics(registry.make(env)(), transitions)
+    with contextlib.closing(made) as recorded:
+        model = peers.train(learner, recorded, transitions, seed)
+        seconds = time.perf_counter() - start
+        ends = np.cumsum([int(length) for length in recorded.length_queue])
+        totals = np.array([float(total) for total in recorded.return_queue])
     source = connect(env)
     return {
         "returns": _returns(source, adapters.policy(model, _spec(source)), episodes),
-        "curve": curve(ends, np.array([float(total) for total in task.return_queue]), transitions),
+        "curve": curve(ends, totals, transitions),
         "real_steps": int(model.num_timesteps),
         "seconds": seconds,
         "predicted": None,
@@ -89,24 +95,26 @@ def of_peer(
 
 
 def of_random(env: str, *, episodes: int) -> dict[str, Any]:
-    """Uniform actions."""
+    """The answer of a cell that plays uniform actions."""
     source = connect(env)
     return {"returns": _returns(source, Uniform(source.action), episodes, sampled=True)}
 
 
 def curve(ends: np.ndarray, returns: np.ndarray, total: int) -> list[dict[str, float]]:
     """Mean returns of the whole episodes that ended since the point before, at real steps that are
-    the same for every seed; a point at which none ended is left out.
+    the same for every seed; a point at which none ended is left out, and so are episodes that end
+    beyond `total`.
 
     Args:
         ends: Real steps at the end of each episode, `[episode]`.
-        returns: Of the episodes.
-        total: Real steps in all.
+        returns: Returns of the episodes, `[episode]`.
+        total: The real steps that the task allows.
     """
-    at = np.ceil(_POINTS * ends / total).astype(int)
+    ends, returns = ends[ends <= total], returns[ends <= total]
+    numbers = np.ceil(_POINTS * ends / total).astype(int)
     points = (
-        Point(total * int(place) / _POINTS, float(returns[at == place].mean()))
-        for place in np.unique(at)
+        Point(total * int(number) / _POINTS, float(returns[numbers == number].mean()))
+        for number in np.unique(numbers)
     )
     return [dataclasses.asdict(point) for point in points]
 
@@ -117,15 +125,15 @@ def _returns(
     """Returns of real episodes, from the starts that every evaluation has.
 
     Args:
-        source: The task.
-        policy: Who plays.
-        episodes: How many.
-        sampled: Whether by its samples.
+        source: The environment.
+        policy: The policy that plays.
+        episodes: How many episodes.
+        sampled: Whether the policy draws its actions, instead of taking its mode.
     """
     played = source.evaluate(policy, episodes=episodes, sampled=sampled)
     return np.asarray(played.reward).sum(axis=1).tolist()
 
 
 def _spec(source: Source) -> Spec:
-    """What a policy of somebody's must know of a task of which nothing was recorded."""
+    """The spec of an environment of which nothing was recorded: every scale is 1."""
     return Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)

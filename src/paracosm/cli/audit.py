@@ -22,7 +22,7 @@ from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load
 from paracosm.loop.results import ranked_diagnosis
-from paracosm.loop.searching import MOST_STEPS
+from paracosm.loop.searching import MOST_STEPS, SearchFailed
 from paracosm.real.column_map import parse_column_map
 
 _EPISODES = 20  # as many as a run evaluates
@@ -74,11 +74,11 @@ class AuditFlags:
             subset where it would be more than --most-imagined-steps.
         most_imagined_steps: What the terms may cost, in imagined steps; if not given 2.5 million,
             of a planner, each of whose steps is a search, 5,000.
-        bounds: Do not bound the gap, which takes the longest. Without this flag it is bounded of
+        no_bounds: Do not bound the gap, which takes the longest. Without this flag it is bounded of
             policies of the state alone, and of models whose layers are known.
-        dimensions: Ask world and policy for no derivatives: the audit then does not say which state
-            components make the dynamics term, nor what a unit of error costs. Of a planner it never
-            does.
+        no_dimensions: Ask world and policy for no derivatives: the audit then does not say which
+            state components make the dynamics term, nor what a unit of error costs. Of a planner it
+            never does.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
         out: Write the diagnosis as a page here.
@@ -104,124 +104,155 @@ class AuditFlags:
     discount: Annotated[float, tyro.conf.arg(metavar="GAMMA")] = 1.0
     all_steps: bool = False
     most_imagined_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    bounds: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
-    dimensions: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
+    no_bounds: bool = False
+    no_dimensions: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(AuditFlags, arguments, "audit")
-    _demand_one_subject(flags)
+    _check_subject(flags)
     options = _options(flags)
     with output.progress() as tell:
         diagnosis = (
-            _of_run(flags.run, flags, options, tell)
+            _audit_run(flags.run, flags, options, tell)
             if flags.run is not None
-            else _of_model(flags, options, tell)
+            else _audit_model(flags, options, tell)
         )
     output.deliver(diagnosis, diagnosis.to_dict(), flags.out, as_json=flags.json)
 
 
-def _demand_one_subject(flags: AuditFlags) -> None:
-    named = [
-        f"--{name}"
-        for name in ("world", "policy", "env", "data")
-        if getattr(flags, name) is not None
-    ]
-    if flags.run is not None and named:
-        raise BadArgument(
-            f"both a run directory and {named[0]} are given; an audit is of a run or of --world."
-        )
-    if flags.run is not None and (flags.seed is not None or flags.env_kwargs != "{}"):
-        raise BadArgument("--seed and --env-kwargs are of --world; a run is audited with its own.")
-    recorded = flags.episodes is not None or flags.planner is not None
-    if flags.run is not None and not recorded and flags.first_seed is not None:
-        raise BadArgument(
-            "--first-seed is of new episodes; give --episodes too, or neither for the run's own."
-        )
-    if flags.run is None and flags.search is not None:
-        raise BadArgument(
-            "--search is of a run, whose learned world it searches; of your own world, audit(…,"
-            " searches=…) in Python."
-        )
-    if flags.run is None and flags.planner is not None:
-        raise BadArgument(
-            "--planner is of a run, whose learned world it searches; a planner of yours is a"
-            " --policy."
-        )
-    played = flags.episodes is not None or flags.first_seed is not None or flags.env_kwargs != "{}"
-    if flags.horizon is not None and flags.env is None:
-        raise BadArgument("--horizon is of --env; a run and --data have their own.")
-    if flags.action_range is not None and flags.env is None:
-        raise BadArgument("--action-range is of --env; a run and --data have their own.")
-    if flags.data is not None and flags.env is None and played:
-        raise BadArgument(
-            "--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are"
-            " used."
-        )
-    if flags.columns and flags.data is None:
-        raise BadArgument("--columns is given without --data, whose columns it names.")
-    if flags.run is None and flags.trust:
-        raise BadArgument(
-            "--trust is for a run directory; --world and --policy import your own module anyway."
-        )
+def _check_subject(flags: AuditFlags) -> None:
+    """Require a run or a model of one's own, and no flag of the other.
+
+    Raises:
+        BadArgument: both or neither are given, or a flag of the other.
+    """
+    for name in ("world", "policy", "env", "data"):
+        if flags.run is not None and getattr(flags, name) is not None:
+            raise BadArgument(
+                f"both a run directory and --{name} are given; an audit is of a run or of --world."
+            )
+    _check_flags_of_subject(flags)
     if flags.run is None and (flags.world is None or flags.policy is None):
         lacking = "--policy" if flags.world else "--world" if flags.policy else "what to audit"
         raise BadArgument(
             f"{lacking} is not named; write paracosm audit RUN, or paracosm audit --world"
-            " MODULE:FUNCTION"
-            " --policy MODULE:FUNCTION --env ENV."
+            " MODULE:FUNCTION --policy MODULE:FUNCTION --env ENV."
         )
 
 
-def _of_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
+def _check_flags_of_subject(flags: AuditFlags) -> None:
+    """Refuse flags that say nothing about the subject of this audit."""
+    given = {
+        field.name
+        for field in dataclasses.fields(flags)
+        if getattr(flags, field.name) != field.default
+    }
+    of_run, has_env, has_data = "run" in given, "env" in given, "data" in given
+    new_episodes = bool(given & {"episodes", "planner"})
+    # Where the first is so, the flags named next are refused with the sentence.
+    for misplaced, names, sentence in (
+        (
+            of_run,
+            {"seed", "env_kwargs"},
+            "--seed and --env-kwargs are of --world; a run is audited with its own.",
+        ),
+        (
+            of_run and not new_episodes,
+            {"first_seed"},
+            "--first-seed is of new episodes; give --episodes too, or neither for the run's own.",
+        ),
+        (
+            not of_run,
+            {"search"},
+            "--search is of a run, whose learned world it searches; of your own world, audit(…,"
+            " searches=…) in Python.",
+        ),
+        (
+            not of_run,
+            {"planner"},
+            "--planner is of a run, whose learned world it searches; a planner of yours is a"
+            " --policy.",
+        ),
+        (not has_env, {"horizon"}, "--horizon is of --env; a run and --data have their own."),
+        (
+            not has_env,
+            {"action_range"},
+            "--action-range is of --env; a run and --data have their own.",
+        ),
+        (
+            has_data and not has_env,
+            {"episodes", "first_seed", "env_kwargs"},
+            "--episodes, --first-seed and --env-kwargs are of --env; all episodes of --data are"
+            " used.",
+        ),
+        (
+            not has_data,
+            {"columns"},
+            "--columns is given without --data, whose columns it names.",
+        ),
+        (
+            not of_run,
+            {"trust"},
+            "--trust is for a run directory; --world and --policy import your own module anyway.",
+        ),
+    ):
+        if misplaced and given & names:
+            raise BadArgument(sentence)
+
+
+def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
     """The audit of a run, or of a planner in its world.
 
     Args:
-        path: Of the run.
-        flags, options: What was given.
-        tell: Progress.
+        path: The run directory.
+        flags: The command's flags.
+        options: How to audit, as the flags say.
+        tell: Moves the progress bar of a stage.
     """
     run, episodes = load(path, trust=flags.trust), None
     planner = None if flags.planner is None else run.planner(flags.planner)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     if flags.episodes is not None or planner is not None:
         episodes = run.source().evaluate(
             run.policy if planner is None else planner,
             episodes=_EPISODES if flags.episodes is None else flags.episodes,
-            first_seed=_first(flags),
+            first_seed=_first_seed(flags),
             progress=lambda done, total: tell("evaluate", done, total, ""),
         )
     length = ""
     if planner is not None and episodes is not None:
-        length = planner_audit_length(episodes, options, time.perf_counter() - begun)
+        length = planner_audit_length(episodes, options, time.perf_counter() - start)
     tell("audit", 0, 1, length)
     searches = _searches(run, flags)
     try:
         diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
-    except checks.BadData:  # where nobody asked for a search, the world need not bear one
-        if flags.search is not None or not searches:
+    except SearchFailed:  # a search that nobody named may fail: the audit does without it
+        if flags.search is not None:
             raise
         diagnosis = audit_run(run, episodes, planner=planner, **options)
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis
     diagnosis = ranked_diagnosis(run.path, diagnosis)
-    beyond = _first(flags) + len(run.episodes.alive if episodes is None else episodes.alive)
+    audited = run.episodes if episodes is None else episodes
+    beyond = _first_seed(flags) + len(audited.alive)
     return assisted_diagnosis(run, diagnosis, episodes, max(FRESH_SEED, beyond))
 
 
 def _searches(run: Run, flags: AuditFlags) -> tuple[str, ...]:
-    """What was named, or what the budget allows where nothing was."""
+    """The searches that --search names, or without it those that the budget allows."""
     if flags.search is None:
         return run.usual_searches(flags.planner, flags.most_search_steps)
     return () if flags.search == "none" else tuple(flags.search.split(","))
 
 
-def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
+def _audit_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
+    """The audit of somebody's own world and policy."""
     return audit_foreign(
         str(flags.world),
         str(flags.policy),
@@ -232,19 +263,19 @@ def _of_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagn
         data=flags.data,
         columns=parse_column_map(flags.columns),
         episodes=_EPISODES if flags.episodes is None else flags.episodes,
-        first_seed=_first(flags),
+        first_seed=_first_seed(flags),
         seed=flags.seed or 0,
         progress=tell,
         **options,
     )
 
 
-def _first(flags: AuditFlags) -> int:
+def _first_seed(flags: AuditFlags) -> int:
     return _FIRST_SEED if flags.first_seed is None else flags.first_seed
 
 
 def _options(flags: AuditFlags) -> AuditOptions:
-    """What was given of how to audit; a planner's audit has other defaults."""
+    """How to audit, as far as the flags say: an audit of a planner has other defaults."""
     most = flags.most_imagined_steps
     if most is not None:
         checks.count("--most-imagined-steps", most)
@@ -259,8 +290,8 @@ def _options(flags: AuditFlags) -> AuditOptions:
         options["most_search_steps"] = flags.most_search_steps
     if flags.all_steps or most is not None:
         options["most_imagined_steps"] = math.inf if most is None else most
-    if not flags.bounds:
+    if flags.no_bounds:
         options["certify"] = False
-    if not flags.dimensions:
+    if flags.no_dimensions:
         options["dimensions"] = False
     return options

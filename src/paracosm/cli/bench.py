@@ -18,7 +18,7 @@ from paracosm.bench.bench import EPISODES, bench
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument, BadData
 from paracosm.core.files import try_folder
-from paracosm.sweep.how import How
+from paracosm.sweep.options import SweepOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BenchFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(BenchFlags, arguments, "bench")
     if not flags.suite:
         tasks = {name: [task.to_dict() for task in suites.suite(name)] for name in suites.NAMES}
@@ -79,8 +79,14 @@ def main(arguments: Sequence[str]) -> None:
         )
     try_folder("--out", flags.out)
     backend = "local" if flags.ray is None else flags.ray
-    how = How(backend, flags.workers, flags.resume, flags.force, flags.retry_failed)
-    shown = output.shown_anyway(lambda record: record.summary(()), as_json=flags.json)
+    sweep_options = SweepOptions(
+        backend=backend,
+        workers=flags.workers,
+        resume=flags.resume,
+        force=flags.force,
+        retry_failed=flags.retry_failed,
+    )
+    shown = output.show_if_unwritten(lambda record: record.summary(()), as_json=flags.json)
     with shown, output.progress() as tell:
         record, files = bench(
             flags.suite,
@@ -88,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
             seeds=_seeds(flags.seeds),
             learners=None if flags.learners is None else flags.learners.split(","),
             episodes=flags.episodes,
-            how=how,
+            sweep_options=sweep_options,
             progress=tell,
         )
     document = record.summary(tuple(map(str, files)))

@@ -42,26 +42,26 @@ class CompareFlags:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; returns the exit status."""
+    """Run the command; returns the exit status."""
     flags = output.parse(CompareFlags, arguments, "compare")
-    rules = None if flags.gate is None else _rules(flags.gate)
+    rules = None if flags.gate is None else _read_rules(flags.gate)
     comparison = compare(*flags.runs)
     document = {"runs": {name: result.summary() for name, result in comparison.runs.items()}}
-    with output.of_files(*flags.runs):
+    with output.blame_files(*flags.runs):
         if rules is not None:
-            return _gated(comparison, rules, document, flags)
+            return _show_gate(comparison, rules, document, flags)
         output.deliver(comparison, document, flags.out, as_json=flags.json)
     return 0
 
 
-def _rules(path: Path) -> GateRules:
+def _read_rules(path: Path) -> GateRules:
     """What a gate file checks."""
     from paracosm.loop import gates  # imports SciPy, which a table needs not
 
     return gates.rules(path)
 
 
-def _gated(
+def _show_gate(
     comparison: Comparison, rules: GateRules, document: dict[str, Any], flags: CompareFlags
 ) -> int:
     """Show what the gate found; returns its exit status, whether or not somebody reads on.

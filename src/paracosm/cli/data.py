@@ -40,7 +40,7 @@ class DataFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(DataFlags, arguments, "data")
     if flags.to is not None:
         datasets.try_place("--to", flags.to, flags.file)

@@ -27,7 +27,7 @@ class DeployFlags:
         new: The run whose policy may take its place.
         episodes: Play this many more real episodes with each policy, from the same seeds.
         level: Of the intervals, and the probability that is asked of the next episode.
-        bounds: Do not bound the gaps, which takes minutes where networks are wide; the first two
+        no_bounds: Do not bound the gaps, which takes minutes where networks are wide; the first two
             forms then say nothing.
         trust: Import the code that the runs name (their environment or known parts), if they are
             your own.
@@ -39,14 +39,14 @@ class DeployFlags:
     new: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     level: Annotated[float, tyro.conf.arg(metavar="P")] = 0.95
-    bounds: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: False)")] = True
+    no_bounds: bool = False
     trust: bool = False
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(DeployFlags, arguments, "deploy")
     if flags.old is None or flags.new is None:
         lacking = "--old" if flags.old is None else "--new"
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str]) -> None:
             flags.new,
             episodes=flags.episodes,
             level=flags.level,
-            certify=flags.bounds,
+            certify=not flags.no_bounds,
             trust=flags.trust,
             progress=tell,
         )
-    with output.of_files(flags.old, flags.new):
+    with output.blame_files(flags.old, flags.new):
         output.deliver(deployment, deployment.to_dict(), flags.out, as_json=flags.json)

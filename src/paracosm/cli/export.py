@@ -41,7 +41,7 @@ class ExportFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(ExportFlags, arguments, "export")
     if flags.to is None:
         raise BadArgument("--to is not given; onnx, numpy or torch is needed.")

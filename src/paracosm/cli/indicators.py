@@ -39,7 +39,7 @@ class IndicatorFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(IndicatorFlags, arguments, "indicators")
     record = indicators(*flags.trainings, lag=flags.lag)
     output.deliver(record, record.to_dict(), flags.out, as_json=flags.json)

@@ -87,9 +87,9 @@ class LabelsFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(LabelsFlags, arguments, "labels")
-    plan = _mixture(flags) if _given(flags, _MIXTURE) else _labels(flags)
+    plan = _plan_mixture(flags) if _given(flags, _MIXTURE) else _plan_labels(flags)
     output.deliver(plan, plan.to_dict(), flags.out, as_json=flags.json)
 
 
@@ -108,7 +108,7 @@ def _refuse_of_run(flags: LabelsFlags) -> None:
         raise BadArgument("--trust and --weighting are of a run directory; none is given.")
 
 
-def _mixture(flags: LabelsFlags) -> MixturePlan:
+def _plan_mixture(flags: LabelsFlags) -> MixturePlan:
     """Cheap labels, gold ones or both."""
     foreign = ["a run directory"] * (flags.run is not None) + [
         flag(name) for name in _given(flags, _ONE_PRICE)
@@ -129,7 +129,7 @@ def _mixture(flags: LabelsFlags) -> MixturePlan:
     return plan_mixture(**numbers)
 
 
-def _labels(flags: LabelsFlags) -> LabelPlan:
+def _plan_labels(flags: LabelsFlags) -> LabelPlan:
     """One price of labels, the gradient's numbers given or measured."""
     _refuse_of_run(flags)
     if flags.run is not None and _given(flags, _NOISE):
@@ -152,11 +152,11 @@ def _labels(flags: LabelsFlags) -> LabelPlan:
         least_cost=flags.least_cost,
         most_cost=flags.most_cost,
         **{name: getattr(flags, name) for name in _given(flags, _NOISE)},
-        noise=None if flags.run is None else _measured(flags.run, flags),
+        noise=None if flags.run is None else _measure_gradient(flags.run, flags),
     )
 
 
-def _measured(run: Path, flags: LabelsFlags) -> GradientNoise:
+def _measure_gradient(run: Path, flags: LabelsFlags) -> GradientNoise:
     from paracosm.loop.measuring import gradient_noise_of_run
 
     with output.progress() as tell:

@@ -59,7 +59,7 @@ is needed), 130 stopped with Ctrl-C (finished stages are kept; --resume goes on)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    Without `arguments` those of the process, which ends afterwards.
+    Without `arguments` the command is that of the process, which ends afterwards.
     """
     for_good = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str], *, for_good: bool) -> int | None:
-    """What the command returns: an exit status, or nothing where it is 0."""
+    """Run the command that the arguments name; returns its exit status, or None for 0."""
     with streams.own_output(for_good=for_good):
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             commands = "\n".join(f"  {name:11}{what}" for name, what in COMMANDS.items())
@@ -118,7 +118,7 @@ def _exit_status(command: Callable[[], int | None], name: str) -> int:
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What is wrong, in one sentence; None of what is an error of ours."""
+    """What is wrong, in one sentence; `None` for a bug, which keeps its traceback."""
     from paracosm.core.checks import ParacosmError
     from paracosm.core.files import shown
 
@@ -138,8 +138,8 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _prepare_jax() -> None:
-    """As many host devices as cores, and compiled programs kept between commands; what the user set
-    stays.
+    """Set JAX to as many host devices as cores, and to keep compiled programs between commands;
+    what the user set stays.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

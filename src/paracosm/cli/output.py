@@ -21,7 +21,7 @@ from paracosm.core.checks import BadData, ParacosmError
 from paracosm.core.files import Unwritten, shown
 from paracosm.core.progress import Progress
 
-__all__ = ["deliver", "of_files", "parse", "progress", "show", "shown_anyway"]
+__all__ = ["blame_files", "deliver", "parse", "progress", "show", "show_if_unwritten"]
 
 _SILENCE = 60.0  # seconds between two lines about a stage, where no bar can be seen
 
@@ -32,7 +32,7 @@ def show(page: Any, document: Any, *, as_json: bool) -> None:
     Raises:
         Unwritable: stdout cannot be written.
     """
-    with streams.written() as stream:
+    with streams.output_stream() as stream:
         if as_json:
             stream.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
             return
@@ -43,7 +43,7 @@ def show(page: Any, document: Any, *, as_json: bool) -> None:
 
 
 def deliver(record: Any, document: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
-    """Show a result, and write its page to `out`; that one of the two fails costs not the other.
+    """Show a result, and write its page to `out`; each is done even where the other fails.
 
     Args:
         record: The result.
@@ -64,8 +64,10 @@ def deliver(record: Any, document: dict[str, Any], out: Path | None, *, as_json:
 
 
 @contextmanager
-def shown_anyway(document: Callable[[Any], dict[str, Any]], *, as_json: bool) -> Iterator[None]:
-    """Shows a result that could not be written, or its `document`, before the refusal.
+def show_if_unwritten(
+    document: Callable[[Any], dict[str, Any]], *, as_json: bool
+) -> Iterator[None]:
+    """Shows the result, or its `document`, where the body could not write it to files.
 
     Raises:
         Unwritten: as the body did.
@@ -78,12 +80,12 @@ def shown_anyway(document: Callable[[Any], dict[str, Any]], *, as_json: bool) ->
 
 
 @contextmanager
-def of_files(*runs: Path) -> Iterator[None]:
-    """Where results that were read cannot be shown, they do not fit together: somebody changed the
-    files.
+def blame_files(*runs: Path) -> Iterator[None]:
+    """Blames the result files of the runs where the body fails on what was read from them: their
+    parts do not fit together, since somebody changed them.
 
     Raises:
-        BadData: it is so.
+        BadData: the body raised an error that is not Paracosm's own.
     """
     try:
         yield

@@ -21,7 +21,7 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS
 from paracosm.paper.reproduce import check, reproduce, store_of
 from paracosm.paper.study import Scale
-from paracosm.sweep.how import How
+from paracosm.sweep.options import SweepOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PaperFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(PaperFlags, arguments, "paper")
     if not flags.experiment:
         return output.show(
@@ -78,40 +78,42 @@ def main(arguments: Sequence[str]) -> None:
         )
     try_folder("--out", flags.out)
     if flags.experiment == "all":
-        return _all(flags)
+        return _run_all(flags)
     with (
         output.progress() as tell,
-        output.shown_anyway(lambda record: record.summary(()), as_json=flags.json),
+        output.show_if_unwritten(lambda record: record.summary(()), as_json=flags.json),
     ):
-        record, files = reproduce(flags.experiment, flags.out, flags.scale, _how(flags), tell)
+        record, files = reproduce(
+            flags.experiment, flags.out, flags.scale, _sweep_options(flags), tell
+        )
     output.show(reporting.summary(record), _document(record, files), as_json=flags.json)
     if not flags.json:
         output.show(Text(f"\nThe page is {_page(files)}"), {}, as_json=False)
     return None
 
 
-def _how(flags: PaperFlags) -> How:
-    return How(
-        "local" if flags.ray is None else flags.ray,
-        flags.workers,
-        flags.resume,
-        flags.force,
-        flags.retry_failed,
+def _sweep_options(flags: PaperFlags) -> SweepOptions:
+    return SweepOptions(
+        backend="local" if flags.ray is None else flags.ray,
+        workers=flags.workers,
+        resume=flags.resume,
+        force=flags.force,
+        retry_failed=flags.retry_failed,
     )
 
 
-def _all(flags: PaperFlags) -> None:
-    """One after the other; cells that fail in one do not stop the next, and are told of in
-    the end. What was finished is shown whatever comes.
+def _run_all(flags: PaperFlags) -> None:
+    """Run the experiments one after the other. Cells that fail in one do not stop the next: the
+    error at the end names them. What was finished is shown whatever comes.
     """
-    names, how = _names(flags), _how(flags)
+    names, sweep_options = _names(flags), _sweep_options(flags)
     for name in names:
-        check(name, flags.out, flags.scale, how)
+        check(name, flags.out, flags.scale, sweep_options)
     documents, problems = [], []
     try:
         for name in names:
             try:
-                documents.append(_finished(name, flags, how))
+                documents.append(_run_one(name, flags, sweep_options))
             except BadData as problem:
                 problems.append(str(problem))
     except Unwritten as unwritten:
@@ -126,10 +128,10 @@ def _all(flags: PaperFlags) -> None:
         raise BadData(" ".join(problems))
 
 
-def _finished(name: str, flags: PaperFlags, how: How) -> dict:
-    """The document of an experiment that was run; its summary is shown, unless with --json."""
+def _run_one(name: str, flags: PaperFlags, sweep_options: SweepOptions) -> dict:
+    """Run an experiment and show its summary, unless with --json; returns its document."""
     with output.progress() as tell:
-        record, files = reproduce(name, flags.out, flags.scale, how, tell)
+        record, files = reproduce(name, flags.out, flags.scale, sweep_options, tell)
     if not flags.json:
         page = Text(f"\nThe page is {_page(files)}\n")
         output.show(Group(reporting.summary(record), page), {}, as_json=False)

@@ -63,7 +63,9 @@ def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:
-    """An empty text is no value of any flag; as a path it would be the current folder."""
+    """Refuse an empty text, which is no value of any flag: as a path it would be the current
+    folder.
+    """
     for at, word in enumerate(arguments):
         before = (
             word[:-1]

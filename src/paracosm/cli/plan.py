@@ -19,12 +19,12 @@ from paracosm.core.records.decisions import Bought, Curve, Measurements, Plan
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
-from paracosm.planning.placement import placed
+from paracosm.planning.placement import placement_of_plan
 from paracosm.planning.plan import PARTS, owned_counts
 from paracosm.planning.reading import read_curves
 
-# What a run tells and a table does not.
-_OF_TABLE = ("error", "weight_dynamics", "weight_reward", "cost_dynamics", "cost_reward")
+# Flags that a CSV file needs: what they say, a run knows by itself.
+_NEEDED_WITH_TABLE = ("error", "weight_dynamics", "weight_reward", "cost_dynamics", "cost_reward")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PlanFlags:
             labels one of its labels is worth: 0.5 with twice their noise variance. May be given
             several times.
         episodes: Price of a real episode of the policy that the purchase trains, if its return is
-            to be known too: the budget is then split in three.
+            to be measurements too: the budget is then split in three.
         episode_deviation: Of a CSV file with --episodes: the standard deviation of an episode's
             return, in the unit and at the discount of the weights.
         lot_dynamics: Transitions are sold in lots of so many.
@@ -100,15 +100,15 @@ class PlanFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(PlanFlags, arguments, "plan")
-    known = _of_run(flags) if os.path.isdir(flags.source) else _of_table(flags)
-    purchase = _planned(flags, known, _episodes(flags, known))
-    output.deliver(purchase, purchase.to_dict(), flags.out, as_json=flags.json)
+    measurements = _measure_run(flags) if os.path.isdir(flags.source) else _read_table(flags)
+    record = _make_plan(flags, measurements, _episode_offer(flags, measurements))
+    output.deliver(record, record.to_dict(), flags.out, as_json=flags.json)
 
 
-def _of_table(flags: PlanFlags) -> Measurements:
-    """What a CSV file and flags say."""
+def _read_table(flags: PlanFlags) -> Measurements:
+    """The curves of a CSV file, with the weights and prices of the flags."""
     if not os.path.isfile(flags.source):
         raise Missing(
             f"{shown(flags.source)} does not exist; a CSV file of learning curves or a run"
@@ -119,76 +119,91 @@ def _of_table(flags: PlanFlags) -> Measurements:
             f"{'--trust' if flags.trust else '--weights'} is for a run directory, not for a CSV"
             " file."
         )
-    error, dynamics, reward, cost_dynamics, cost_reward = _needed(flags, *_OF_TABLE)
-    weights = Weights(dynamics, reward, "as given", 0.0, 0, "the command line")
-    curves = read_curves(flags.source, error)
-    return Measurements({**curves}, {}, (weights,), {}, cost_dynamics, cost_reward, ())
+    error, dynamics, reward, cost_dynamics, cost_reward = _needed(flags, *_NEEDED_WITH_TABLE)
+    weights = Weights(
+        dynamics=dynamics,
+        reward=reward,
+        norm="as given",
+        discount=0.0,
+        horizon=0,
+        origin="the command line",
+    )
+    return Measurements(
+        curves={**read_curves(flags.source, error)},
+        collected={},
+        weights=(weights,),
+        owned={},
+        cost_dynamics=cost_dynamics,
+        cost_reward=cost_reward,
+        warnings=(),
+    )
 
 
-def _of_run(flags: PlanFlags) -> Measurements:
-    """What a run's own data say, at its own prices where none are named."""
-    names = ("error", "weight_dynamics", "weight_reward", "episode_deviation")
-    of_a_table = [name for name in names if getattr(flags, name) is not None]
-    if of_a_table:
-        raise BadArgument(
-            f"{flag(of_a_table[0])} is for a CSV file; a run's curves, weights and returns are"
-            " measured."
-        )
+def _measure_run(flags: PlanFlags) -> Measurements:
+    """Measure a run's curves and weights; its own prices count where the flags name none."""
+    for name in ("error", "weight_dynamics", "weight_reward", "episode_deviation"):
+        if getattr(flags, name) is not None:
+            raise BadArgument(
+                f"{flag(name)} is for a CSV file; a run's curves, weights and returns are measured."
+            )
     from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        known = measured(
+        measurements = measured(
             flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell
         )
     names = ("cost_dynamics", "cost_reward")
     prices = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
-    return dataclasses.replace(known, **prices)
+    return dataclasses.replace(measurements, **prices)
 
 
-def _episodes(flags: PlanFlags, known: Measurements) -> EpisodeOffer | None:
-    """The real episodes for sale, if there are."""
+def _episode_offer(flags: PlanFlags, measurements: Measurements) -> EpisodeOffer | None:
+    """The real episodes for sale; `None` where --episodes names no price."""
     if flags.episodes is None:
         if flags.episode_deviation is not None:
             raise BadArgument("--episode-deviation is for --episodes, which is not given.")
         return None
     if not os.path.isdir(flags.source):
-        return EpisodeOffer(flags.episodes, *_needed(flags, "episode_deviation"))
+        (deviation,) = _needed(flags, "episode_deviation")
+        return EpisodeOffer(cost=flags.episodes, deviation=deviation)
     from paracosm.loop.measuring import episode_deviation
 
-    discount = known.weights[0].discount
+    discount = measurements.weights[0].discount
     with output.progress() as tell:
         deviation = episode_deviation(flags.source, discount, trust=flags.trust, progress=tell)
-    return EpisodeOffer(flags.episodes, deviation)
+    return EpisodeOffer(cost=flags.episodes, deviation=deviation)
 
 
-def _planned(flags: PlanFlags, known: Measurements, episodes: EpisodeOffer | None) -> Plan:
+def _make_plan(flags: PlanFlags, measurements: Measurements, episodes: EpisodeOffer | None) -> Plan:
     """The plan; counts that flags name come before those that were measured."""
     flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
     named = {part: count for part, count in flagged.items() if count is not None}
-    curves = cast(dict[Bought, Curve], known.curves)
-    owned = owned_counts(curves, {**known.owned, **named})
-    prices = {"dynamics": known.cost_dynamics, "reward": known.cost_reward}
-    purchase = plan(
+    curves = cast(dict[Bought, Curve], measurements.curves)
+    owned = owned_counts(curves, {**measurements.owned, **named})
+    prices = {"dynamics": measurements.cost_dynamics, "reward": measurements.cost_reward}
+    record = plan(
         curves,
-        known.weights,
+        measurements.weights,
         budget=flags.budget,
-        cost_dynamics=known.cost_dynamics,
-        cost_reward=known.cost_reward,
+        cost_dynamics=measurements.cost_dynamics,
+        cost_reward=measurements.cost_reward,
         owned=owned,
         cost_joint=flags.cost_joint,
-        sources=tuple(map(_source, flags.label_source)),
+        sources=tuple(map(_label_source, flags.label_source)),
         lots=(flags.lot_dynamics, flags.lot_reward),
         spent=sum(prices[part] * owned[part] for part in PARTS) if flags.include_owned else 0.0,
         episodes=episodes,
         seed=flags.seed,
     )
-    warnings = (*known.warnings, *purchase.warnings)
-    where = placed(known.regions, purchase)
-    return dataclasses.replace(purchase, warnings=warnings, placement=where)
+    return dataclasses.replace(
+        record,
+        warnings=(*measurements.warnings, *record.warnings),
+        placement=placement_of_plan(measurements.regions, record),
+    )
 
 
 def _needed(flags: PlanFlags, *names: str) -> list[Any]:
-    """The values of options that a CSV file cannot answer.
+    """The values of flags that must be given.
 
     Raises:
         BadArgument: some are not given; it names them all.
@@ -204,7 +219,7 @@ def _needed(flags: PlanFlags, *names: str) -> list[Any]:
     return [getattr(flags, name) for name in names]
 
 
-def _source(text: str) -> Offer:
+def _label_source(text: str) -> Offer:
     """The source of labels that `NAME:PRICE:WORTH` describes."""
     try:
         name, price, worth = text.rsplit(":", 2)

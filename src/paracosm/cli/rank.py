@@ -47,7 +47,7 @@ class RankFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(RankFlags, arguments, "rank")
     with output.progress() as tell:
         ranking = rank_runs(

@@ -38,12 +38,12 @@ class ReportFlags:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(ReportFlags, arguments, "report")
     run = load(flags.run, trust=flags.trust)
     diagnosis = ranked_diagnosis(run.path, run.result.diagnosis)
     result = dataclasses.replace(run.result, diagnosis=diagnosis)
-    with output.of_files(flags.run):
+    with output.blame_files(flags.run):
         page = reporting.write(
             result,
             flags.run / "report.html" if flags.out is None else flags.out,

@@ -94,7 +94,7 @@ class RunFlags(RunConfig):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run it."""
+    """Run the command."""
     flags = output.parse(RunFlags, _env_first(list(arguments)), "run")
     if not flags.env:
         raise BadArgument(
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     options = {name: getattr(flags, name) for name in RunOptions.__annotations__}
     out = default_out(flags.env, flags.seed) if flags.out is None else flags.out
-    with output.shown_anyway(RunResult.summary, as_json=flags.json), output.progress() as tell:
+    with output.show_if_unwritten(RunResult.summary, as_json=flags.json), output.progress() as tell:
         result = run(
             flags.env,
             **options,

@@ -48,10 +48,10 @@ _IN_ASCII |= {
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_plainly, error.object[error.start : error.end])), error.end
+    return "".join(map(_character_in_ascii, error.object[error.start : error.end])), error.end
 
 
-def _plainly(character: str) -> str:
+def _character_in_ascii(character: str) -> str:
     return (
         _IN_ASCII.get(character)
         or unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
@@ -65,18 +65,18 @@ _own: list[TextIO] = []  # the command's own output, while one runs
 
 
 class Helped(SystemExit):
-    """The parser has shown its help, which is all that was wanted; any other exit is of code that
-    is not ours.
+    """The parser has shown its help, which is all that was asked for. Any other `SystemExit` was
+    raised by somebody else's code.
     """
 
 
 @contextlib.contextmanager
 def own_output(*, for_good: bool) -> Iterator[None]:
-    """While this lasts, only `written` reaches stdout; everything else that prints there reaches
+    """While this lasts, only `output_stream` reaches stdout; whatever else prints there reaches
     stderr.
 
     `for_good` leaves it so, for a process that ends afterwards: what is flushed on the way out is
-        not ours either.
+    not the command's own output either.
 
     Raises:
         Unwritable: standard output is closed.
@@ -91,7 +91,7 @@ def own_output(*, for_good: bool) -> Iterator[None]:
         from paracosm.core.files import Unwritable  # imports NumPy, which --help needs not
 
         raise Unwritable("standard output is closed; a command needs it for what it finds.")
-    with _aside(for_good=for_good) as stream:
+    with _set_stdout_aside(for_good=for_good) as stream:
         _own.append(stream)
         try:
             yield
@@ -100,7 +100,7 @@ def own_output(*, for_good: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _aside(*, for_good: bool) -> Iterator[TextIO]:
+def _set_stdout_aside(*, for_good: bool) -> Iterator[TextIO]:
     before, saved = sys.stdout, os.dup(1)
     before.flush()
     stream = _stream(before, saved)
@@ -130,7 +130,7 @@ def _stream(stdout: Any, descriptor: int) -> Any:
 
 
 @contextlib.contextmanager
-def written() -> Iterator[TextIO]:
+def output_stream() -> Iterator[TextIO]:
     """The stream of the command's own output.
 
     Raises:
@@ -154,8 +154,8 @@ def written() -> Iterator[TextIO]:
 
 
 def write(text: str) -> None:
-    """Write the command's own output; raises as `written` does."""
-    with written() as stream:
+    """Write the command's own output; raises as `output_stream` does."""
+    with output_stream() as stream:
         stream.write(text)
 
 

@@ -159,15 +159,15 @@ def audit(
             most_steps=most_search_steps,
         )
         diagnosis = dataclasses.replace(diagnosis, search=share)
-    worded = with_next_step(diagnosis_words.worded(diagnosis), {})
+    worded = with_next_step(diagnosis_words.with_sentences(diagnosis), {})
     if not unknown:
         return worded
-    return diagnosis_words.annotated(worded, "", (diagnosis_words.unbounded(unknown),), "")
+    return diagnosis_words.with_remarks(worded, "", (diagnosis_words.why_unbounded(unknown),), "")
 
 
 def with_next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> Diagnosis:
     """The diagnosis with what to do first, by itself and by how the parts were learned."""
-    return next_words.worded(diagnosis, next_step(diagnosis, fits))
+    return next_words.with_sentence(diagnosis, next_step(diagnosis, fits))
 
 
 def check_budgets(**budgets: float) -> None:
@@ -220,7 +220,7 @@ def calibrate(
     world = world.world if isinstance(world, Learned) else world
     _check_kinds(world, policy, episodes, None)
     record = calibration_of(world, policy, episodes, discount=discount, seed=seed)
-    return calibration_words.worded(record)
+    return calibration_words.with_sentences(record)
 
 
 def _of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:

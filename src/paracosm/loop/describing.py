@@ -48,5 +48,5 @@ def read_and_described(
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data set"
     summary = described(recording.dataset, name, recording.left_out, remarks)
     return recording.dataset, dataclasses.replace(
-        summary, findings=tuple(map(data_words.worded, summary.findings))
+        summary, findings=tuple(map(data_words.with_sentence, summary.findings))
     )

@@ -107,7 +107,7 @@ def audit_foreign(
     diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
-    return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
+    return diagnosis_words.with_remarks(diagnosis, case.note, sentences, _bits(case))
 
 
 def _bits(case: _Case) -> str:

@@ -26,6 +26,6 @@ def _in_words(
     return verb
 
 
-plan = _in_words(split.plan, plan_words.in_words)
-plan_labels = _in_words(labels.plan_labels, label_words.in_words)
-plan_mixture = _in_words(mixture.plan_mixture, label_words.mixture_in_words)
+plan = _in_words(split.plan, plan_words.with_sentences)
+plan_labels = _in_words(labels.plan_labels, label_words.with_sentences)
+plan_mixture = _in_words(mixture.plan_mixture, label_words.mixture_with_sentences)

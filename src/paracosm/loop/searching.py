@@ -32,6 +32,10 @@ _FEWEST = 4  # starts, of which a difference has an interval
 _OVER = 1.1  # of the budget: trainings that took more were not given by it
 
 
+class SearchFailed(checks.BadData):
+    """The world cannot be searched; what the audit itself found stands."""
+
+
 def share_of(
     world: MDP,
     policy: Policy,
@@ -55,20 +59,23 @@ def share_of(
         most_steps: What the searches may cost together, in imagined steps.
 
     Raises:
-        BadArgument: too few starts would be within the budget.
-        BadArgument, BadData: as `search_share` raises them.
+        BadArgument: too few starts would be within the budget, or as `search_share` raises it.
+        SearchFailed: where `search_share` raises BadData.
     """
     number = starts_within(policy, searches, diagnosis.horizon, most_steps)
-    share = search_share(
-        world,
-        policy,
-        {name: candidate(search) for name, search in searches.items()},
-        starts[:number],
-        horizon=diagnosis.horizon,
-        discount=diagnosis.discount,
-        key=stage_key(seed, "search"),
-        gap=diagnosis.gap.total,
-    )
+    try:
+        share = search_share(
+            world,
+            policy,
+            {name: candidate(search) for name, search in searches.items()},
+            starts[:number],
+            horizon=diagnosis.horizon,
+            discount=diagnosis.discount,
+            key=stage_key(seed, "search"),
+            gap=diagnosis.gap.total,
+        )
+    except checks.BadData as error:
+        raise SearchFailed(str(error)) from error
     return share if diagnosis.valid else dataclasses.replace(share, leads=False)
 
 

@@ -12,7 +12,7 @@ from paracosm.core.records.experiments import Experiment
 from paracosm.paper.contents import CONTENTS, study
 from paracosm.paper.study import Answer, Scale
 from paracosm.sweep.cells import Cell
-from paracosm.sweep.how import HERE, How
+from paracosm.sweep.options import LOCAL_SWEEP, SweepOptions
 from paracosm.sweep.run import sweep
 from paracosm.sweep.store import failures, provenance
 
@@ -21,7 +21,7 @@ def reproduce(
     name: str,
     out: str | Path,
     scale: Scale = "quick",
-    how: How = HERE,
+    sweep_options: SweepOptions = LOCAL_SWEEP,
     progress: Progress = silent,
 ) -> tuple[Experiment, tuple[Path, ...]]:
     """The experiment with all that it shows, and the files it was written to: JSON, two pages,
@@ -31,7 +31,7 @@ def reproduce(
         name: `E1` to `E10`.
         out: the folder; the experiment's files begin with its name, so that several can share it.
         scale: `quick` takes minutes, `full` has the paper's sizes.
-        how: where and how the cells run.
+        sweep_options: where and how the cells run.
         progress: told after each cell.
 
     Raises:
@@ -42,9 +42,9 @@ def reproduce(
     """
     experiment = study(name)
     cells = experiment.cells(scale)
-    check(name, out, scale, how)
+    check(name, out, scale, sweep_options)
     store = store_of(name, out, scale)
-    answers = _run_cells(name, cells, store, how, progress)
+    answers = _run_cells(name, cells, store, sweep_options, progress)
     versions, seconds = provenance(store)
     record = Experiment(
         name=name,
@@ -70,11 +70,11 @@ def store_of(name: str, out: str | Path, scale: Scale) -> Path:
     return Path(out) / f"{name.lower()}-{scale}.sqlite"
 
 
-def check(name: str, out: str | Path, scale: Scale, how: How) -> None:
+def check(name: str, out: str | Path, scale: Scale, sweep_options: SweepOptions) -> None:
     """Whether the experiment may be run into the folder.
 
     Args:
-        name, out, scale, how: As of `reproduce`.
+        name, out, scale, sweep_options: As of `reproduce`.
 
     Raises:
         BadArgument: `out` is a file, the folder holds the sweep already and nothing says whether to
@@ -83,9 +83,10 @@ def check(name: str, out: str | Path, scale: Scale, how: How) -> None:
         Missing: there is no sweep whose failed cells could be run again.
     """
     store = store_of(name, out, scale)
-    how.check(name, store)
-    results, goes_on = Path(out) / f"{name.lower()}.json", how.resume or how.retry_failed
-    if how.force or (goes_on and store.exists()) or not results.exists():
+    sweep_options.check(name, store)
+    results = Path(out) / f"{name.lower()}.json"
+    goes_on = sweep_options.resume or sweep_options.retry_failed
+    if sweep_options.force or (goes_on and store.exists()) or not results.exists():
         return
     held = read_record(Experiment, results).scale
     if held != scale:
@@ -96,7 +97,7 @@ def check(name: str, out: str | Path, scale: Scale, how: How) -> None:
 
 
 def _run_cells(
-    name: str, cells: list[Cell], store: Path, how: How, progress: Progress
+    name: str, cells: list[Cell], store: Path, sweep_options: SweepOptions, progress: Progress
 ) -> list[Answer]:
     """The answers of all cells, in their order.
 
@@ -104,7 +105,7 @@ def _run_cells(
         name: the experiment's.
         cells: to run, or to read from the store.
         store: the file of finished cells.
-        how: where and how they run.
+        sweep_options: where and how they run.
         progress: told after each cell.
     """
 
@@ -116,7 +117,7 @@ def _run_cells(
         """
         progress(name if stage == "sweep" else stage, done, total, word)
 
-    results = sweep(cells, store, **how.options(), progress=report)
+    results = sweep(cells, store, **sweep_options.arguments(), progress=report)
     failed = failures(store)
     if failed:
         first = next(iter(failed.values()))

@@ -65,10 +65,10 @@ class BudgetProblem(NamedTuple):
         """Predicted error in return `κ_d ε_d + κ_r ε_r` of counts `[…, 2]`, for each draw: `[…,
         draws]`.
         """
-        return self._weighed(0, counts) + self._weighed(1, counts)
+        return self._weighted_error(0, counts) + self._weighted_error(1, counts)
 
     def expected(self, counts: np.ndarray) -> np.ndarray:
-        """Its mean over the draws, `[…]`."""
+        """The mean of `losses` over the draws, `[…]`."""
         return np.asarray(self.losses(counts).mean(axis=-1))
 
     def log_slopes(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,7 @@ class BudgetProblem(NamedTuple):
         """
         return self._log_slope(0, counts), self._log_slope(1, counts)
 
-    def _weighed(self, part: int, counts: np.ndarray) -> np.ndarray:
+    def _weighted_error(self, part: int, counts: np.ndarray) -> np.ndarray:
         weight = np.asarray(self.weights[part], float)[..., None]
         with np.errstate(invalid="ignore"):
             return np.where(
@@ -100,7 +100,7 @@ class BudgetSplit(NamedTuple):
     loss: np.ndarray
 
 
-def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> BudgetSplit:
+def best_split(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> BudgetSplit:
     """The amounts that minimise the expected error in return, to machine precision, lots left
     aside.
 
@@ -111,35 +111,37 @@ def best_split(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -
         BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a
             part that counts is neither owned nor for sale.
     """
-    check(task, offers, budget)
-    flat, offers, money, shape = _flattened(task, offers, budget)
+    check(problem, offers, budget)
+    flat, offers, money, shape = _flatten(problem, offers, budget)
     pairs = [*itertools.combinations(range(len(offers)), 2)] or [(0, 0)]
-    amounts = np.stack([_along_edge(flat, offers, money, pair) for pair in pairs])
-    splits = at(flat, offers, amounts)
+    amounts = np.stack([_best_along_edge(flat, offers, money, pair) for pair in pairs])
+    splits = split_of(flat, offers, amounts)
     best = np.argmin(splits.loss, axis=0), np.arange(len(money))
     return BudgetSplit(*(field[best].reshape((*shape, *field.shape[2:])) for field in splits))
 
 
-def at(task: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
+def split_of(problem: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> BudgetSplit:
     """The split that buys these amounts `[…, offers]`."""
-    counts = counts_after(task, offers, amounts)
-    return BudgetSplit(amounts, counts, task.expected(counts))
+    counts = counts_after(problem, offers, amounts)
+    return BudgetSplit(amounts, counts, problem.expected(counts))
 
 
-def counts_after(task: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray) -> np.ndarray:
+def counts_after(
+    problem: BudgetProblem, offers: Sequence[Offer], amounts: np.ndarray
+) -> np.ndarray:
     """Samples `[…, 2]` that are owned once these amounts `[…, offers]` are bought."""
-    owned = [np.asarray(count, float) for count in task.owned]
+    owned = [np.asarray(count, float) for count in problem.owned]
     yields = np.array([offer.yields for offer in offers], float)
     return np.stack(np.broadcast_arrays(*owned), axis=-1) + amounts @ yields
 
 
 def log_values(
-    task: BudgetProblem, offers: Sequence[Offer], counts: np.ndarray
+    problem: BudgetProblem, offers: Sequence[Offer], counts: np.ndarray
 ) -> list[np.ndarray]:
     """Logarithm of how much the expected error falls per unit of money spent on each offer, each
     `[…]`.
     """
-    slopes = task.log_slopes(counts)
+    slopes = problem.log_slopes(counts)
     values = []
     for offer in offers:
         yielded = [
@@ -153,7 +155,7 @@ def log_values(
     return values
 
 
-def check(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> None:
+def check(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> None:
     """Refuse prices, weights and budgets that describe no problem; `best_split` says what it
     raises.
     """
@@ -161,32 +163,32 @@ def check(task: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> Non
     for offer in offers:
         checks.positive(f"the cost of {offer.name}", float(np.min(offer.cost)))
         checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
-    for weight in task.weights:
+    for weight in problem.weights:
         checks.at_least("a weight", float(np.min(weight)), 0)
-    checks.positive("the sum of the weights", float(np.min(np.add(*task.weights))))
+    checks.positive("the sum of the weights", float(np.min(np.add(*problem.weights))))
     for part, what in enumerate(("transitions", "reward labels")):
         for_sale = any(offer.yields[part] > 0 for offer in offers)
         if not for_sale and np.any(
-            (np.asarray(task.weights[part]) > 0) & (np.asarray(task.owned[part]) <= 0)
+            (np.asarray(problem.weights[part]) > 0) & (np.asarray(problem.owned[part]) <= 0)
         ):
             raise checks.BadArgument(
                 f"no {what} are owned and nothing for sale yields any; one of the two is needed."
             )
 
 
-def _flattened(
-    task: BudgetProblem, offers: Sequence[Offer], budget: Quantity
+def _flatten(
+    problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
 ) -> tuple[BudgetProblem, list[Offer], np.ndarray, tuple]:
-    """The same problems along one axis: every number of them as an array `[problems]`; and their
-    shape before.
+    """Problem, offers and budget with every number as an array `[problems]` along one axis, and the
+    shape of the problems before.
     """
     laws = [
         np.broadcast_arrays(*(np.atleast_1d(np.asarray(field, float)) for field in law))
-        for law in task.laws
+        for law in problem.laws
     ]
     numbers = [
         np.asarray(x, float)
-        for x in (budget, *task.weights, *task.owned, *(offer.cost for offer in offers))
+        for x in (budget, *problem.weights, *problem.owned, *(offer.cost for offer in offers))
     ]
     shape = np.broadcast_shapes(
         *(law[0].shape[:-1] for law in laws), *(number.shape for number in numbers)
@@ -206,14 +208,14 @@ def _flattened(
     )
 
 
-def _along_edge(
-    task: BudgetProblem, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
+def _best_along_edge(
+    problem: BudgetProblem, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
     """The best amounts `[problems, offers]` between two offers: equal worth of money at the margin,
     or one end.
 
     Args:
-        task: The problems along one axis, `[problems]`.
+        problem: The problems along one axis, `[problems]`.
         offers: What is for sale, with costs `[problems]`.
         money: The budgets, `[problems]`.
         pair: Which two offers.
@@ -221,27 +223,27 @@ def _along_edge(
     first, second = pair
 
     def gain(odds: np.ndarray) -> np.ndarray:
-        counts = counts_after(task, offers, _spent(odds, offers, money, pair))
-        values = log_values(task, [offers[first], offers[second]], counts)
+        counts = counts_after(problem, offers, _amounts_at_odds(odds, offers, money, pair))
+        values = log_values(problem, [offers[first], offers[second]], counts)
         return values[0] - values[1]
 
     widest = np.full(len(money), _WIDEST)
     if first == second:
-        return _spent(widest * np.inf, offers, money, pair)
+        return _amounts_at_odds(widest * np.inf, offers, money, pair)
     odds = find_roots(gain, -widest, widest)
     with np.errstate(invalid="ignore"):
         end = np.where(gain(widest) > 0, np.inf, -np.inf)
-    return _spent(np.where(np.isnan(odds), end, odds), offers, money, pair)
+    return _amounts_at_odds(np.where(np.isnan(odds), end, odds), offers, money, pair)
 
 
-def _spent(
+def _amounts_at_odds(
     odds: np.ndarray, offers: list[Offer], money: np.ndarray, pair: tuple[int, int]
 ) -> np.ndarray:
     """Amounts `[problems, offers]` when the budget is split between two offers.
 
     Args:
         odds: The logarithm of the first one's share over the second one's, `[problems]`.
-        offers, money, pair: As `_along_edge` has them.
+        offers, money, pair: As `_best_along_edge` has them.
     """
     amounts = np.zeros((*odds.shape, len(offers)))
     for offer, against in zip(pair, (-odds, odds), strict=True):

@@ -58,11 +58,11 @@ class Posterior:
     steep: grid.Cells
     rise: float
 
-    def believed(self, number: int, seed: int) -> LawDraws:
+    def draws_of_law(self, number: int, seed: int) -> LawDraws:
         """Equally probable draws of the law itself, stratified over the grid's cells, in random
         order.
         """
-        return _drawn(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
+        return _draw(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
 
     def draws(self, number: int, seed: int) -> LawDraws:
         """Equally probable laws: the law's own draws, but for what a pilot cannot know.
@@ -73,19 +73,21 @@ class Posterior:
         steepen bend as fitted, so that a forecast's band widens with how far it reaches and never
         jumps.
         """
-        chosen, bend, chance = self._chosen(number, seed)
+        chosen, bend, chance = self._draw_with_alternatives(number, seed)
         flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
         first, last = self.pilot.sizes[[0, -1]]
-        law = _flattened(chosen.law, float(last), becomes)
-        return chosen._replace(law=law._replace(bend=bend, reach=float(np.log(last / first))))
+        law = _flatten(chosen.law, float(last), becomes)
+        return chosen._replace(law=law._replace(bend=bend, log_range=float(np.log(last / first))))
 
-    def _chosen(self, number: int, seed: int) -> tuple[LawDraws, np.ndarray, np.ndarray]:
+    def _draw_with_alternatives(
+        self, number: int, seed: int
+    ) -> tuple[LawDraws, np.ndarray, np.ndarray]:
         """Draws as they leave the pilot, the bend of each `[number]`, and chance `[2, number]` for
         the rest.
         """
-        own, rng = self.believed(number, seed), np.random.default_rng([seed, 1])
-        (steep, bend), chance = _drawn(self.pilot, self.steep, number, rng), rng.random((3, number))
+        own, rng = self.draws_of_law(number, seed), np.random.default_rng([seed, 1])
+        (steep, bend), chance = _draw(self.pilot, self.steep, number, rng), rng.random((3, number))
         steepens = chance[0] < self._steepens
         chosen = LawDraws(
             Law(
@@ -122,12 +124,12 @@ class Posterior:
         return self.draws(DRAWS, 0).law
 
     @functools.cached_property
-    def _believed(self) -> Law:
-        return self.believed(DRAWS, 0).law
+    def _law_alone(self) -> Law:
+        return self.draws_of_law(DRAWS, 0).law
 
     def record(self, reach: float) -> CurveFit:
         """The fit as a record; `reach` is the largest number of samples that a plan goes to."""
-        law, sizes = self._believed, self.pilot.sizes
+        law, sizes = self._law_alone, self.pilot.sizes
         low, exponent, high = np.quantile(law.exponent, [0.025, 0.5, 0.975])
         points = np.geomspace(sizes[0], max(reach, sizes[-1]), BAND_POINTS)
         band = np.column_stack([points, self.forecast(points)])
@@ -144,7 +146,7 @@ class Posterior:
         )
 
     @property
-    def _left(self) -> np.ndarray:
+    def _residuals(self) -> np.ndarray:
         """Anchors' mean log errors less those of the median forecast, `[anchor]`."""
         return self.pilot.mean - np.log(self.forecast(self.pilot.sizes)[:, 1])
 
@@ -155,14 +157,14 @@ class Posterior:
         Zero where it explains none, as of a flat curve.
         """
         mean, weight = self.pilot.mean, self.pilot.seeds
-        left = np.sum(weight * self._left**2)
+        left = np.sum(weight * self._residuals**2)
         total = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
         return float(max(0, 1 - left / total)) if total else 0.0
 
     @property
     def _poor(self) -> bool:
         """Whether the law explains little of errors that do differ: a flat curve it fits well."""
-        scatter = np.sqrt(np.average(self._left**2, weights=self.pilot.seeds))
+        scatter = np.sqrt(np.average(self._residuals**2, weights=self.pilot.seeds))
         return bool(self._r2() < POOR and scatter > SCATTER)
 
     def caveats(self, reach: float) -> tuple[Caveat, ...]:
@@ -214,7 +216,7 @@ def posterior(curve: Curve) -> Posterior:
     return law
 
 
-def _drawn(
+def _draw(
     pilot: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
 ) -> tuple[LawDraws, np.ndarray]:
     """Draws, and the bend of their cells `[number]`.
@@ -223,7 +225,7 @@ def _drawn(
         pilot: The measured curve.
         cells: The posterior on its grid, `[cells]`.
         number: How many draws.
-        rng: Where chance comes from.
+        rng: The generator that they are drawn with.
     """
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)
@@ -238,12 +240,18 @@ def _drawn(
     return LawDraws(law, noise, noise * cells.ratio[chosen]), cells.bend[chosen]
 
 
-def _flattened(law: Law, size: float, share: np.ndarray) -> Law:
+def _flatten(law: Law, size: float, share: np.ndarray) -> Law:
     """Laws `[draws]` in which a share of what falls at this size is floor from there on; the error
     there is the same.
     """
-    added = share * law.scale * size ** -np.asarray(law.exponent)
-    return Law(law.scale * (1 - share), law.exponent, law.floor + added, added, size=size)
+    to_floor = share * law.scale * size ** -np.asarray(law.exponent)
+    return Law(
+        scale=law.scale * (1 - share),
+        exponent=law.exponent,
+        floor=law.floor + to_floor,
+        decaying_floor=to_floor,
+        largest_measured=size,
+    )
 
 
 def _as_rms(curve: Curve) -> tuple[Anchor, ...]:

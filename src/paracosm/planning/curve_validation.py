@@ -129,7 +129,7 @@ def _noise(pilot: CurveSummary, degree: int) -> tuple[float, int]:
 
 
 def _last_coefficient(pilot: CurveSummary, degree: int, alarm: float) -> tuple[float, float, float]:
-    """Of a polynomial's last coefficient: its value, its standard error, and how many of them
+    """The last coefficient of a fitted polynomial, its standard error, and how many standard errors
     chance allows.
     """
     x = np.log(pilot.sizes / pilot.sizes[-1])

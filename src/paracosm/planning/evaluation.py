@@ -53,16 +53,16 @@ def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
 
 
 def buy_episodes(
-    task: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer
+    problem: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer
 ) -> EpisodePurchase:
     """The number of episodes that leaves the least sum of predicted error and half-width, whole
     lots bought for the models with the rest.
 
     Args:
-        task: The models' laws, weights and owned samples.
+        problem: The models' laws, weights and owned samples.
         offers: What is for sale for the models.
-        money: For models and episodes together.
-        offer: The episodes.
+        money: The money for models and episodes together.
+        offer: The price of an episode and the spread of its return.
 
     Raises:
         BadArgument: price or deviation are not positive, or the money does not pay for two episodes
@@ -78,35 +78,37 @@ def buy_episodes(
             f" cheapest lot cost {LEAST * offer.cost + least:g}, at least that is needed."
         )
 
-    def way(count: int) -> EvaluationChoice:
+    def choice_of(count: int) -> EvaluationChoice:
         width = float(half_width(count, offer.deviation))
-        error = float(round_to_lots(task, offers, money - offer.cost * count).loss)
-        return EvaluationChoice(count, width, error, width + error)
+        error = float(round_to_lots(problem, offers, money - offer.cost * count).loss)
+        return EvaluationChoice(episodes=count, half_width=width, error=error, total=width + error)
 
-    exact = _least(task, offers, money, offer, most=most)
-    near = _leaving_lots(task, offers, money, offer, exact)
+    exact = _best_count(problem, offers, money, offer, most=most)
+    near = _counts_leaving_lots(problem, offers, money, offer, exact)
     usual = [count for count in USUAL if count <= most]
-    ways = {count: way(count) for count in {exact, *usual, *np.clip(near, LEAST, most).tolist()}}
-    best = min(ways.values(), key=lambda choice: (choice.total, choice.episodes))
+    choices = {
+        count: choice_of(count) for count in {exact, *usual, *np.clip(near, LEAST, most).tolist()}
+    }
+    best = min(choices.values(), key=lambda choice: (choice.total, choice.episodes))
     return EpisodePurchase(
-        best,
-        offer.cost,
-        best.episodes * offer.cost,
-        offer.deviation,
-        tuple(ways[count] for count in usual if count != best.episodes),
+        best=best,
+        price=offer.cost,
+        spend=best.episodes * offer.cost,
+        deviation=offer.deviation,
+        others=tuple(choices[count] for count in usual if count != best.episodes),
     )
 
 
-def _leaving_lots(
-    task: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer, count: int
+def _counts_leaving_lots(
+    problem: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer, count: int
 ) -> list[int]:
     """The most episodes that leave the money for the lots around the split beside `count` of them.
 
     Args:
-        task, offers, money, offer: As `buy_episodes` has them.
+        problem, offers, money, offer: As `buy_episodes` has them.
         count: Episodes.
     """
-    amounts = best_split(task, offers, money - offer.cost * count).amounts
+    amounts = best_split(problem, offers, money - offer.cost * count).amounts
     lots = amounts / np.array([sold.lot for sold in offers])
     around = itertools.product(*({np.floor(number), np.ceil(number)} for number in lots))
     return [
@@ -115,8 +117,8 @@ def _leaving_lots(
     ]
 
 
-def _least(
-    task: BudgetProblem,
+def _best_count(
+    problem: BudgetProblem,
     offers: Sequence[Offer],
     money: float,
     offer: EpisodeOffer,
@@ -126,14 +128,14 @@ def _least(
     """The best of all counts up to `most`, whose sums fall and then rise, lots left aside.
 
     Args:
-        task, offers, money, offer: As `buy_episodes` has them.
+        problem, offers, money, offer: As `buy_episodes` has them.
         most: Episodes that leave the money for the cheapest lot.
     """
     low, high = LEAST, most
     while True:
         counts = np.unique(np.round(np.geomspace(low, high, _GRID)))
-        errors = best_split(task, offers, money - offer.cost * counts).loss
-        place = int(np.argmin(errors + half_width(counts, offer.deviation)))
+        errors = best_split(problem, offers, money - offer.cost * counts).loss
+        best = int(np.argmin(errors + half_width(counts, offer.deviation)))
         if len(counts) > high - low:
-            return int(counts[place])
-        low, high = int(counts[max(place - 1, 0)]), int(counts[min(place + 1, len(counts) - 1)])
+            return int(counts[best])
+        low, high = int(counts[max(best - 1, 0)]), int(counts[min(best + 1, len(counts) - 1)])

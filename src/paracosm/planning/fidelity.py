@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -58,10 +58,20 @@ class FidelityLaw(Fidelity):
     """A law that holds at every cost up to `dearest`; the variance never rises with the cost.
 
     In all three laws `cost · variance(cost)` is monotone or concave, so that among labels of equal
-    total price the cheapest or the dearest is best.
+    total price the cheapest or the dearest is best. `ranges` says which numbers the law may have,
+    by field.
     """
 
+    ranges: ClassVar[Mapping[str, checks.Range]] = {}
     dearest: float = np.inf
+
+    def __post_init__(self) -> None:
+        checks.fields(self, self.ranges, lambda field: f"the {field} of {type(self).__name__}")
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The numbers of the law, in the order in which a flag names them."""
+        return tuple(getattr(self, field) for field in self.ranges)
 
     @property
     @abc.abstractmethod
@@ -91,13 +101,12 @@ class FidelityLaw(Fidelity):
 class Power(FidelityLaw):
     """`σ²(c) = scale · c^{-exponent}`; `scale` is the variance at cost 1."""
 
+    ranges: ClassVar = {
+        "scale": checks.POSITIVE,
+        "exponent": checks.Range(0, _STEEPEST, open_left=True),
+    }
     scale: float
     exponent: float
-
-    def __post_init__(self) -> None:
-        checks.positive("A in --fidelity power:A,p", self.scale)
-        checks.positive("p in --fidelity power:A,p", self.exponent)
-        checks.between("p in --fidelity power:A,p", self.exponent, 0, _STEEPEST)
 
     def variance(self, cost: Numbers) -> Numbers:
         return self.scale * np.asarray(cost, float) ** -self.exponent
@@ -150,12 +159,9 @@ class Bounded(FidelityLaw):
     nothing.
     """
 
+    ranges: ClassVar = {"noisiest": checks.POSITIVE, "dearest": checks.POSITIVE}
     noisiest: float
     dearest: float
-
-    def __post_init__(self) -> None:
-        checks.positive("V in --fidelity bounded:V,most", self.noisiest)
-        checks.positive("most in --fidelity bounded:V,most", self.dearest)
 
     def variance(self, cost: Numbers) -> Numbers:
         return self.noisiest * np.maximum(1 - np.asarray(cost, float) / self.dearest, 0.0)
@@ -182,13 +188,9 @@ class Bounded(FidelityLaw):
 class Floor(FidelityLaw):
     """`σ²(c) = lowest + scale / c`; `lowest` is the variance that no money removes."""
 
+    ranges: ClassVar = {"lowest": checks.NON_NEGATIVE, "scale": checks.POSITIVE}
     lowest: float
     scale: float
-
-    def __post_init__(self) -> None:
-        checks.at_least("V in --fidelity floor:V,A", self.lowest, 0)
-        checks.positive("A in --fidelity floor:V,A", self.scale)
-        checks.finite("V in --fidelity floor:V,A", self.lowest)
 
     def variance(self, cost: Numbers) -> Numbers:
         return self.lowest + self.scale / np.asarray(cost, float)
@@ -279,10 +281,11 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-_LAWS: dict[str, Callable[[float, float], FidelityLaw]] = {
-    "power": Power,
-    "bounded": Bounded,
-    "floor": Floor,
+# By the word before the colon of --fidelity: the law, and what the flag calls its two numbers.
+_FLAGS: dict[str, tuple[type[Power] | type[Bounded] | type[Floor], tuple[str, str]]] = {
+    "power": (Power, ("A", "p")),
+    "bounded": (Bounded, ("V", "most")),
+    "floor": (Floor, ("V", "A")),
 }
 
 
@@ -293,17 +296,20 @@ def parse(text: str) -> Fidelity:
     variances, never standard deviations.
 
     Raises:
-        BadArgument: the text is neither.
+        BadArgument: the text is neither, or a number is not one that the law may have.
         BadData: the file cannot be used.
     """
-    kind, colon, numbers = text.partition(":")
-    if not colon or kind not in _LAWS:
+    kind, colon, listed = text.partition(":")
+    if not colon or kind not in _FLAGS:
         return read_table(Path(text))
     try:
-        first, second = (float(number) for number in numbers.split(","))
+        first, second = (float(number) for number in listed.split(","))
     except ValueError:
         raise checks.BadArgument(f"--fidelity is {text!r}; {FORMS} is needed.") from None
-    return _LAWS[kind](first, second)
+    law, letters = _FLAGS[kind]
+    for letter, allowed, number in zip(letters, law.ranges.values(), (first, second), strict=True):
+        allowed.check(f"{letter} in --fidelity {kind}:{','.join(letters)}", number)
+    return law(first, second)
 
 
 def read_table(path: Path) -> FidelityTable:

@@ -95,7 +95,7 @@ def cells(pilot: CurveSummary) -> Cells:
     """
     box = _ALL
     for _ in range(ROUNDS - 1):
-        box = _narrowed(box, _log_density(pilot, *_points(box))[0])
+        box = _narrow(box, _log_density(pilot, *_points(box))[0])
     exponent, share = _points(box)
     density, level, variance, squares = _log_density(pilot, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
@@ -194,7 +194,7 @@ def _log_density(
 
 
 def _log_density_of(pilot: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The same for log errors `[…, anchors]` up to their level, `[…, ratio]`.
+    """What `_log_density` gives, for log errors `[…, anchors]` up to their level: `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
     leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.
@@ -211,7 +211,7 @@ def _log_density_of(pilot: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray,
     return density, level, 1 / total, squares
 
 
-def _narrowed(box: GridBounds, density: np.ndarray) -> GridBounds:
+def _narrow(box: GridBounds, density: np.ndarray) -> GridBounds:
     """The part of the box that holds what is not negligible, and one cell more on either side."""
     density = density.max(axis=-1)
     near = density > density.max() + NEGLIGIBLE

@@ -88,9 +88,9 @@ def search(problem: LabelProblem, *, repeated: bool) -> Allocation:
         BadArgument: the budget buys not one rollout.
     """
     choices = (
-        _of_table(problem, repeated)
+        _allocations_of_table(problem, repeated)
         if isinstance(problem.fidelity, FidelityTable)
-        else _of_law(problem, repeated)
+        else _allocations_of_law(problem, repeated)
     )
     if not len(choices.cost):
         raise checks.BadArgument(
@@ -111,7 +111,7 @@ def _small_counts(problem: LabelProblem, repeated: bool) -> np.ndarray:
     return np.arange(1.0, np.sqrt(problem.budget / problem.least) + 2) if repeated else np.ones(1)
 
 
-def _of_law(problem: LabelProblem, repeated: bool) -> Allocations:
+def _allocations_of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     """Choices among which the best is.
 
     For so many repeats r the variance is that of one label at rollout price c₀/r and intrinsic
@@ -128,12 +128,12 @@ def _of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     )
     best = law.best_cost(rollout, least, most)
     costs = np.stack([np.full_like(small, least), best, np.full_like(small, most)])
-    rollouts = _both_ways(problem.budget / (problem.cost_rollout + small * costs))
+    rollouts = _floor_and_ceil(problem.budget / (problem.cost_rollout + small * costs))
     pairs = [np.broadcast_arrays(rollouts, small)]
     if repeated:
         money = problem.budget / small - problem.cost_rollout
         pairs.append(
-            np.broadcast_arrays(small, _both_ways(np.stack([money / least, money / most])))
+            np.broadcast_arrays(small, _floor_and_ceil(np.stack([money / least, money / most])))
         )
     rollouts, repeats = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
     keep = (rollouts >= 1) & (repeats >= 1)
@@ -143,12 +143,12 @@ def _of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     return Allocations(np.maximum(cost, least), rollouts, repeats).take(keep)
 
 
-def _both_ways(numbers: np.ndarray) -> np.ndarray:
+def _floor_and_ceil(numbers: np.ndarray) -> np.ndarray:
     """The whole numbers below and above, `[2, *shape]`."""
     return np.stack([np.floor(numbers * (1 + ROUNDING)), np.ceil(numbers * (1 - ROUNDING))])
 
 
-def _of_table(problem: LabelProblem, repeated: bool) -> Allocations:
+def _allocations_of_table(problem: LabelProblem, repeated: bool) -> Allocations:
     """Every useful number of rollouts and of repeats for each of the table's own costs within the
     limits.
     """

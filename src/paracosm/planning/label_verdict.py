@@ -27,7 +27,8 @@ def verdict(
     best: LabelChoice,
     alternatives: tuple[LabelChoice, ...],
     *,
-    cheaper: tuple[CheaperLabels, float],
+    cheaper: CheaperLabels,
+    down_to: float,
     attained: bool,
     caveats: Sequence[Caveat],
 ) -> LabelVerdict:
@@ -37,7 +38,8 @@ def verdict(
         problem: The budget, the prices and the two variances.
         best: The choice of least variance.
         alternatives: The simple rules that the budget affords.
-        cheaper: Whether cheaper labels than allowed would be better, and down to which cost.
+        cheaper: Whether cheaper labels than allowed would be better.
+        down_to: The cost down to which they would.
         attained: Whether a choice reaches the least variance.
         caveats: What to know before acting on the plan.
     """
@@ -47,9 +49,9 @@ def verdict(
         stakes=stakes,
         label_share=_label_share(problem, best),
         losses=losses,
-        cheaper=cheaper[0],
+        cheaper=cheaper,
         least_cost=float(problem.least),
-        down_to=float(cheaper[1]),
+        down_to=float(down_to),
         caveats=tuple(caveats),
     )
 
@@ -80,7 +82,9 @@ def _regime_of_law(law: Fidelity) -> Regime:
     return Regime.DEAREST_BY_LAW
 
 
-def cheaper(problem: LabelProblem, unlimited: float, *, attained: bool) -> CheaperLabels:
+def judge_cheaper_labels(
+    problem: LabelProblem, unlimited: float, *, attained: bool
+) -> CheaperLabels:
     """Whether labels that cost less than the least allowed would be better still.
 
     `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is
@@ -136,7 +140,7 @@ def caveats(problem: LabelProblem, best: LabelChoice, *, repeated: bool) -> tupl
     return tuple(notes)
 
 
-def doubt(per_rollout: list[float], loss: float) -> tuple[Caveat, ...]:
+def open_choice(per_rollout: list[float], loss: float) -> tuple[Caveat, ...]:
     """A caveat where the measurement's intervals leave the choice open.
 
     `per_rollout` is what would be spent on the labels of a rollout at either end of the intervals,

@@ -6,9 +6,6 @@ gradient has variance `(V₀ + Q σ²(c)/r)/K`; the plan minimises it within the
 
 from __future__ import annotations
 
-import dataclasses
-from typing import cast
-
 import numpy as np
 
 from paracosm.core import checks
@@ -80,15 +77,21 @@ def plan_labels(
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
     _check(budget, cost_rollout, gradient_variance, noise_coefficient)
     problem = LabelProblem(
-        fidelity, budget, cost_rollout, gradient_variance, noise_coefficient, 0.0, np.inf
+        fidelity=fidelity,
+        budget=budget,
+        cost_rollout=cost_rollout,
+        intrinsic=gradient_variance,
+        coefficient=noise_coefficient,
+        least=0.0,
+        most=np.inf,
     )
-    problem = _limited(problem, least_cost, most_cost)
+    problem = _limit(problem, least_cost, most_cost)
     repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
     _check_labels(problem, repeated)
     best = search(problem, repeated=repeated)
     choice = _choice(problem, best, LabelRule.BEST)
     table = _table(problem, choice.cost, repeated=repeated)
-    attained = _attained(problem, table, repeated=repeated)
+    attained = _is_attained(problem, table, repeated=repeated)
     alternatives = _alternatives(problem, choice)
     caveats = label_verdict.caveats(problem, choice, repeated=repeated)
     down_to = _down_to(problem, choice)
@@ -109,9 +112,10 @@ def plan_labels(
             problem,
             choice,
             alternatives,
-            cheaper=(label_verdict.cheaper(problem, down_to, attained=attained), down_to),
+            cheaper=label_verdict.judge_cheaper_labels(problem, down_to, attained=attained),
+            down_to=down_to,
             attained=attained,
-            caveats=(*caveats, *_doubts(problem, best, noise, repeated=repeated)),
+            caveats=(*caveats, *_open_choice(problem, best, noise, repeated=repeated)),
         ),
         question=_question(problem, least_cost, most_cost),
     )
@@ -121,11 +125,14 @@ def _question(
     problem: LabelProblem, least: float | None, most: float | None
 ) -> LabelQuestion | None:
     """What was asked, with the limits as they were named; None for a fidelity of somebody's own."""
-    form = _FORMS.get(type(problem.fidelity))
+    law, form = problem.fidelity, _FORMS.get(type(problem.fidelity))
     if form is None:
         return None
-    given = dataclasses.astuple(cast(FidelityTable, problem.fidelity))
-    numbers, variances = given if form == "table" else (given, ())
+    if isinstance(law, FidelityTable):
+        numbers, variances = law.costs, law.variances
+    else:
+        assert isinstance(law, FidelityLaw)
+        numbers, variances = law.numbers, ()
     return LabelQuestion(
         budget=float(problem.budget),
         cost_rollout=float(problem.cost_rollout),
@@ -171,7 +178,7 @@ def _check_labels(problem: LabelProblem, repeated: bool) -> None:
         )
 
 
-def _limited(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
+def _limit(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
     """The problem within the costs allowed; where none are named, within a factor of 100 of the
     best of all.
     """
@@ -183,7 +190,7 @@ def _limited(problem: LabelProblem, least: float | None, most: float | None) -> 
             checks.positive(name, limit)
     law = problem.fidelity
     if not isinstance(law, FidelityLaw):
-        return _limited_to_table(problem, least, most)
+        return _limit_to_table(problem, least, most)
     spare = problem.budget - problem.cost_rollout
     highest = min(spare, law.dearest, np.inf if most is None else most)
     lowest = _lowest(problem, law, highest) if least is None else least
@@ -220,9 +227,7 @@ def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
 
 
-def _limited_to_table(
-    problem: LabelProblem, least: float | None, most: float | None
-) -> LabelProblem:
+def _limit_to_table(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
     limited = problem._replace(
         least=0.0 if least is None else least, most=np.inf if most is None else most
     )
@@ -235,7 +240,7 @@ def _limited_to_table(
     return limited._replace(least=float(costs[0]), most=float(costs[-1]))
 
 
-def _attained(
+def _is_attained(
     problem: LabelProblem, table: tuple[tuple[float, ...], ...], *, repeated: bool
 ) -> bool:
     """Whether some price above zero is as good as the limit of labels that cost ever less, in real
@@ -253,11 +258,11 @@ def _attained(
     if not averaged:
         if law.falls_below(problem.rollout) == 0:
             return False
-        totals.append(float(problem.total(_unlimited(problem, law))))
+        totals.append(float(problem.total(_best_cost_unlimited(problem, law))))
     return bool(min(totals) <= limit * (1 + 1e-9))
 
 
-def _unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
+def _best_cost_unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
     """The best cost of one label on each rollout if labels could be had at any price; the least if
     there is none.
     """
@@ -279,7 +284,7 @@ def _down_to(problem: LabelProblem, best: LabelChoice) -> float:
         or best.cost > problem.least * (1 + 1 / best.rollouts)
     ):
         return problem.least
-    cost = _unlimited(problem, law)
+    cost = _best_cost_unlimited(problem, law)
     gains = problem.total(cost) < problem.total(problem.least) * (1 - 1e-9)
     return cost if gains else problem.least
 
@@ -327,10 +332,10 @@ def _alternatives(problem: LabelProblem, best: LabelChoice) -> tuple[LabelChoice
     if best.repeats > 1:
         single = search(problem, repeated=False)
         rules.insert(0, _choice(problem, single, LabelRule.BEST_WITHOUT_REPEATS))
-    return tuple(rule for rule in rules if not _same(rule, best))
+    return tuple(rule for rule in rules if not _is_same(rule, best))
 
 
-def _same(rule: LabelChoice, best: LabelChoice) -> bool:
+def _is_same(rule: LabelChoice, best: LabelChoice) -> bool:
     """Whether they are one choice, but for money that is left over."""
     counts = rule.rollouts == best.rollouts and rule.repeats == best.repeats
     return counts and bool(abs(best.cost - rule.cost) < 1e-3 * best.cost)
@@ -355,7 +360,7 @@ def _table(problem: LabelProblem, best: float, *, repeated: bool) -> tuple[tuple
     return tuple(map(tuple, np.stack([costs, label, total / problem.budget], axis=1).tolist()))
 
 
-def _doubts(
+def _open_choice(
     problem: LabelProblem, best: Allocation, noise: GradientNoise | None, *, repeated: bool
 ) -> tuple[Caveat, ...]:
     """A caveat if other values within the measurement's intervals would choose otherwise and gain
@@ -380,4 +385,4 @@ def _doubts(
         - 1
         for corner, rival in zip(problems, rivals, strict=True)
     ]
-    return label_verdict.doubt([rival.cost * rival.repeats for rival in rivals], max(losses))
+    return label_verdict.open_choice([rival.cost * rival.repeats for rival in rivals], max(losses))

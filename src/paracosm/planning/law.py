@@ -13,19 +13,20 @@ class Law(NamedTuple):
     """`error(N) = floor + scale · N^{-exponent}`; each a number, or arrays `[draws]` for draws of
     an unsure law.
 
-    Errors are root mean squares. A curve that was measured up to `size` may go on otherwise than it
-    came: below `size` the part `added` of the floor still falls as the rest does, and the error is
-    times `exp(bend · p · (reach/2 − p))` with `p = log(N/size)`, from -`reach` on. A law that bends
-    has no floor.
+    Errors are root mean squares. `floor`, `scale` and `exponent` give the error from the size
+    `largest_measured` on. Below it the curve may differ: `decaying_floor` is the part of `floor`
+    that still falls there, with the same exponent, and the error is multiplied by
+    `exp(bend · p · (log_range/2 − p))`, `p = log(N/largest_measured)` clipped to
+    `[-log_range, 0]`. Both forms agree at `largest_measured`. A law that bends has no floor.
     """
 
     scale: np.ndarray | float
     exponent: np.ndarray | float
     floor: np.ndarray | float = 0.0
-    added: np.ndarray | float = 0.0
+    decaying_floor: np.ndarray | float = 0.0
     bend: np.ndarray | float = 0.0
-    size: np.ndarray | float = 0.0
-    reach: np.ndarray | float = 0.0
+    largest_measured: np.ndarray | float = 0.0
+    log_range: np.ndarray | float = 0.0
 
     def error(self, samples: np.ndarray | float) -> np.ndarray:
         """The error after so many samples, which broadcast against the draws; infinite for none."""
@@ -33,12 +34,12 @@ class Law(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore"):
             power = samples ** -np.asarray(self.exponent)
             beyond = self.floor + self.scale * power
-            below = samples < self.size
-            if not np.any(below):
+            is_below = samples < self.largest_measured
+            if not np.any(is_below):
                 return np.asarray(beyond)
-            before = self.floor - self.added + self._scale_below * power
-            before = before * np.exp(self._bent(samples))
-        return np.where(below, before, beyond)
+            below = self.floor - self.decaying_floor + self._scale_below * power
+            below = below * np.exp(self._log_bend(samples))
+        return np.where(is_below, below, beyond)
 
     def log_slope(self, samples: np.ndarray | float) -> np.ndarray:
         """The logarithm of how fast the error falls, `log(-∂ε/∂N)`."""
@@ -46,28 +47,34 @@ class Law(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore"):
             falls = -(exponent + 1) * np.log(samples)
             beyond = np.log(self.scale * exponent) + falls
-            below = samples < self.size
-            if not np.any(below):
+            is_below = samples < self.largest_measured
+            if not np.any(is_below):
                 return np.asarray(beyond)
-            past = self._past(samples)
-            steeper = self.bend * (self.reach / 2 - 2 * past) * (past > -self.reach)
-            before = np.log(self._scale_below * (exponent - steeper)) + falls
-            before = before + self._bent(samples)
-        return np.where(below, before, beyond)
+            p = self._log_ratio(samples)
+            slope_of_bend = self.bend * (self.log_range / 2 - 2 * p) * (p > -self.log_range)
+            below = np.log(self._scale_below * (exponent - slope_of_bend)) + falls
+            below = below + self._log_bend(samples)
+        return np.where(is_below, below, beyond)
 
     def times(self, factor: np.ndarray | float) -> Law:
         """The law of the error times a factor."""
         return self._replace(
-            scale=self.scale * factor, floor=self.floor * factor, added=self.added * factor
+            scale=self.scale * factor,
+            floor=self.floor * factor,
+            decaying_floor=self.decaying_floor * factor,
         )
 
     @property
     def _scale_below(self) -> np.ndarray:
-        return self.scale + self.added * np.asarray(self.size, float) ** self.exponent
+        """The scale below `largest_measured`, where the decaying part of the floor falls, too."""
+        size = np.asarray(self.largest_measured, float)
+        return self.scale + self.decaying_floor * size**self.exponent
 
-    def _past(self, samples: np.ndarray) -> np.ndarray:
-        return np.clip(np.log(samples / self.size), -np.asarray(self.reach), 0)
+    def _log_ratio(self, samples: np.ndarray) -> np.ndarray:
+        """`p = log(N/largest_measured)`, clipped to `[-log_range, 0]`."""
+        return np.clip(np.log(samples / self.largest_measured), -np.asarray(self.log_range), 0)
 
-    def _bent(self, samples: np.ndarray) -> np.ndarray:
-        past = self._past(samples)
-        return self.bend * past * (self.reach / 2 - past)
+    def _log_bend(self, samples: np.ndarray) -> np.ndarray:
+        """The logarithm of the factor by which the error bends."""
+        p = self._log_ratio(samples)
+        return self.bend * p * (self.log_range / 2 - p)

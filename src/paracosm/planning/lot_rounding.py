@@ -8,7 +8,14 @@ from fractions import Fraction
 import numpy as np
 
 from paracosm.core.checks import BadArgument
-from paracosm.planning.budget import BudgetProblem, BudgetSplit, Offer, at, best_split, log_values
+from paracosm.planning.budget import (
+    BudgetProblem,
+    BudgetSplit,
+    Offer,
+    best_split,
+    log_values,
+    split_of,
+)
 
 # Lots to either side of the exact split that are tried: rounding one offer and filling up the other
 # moves the split by one lot or by a ratio of lot prices, which seldom exceeds 64.
@@ -16,7 +23,7 @@ _NEAR = 64
 _ROUNDING = 1e-12  # a price that reaches the budget to rounding is within it
 
 
-def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
+def round_to_lots(problem: BudgetProblem, offers: Sequence[Offer], budget: float) -> BudgetSplit:
     """The best split of one budget into whole lots: of those near the exact one, with what is left
     spent too.
 
@@ -31,18 +38,20 @@ def round_to_lots(task: BudgetProblem, offers: Sequence[Offer], budget: float) -
         raise BadArgument(
             f"the budget is {budget:g}; the cheapest lot for sale costs {cheapest:g}."
         )
-    exact = best_split(task, offers, budget)
-    value = log_values(task, offers, exact.counts)
+    exact = best_split(problem, offers, budget)
+    value = log_values(problem, offers, exact.counts)
     favourites = sorted(range(len(offers)), key=lambda k: (exact.amounts[k] <= 0, -value[k]))
     orders = [favourites, [*favourites[1::-1], *favourites[2:]]]
-    candidates = at(
-        task, offers, np.concatenate([_near(exact, offers, budget, order) for order in orders])
+    candidates = split_of(
+        problem,
+        offers,
+        np.concatenate([_candidates_near(exact, offers, budget, order) for order in orders]),
     )
     best = int(np.argmin(candidates.loss))
     return BudgetSplit(*(field[best] for field in candidates))
 
 
-def filled(
+def fill_lots(
     offers: Sequence[Offer], amounts: np.ndarray, budget: float, order: Sequence[int]
 ) -> np.ndarray:
     """Amounts in whole lots, with as many lots more as what is left pays for, `[…, offers]`.
@@ -60,10 +69,12 @@ def filled(
         more = np.maximum(np.floor(left / prices[offer]), 0)
         bought[..., offer] += more
         left = left - more * prices[offer]
-    return _within(bought, offers, budget, order[-1]) * lots
+    return _trim_to_budget(bought, offers, budget, order[-1]) * lots
 
 
-def _within(bought: np.ndarray, offers: Sequence[Offer], budget: float, last: int) -> np.ndarray:
+def _trim_to_budget(
+    bought: np.ndarray, offers: Sequence[Offer], budget: float, last: int
+) -> np.ndarray:
     """Lots `[…, offers]` that cost no more than the budget, exactly: prices are the decimals that
     they print as.
 
@@ -96,11 +107,11 @@ def lot_prices(offers: Sequence[Offer]) -> np.ndarray:
     return np.array([float(offer.cost) * offer.lot for offer in offers])
 
 
-def _near(
+def _candidates_near(
     exact: BudgetSplit, offers: Sequence[Offer], budget: float, order: Sequence[int]
 ) -> np.ndarray:
     """Affordable amounts `[candidates, offers]` around the exact one in the first offer, the rest
-    filled up in order.
+    fill_lots up in order.
 
     Args:
         exact: The best split, lots left aside.
@@ -115,4 +126,4 @@ def _near(
     )
     amounts = np.zeros((len(lots), len(offers)))
     amounts[:, first] = lots * offers[first].lot
-    return filled(offers, amounts, budget, [*order[1:], first])
+    return fill_lots(offers, amounts, budget, [*order[1:], first])

@@ -30,12 +30,12 @@ _MOST_ROLLOUTS = 1e10  # a budget that buys more is a slip of the unit
 _MOST_BIAS = 1e150  # its square is still a number
 
 
-class Prices(NamedTuple):
-    """What a rollout and its labels cost, and what is known of the gradients that they give.
+class MixtureProblem(NamedTuple):
+    """What a rollout and its labels cost, and the moments of the gradients that they give.
 
     Variances are those of one rollout's policy gradient under that kind of label (trace of the
-    covariance, the rollout's own variance included); `bias` is the length of the cheap gradient's
-    bias.
+    covariance, the rollout's own variance included), `correlation` is that of the two gradients of
+    one rollout, and `bias` is the length of the cheap gradient's bias.
     """
 
     cost_rollout: float
@@ -47,12 +47,12 @@ class Prices(NamedTuple):
     bias: float
 
     @property
-    def cheap_rollout(self) -> float:
+    def cheap_rollout_price(self) -> float:
         """What a rollout with a cheap label costs, w₂."""
         return self.cost_rollout + self.cheap_cost
 
     @property
-    def gold_rollout(self) -> float:
+    def gold_rollout_price(self) -> float:
         """What a rollout with a gold label alone costs."""
         return self.cost_rollout + self.gold_cost
 
@@ -65,9 +65,9 @@ class Prices(NamedTuple):
         return float(np.floor(3 + (1 + ROUNDING) / square)) + 1 if square > 0 else np.inf
 
     @property
-    def ratio(self) -> float:
+    def best_ratio(self) -> float:
         """Cheap rollouts per gold label at the best: `N/n = sqrt(ρ²/(q(1−ρ²)))`, at least 1."""
-        square, q = self.correlation**2, self.cheap_rollout / self.gold_cost
+        square, q = self.correlation**2, self.cheap_rollout_price / self.gold_cost
         return float(np.sqrt(max(square / (q * (1 - square)), 1.0))) if square < 1 else np.inf
 
     def mixture_variance(self, rollouts: Numbers, gold: Numbers) -> Numbers:
@@ -76,14 +76,14 @@ class Prices(NamedTuple):
         return self.gold_variance * ((1 - square) / gold + square / rollouts)
 
 
-def least_correlation(prices: Prices) -> float:
+def least_correlation(problem: MixtureProblem) -> float:
     """The correlation from which the mixture beats gold alone; 1, which none exceeds, where it
     never does.
     """
-    cheap, gold, rollout = prices.cheap_cost, prices.gold_cost, prices.cost_rollout
+    cheap, gold, rollout = problem.cheap_cost, problem.gold_cost, problem.cost_rollout
     if gold <= cheap:
         return 1.0
-    root = np.sqrt(prices.cheap_rollout * prices.gold_rollout) + np.sqrt(gold * cheap)
+    root = np.sqrt(problem.cheap_rollout_price * problem.gold_rollout_price) + np.sqrt(gold * cheap)
     return float(root / (rollout + cheap + gold))
 
 
@@ -108,77 +108,93 @@ def plan_mixture(
         budget: What may be spent.
         cost_rollout: The price of one rollout before it is labelled.
         cheap_cost: The price of cheap labels for one rollout.
-        gold_cost: That of gold labels; a gold rollout of the mixture has both.
+        gold_cost: The price of gold labels for one rollout; a gold rollout of the mixture has both
+            kinds.
         cheap_variance: Variance of one rollout's gradient under cheap labels (trace of the
             covariance).
         gold_variance: The same under gold labels.
-        correlation: Between the two gradients of one rollout, `tr Cov / sqrt(tr Cov · tr Cov)`.
+        correlation: Correlation of the two gradients, `tr Cov / sqrt(tr Cov · tr Cov)`.
         bias: Length of the bias of the gradient under cheap labels.
 
     Raises:
         BadArgument: a number cannot be used, or the budget buys not one rollout of any kind.
     """
-    prices = Prices(
-        cost_rollout, cheap_cost, gold_cost, cheap_variance, gold_variance, correlation, bias
+    problem = MixtureProblem(
+        cost_rollout=cost_rollout,
+        cheap_cost=cheap_cost,
+        gold_cost=gold_cost,
+        cheap_variance=cheap_variance,
+        gold_variance=gold_variance,
+        correlation=correlation,
+        bias=bias,
     )
-    _check(budget, prices)
-    choices = _choices(prices, budget)
+    _check(budget, problem)
+    choices = _choices(problem, budget)
     winner = min(choices, key=lambda choice: choice.error)
-    changes, first = _changes(prices, budget)
+    changes, first = _changes(problem, budget)
     return MixturePlan(
         winner=winner.name,
         choices=choices,
         changes=changes,
         coefficient=float(correlation * np.sqrt(gold_variance / cheap_variance)),
-        least_correlation=least_correlation(prices),
+        least_correlation=least_correlation(problem),
         budget=float(budget),
         warnings=(),
         verdict="",
-        reasons=_verdict(choices, prices, first),
-        question=MixtureQuestion(float(budget), *map(float, prices)),
+        reasons=_verdict(choices, problem, first),
+        question=MixtureQuestion(
+            budget=float(budget),
+            **{name: float(value) for name, value in problem._asdict().items()},
+        ),
     )
 
 
-def _verdict(choices: tuple[MixtureChoice, ...], prices: Prices, smallest: str) -> MixtureVerdict:
+def _verdict(
+    choices: tuple[MixtureChoice, ...], problem: MixtureProblem, smallest: str
+) -> MixtureVerdict:
     """What hangs on the winner; `smallest` is the way that wins with the smallest budget."""
     best, *rest = sorted(choices, key=lambda choice: choice.error)
     losses = tuple(
-        WayLoss(choice.name, choice.error / best.error - 1, choice.squared_bias > choice.variance)
+        WayLoss(
+            name=choice.name,
+            excess=choice.error / best.error - 1,
+            biased=choice.squared_bias > choice.variance,
+        )
         for choice in rest
     )
     stakes = Stakes.MATTERS if losses else Stakes.UNRIVALLED
     if rest and rest[0].error < (1 + _MATTERS) * best.error:
         stakes = Stakes.HARDLY_MATTERS
-    return MixtureVerdict(stakes, losses, smallest, _caveats(choices, prices))
+    return MixtureVerdict(stakes, losses, smallest, _caveats(choices, problem))
 
 
-def _caveats(choices: tuple[MixtureChoice, ...], prices: Prices) -> tuple[Caveat, ...]:
+def _caveats(choices: tuple[MixtureChoice, ...], problem: MixtureProblem) -> tuple[Caveat, ...]:
     """What the reader should know before acting on the plan."""
     notes = []
-    if prices.correlation == 0:
+    if problem.correlation == 0:
         notes.append(Caveat(CaveatKind.NO_CORRELATION))
     elif all(choice.name != "mixture" for choice in choices):
-        numbers = {"correlation": prices.correlation, "fewest": prices.fewest_gold}
+        numbers = {"correlation": problem.correlation, "fewest": problem.fewest_gold}
         notes.append(Caveat(CaveatKind.NO_MIXTURE, "", numbers))
-    if prices.bias == 0:
+    if problem.bias == 0:
         notes.append(Caveat(CaveatKind.NO_BIAS))
     return tuple(notes)
 
 
-def _check(budget: float, prices: Prices) -> None:
+def _check(budget: float, problem: MixtureProblem) -> None:
     checks.positive("the budget", budget)
-    checks.at_least("the cost of a rollout", prices.cost_rollout, 0)
-    if not np.isfinite(prices.cost_rollout):
+    checks.at_least("the cost of a rollout", problem.cost_rollout, 0)
+    if not np.isfinite(problem.cost_rollout):
         raise checks.BadArgument(
-            f"the cost of a rollout is {prices.cost_rollout:g}; it must be finite."
+            f"the cost of a rollout is {problem.cost_rollout:g}; it must be finite."
         )
-    checks.positive("the cost of cheap labels", prices.cheap_cost)
-    checks.positive("the cost of gold labels", prices.gold_cost)
-    checks.positive("the variance under cheap labels", prices.cheap_variance)
-    checks.positive("the variance under gold labels", prices.gold_variance)
-    checks.between("the correlation", prices.correlation, -1, 1)
-    checks.between("the bias of cheap labels", prices.bias, 0, _MOST_BIAS)
-    least = min(prices.cheap_rollout, prices.gold_rollout)
+    checks.positive("the cost of cheap labels", problem.cheap_cost)
+    checks.positive("the cost of gold labels", problem.gold_cost)
+    checks.positive("the variance under cheap labels", problem.cheap_variance)
+    checks.positive("the variance under gold labels", problem.gold_variance)
+    checks.between("the correlation", problem.correlation, -1, 1)
+    checks.between("the bias of cheap labels", problem.bias, 0, _MOST_BIAS)
+    least = min(problem.cheap_rollout_price, problem.gold_rollout_price)
     if budget > _MOST_ROLLOUTS * least:
         raise checks.BadArgument(
             f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan."
@@ -189,87 +205,103 @@ def _check(budget: float, prices: Prices) -> None:
         )
 
 
-def _choices(prices: Prices, budget: float) -> tuple[MixtureChoice, ...]:
-    """What the budget buys in each way, in whole rollouts; without the ways for which it does not
-    suffice.
-    """
-    cheap, gold = (_whole(budget / price) for price in (prices.cheap_rollout, prices.gold_rollout))
+def _choices(problem: MixtureProblem, budget: float) -> tuple[MixtureChoice, ...]:
+    """The choices that the budget pays for, in whole rollouts."""
+    cheap = _whole(budget / problem.cheap_rollout_price)
+    gold = _whole(budget / problem.gold_rollout_price)
     choices = []
     if cheap:
-        variance, square = prices.cheap_variance / cheap, prices.bias**2
-        choices.append(MixtureChoice("cheap", cheap, 0, variance, square, variance + square))
+        variance = problem.cheap_variance / cheap
+        choices.append(_choice("cheap", cheap, 0, variance, squared_bias=problem.bias**2))
     if gold:
-        variance = prices.gold_variance / gold
-        choices.append(MixtureChoice("gold", gold, gold, variance, 0.0, variance))
-    counts = allocate(prices, budget)
+        choices.append(_choice("gold", gold, gold, problem.gold_variance / gold))
+    counts = allocate(problem, budget)
     if counts is not None:
-        variance = float(prices.mixture_variance(*counts))
-        choices.append(MixtureChoice("mixture", *counts, variance, 0.0, variance))
+        choices.append(_choice("mixture", *counts, float(problem.mixture_variance(*counts))))
     return tuple(choices)
+
+
+def _choice(
+    name: str, rollouts: int, gold: int, variance: float, squared_bias: float = 0.0
+) -> MixtureChoice:
+    """A choice with its squared error, the sum of variance and squared bias.
+
+    Args:
+        name, rollouts, gold, variance, squared_bias: The fields of the choice.
+    """
+    return MixtureChoice(
+        name=name,
+        rollouts=rollouts,
+        gold=gold,
+        variance=variance,
+        squared_bias=squared_bias,
+        error=variance + squared_bias,
+    )
 
 
 def _whole(number: float) -> int:
     return int(number * (1 + ROUNDING))
 
 
-def allocate(prices: Prices, budget: float) -> tuple[int, int] | None:
-    """The best whole numbers of cheap-labelled rollouts and of gold labels on them; None if too few
-    can be bought.
+def allocate(problem: MixtureProblem, budget: float) -> tuple[int, int] | None:
+    """The best whole numbers of cheap-labelled rollouts and of gold labels on them; `None` where
+    the budget buys too few gold labels.
 
     For each number of gold labels, all else goes into rollouts. Rounding these down costs at most
     1/N of the variance, which n may not leave its real optimum by more than about sqrt(w₂n/w₁) to
     win back.
     """
-    least, most = prices.fewest_gold, _whole(budget / (prices.cheap_rollout + prices.gold_cost))
+    cheap_price, gold_cost = problem.cheap_rollout_price, problem.gold_cost
+    least, most = problem.fewest_gold, _whole(budget / (cheap_price + gold_cost))
     if most < least:
         return None
-    best = np.clip(budget / (prices.gold_cost + prices.cheap_rollout * prices.ratio), least, most)
-    width = 8 * np.sqrt(prices.cheap_rollout / prices.gold_cost * best) + 16
+    best = np.clip(budget / (gold_cost + cheap_price * problem.best_ratio), least, most)
+    width = 8 * np.sqrt(cheap_price / gold_cost * best) + 16
     gold = np.arange(max(least, np.floor(best - width)), min(most, np.ceil(best + width)) + 1)
-    rollouts = np.floor((budget - gold * prices.gold_cost) / prices.cheap_rollout * (1 + ROUNDING))
-    i = int(np.argmin(prices.mixture_variance(rollouts, gold)))
+    rollouts = np.floor((budget - gold * gold_cost) / cheap_price * (1 + ROUNDING))
+    i = int(np.argmin(problem.mixture_variance(rollouts, gold)))
     return int(rollouts[i]), int(gold[i])
 
 
-def errors(prices: Prices, budgets: np.ndarray) -> np.ndarray:
+def squared_errors(problem: MixtureProblem, budgets: np.ndarray) -> np.ndarray:
     """Squared errors `[3, budget]` of cheap, gold and mixture in real numbers; infinite where money
     is too short.
     """
-    cheap, gold = budgets / prices.cheap_rollout, budgets / prices.gold_rollout
+    cheap_price, gold_cost = problem.cheap_rollout_price, problem.gold_cost
+    cheap, gold = budgets / cheap_price, budgets / problem.gold_rollout_price
     alone = [
-        np.where(cheap >= 1, prices.cheap_variance / cheap + prices.bias**2, np.inf),
-        np.where(gold >= 1, prices.gold_variance / gold, np.inf),
+        np.where(cheap >= 1, problem.cheap_variance / cheap + problem.bias**2, np.inf),
+        np.where(gold >= 1, problem.gold_variance / gold, np.inf),
     ]
-    most = budgets / (prices.cheap_rollout + prices.gold_cost)
+    most = budgets / (cheap_price + gold_cost)
     labels = np.maximum(
-        budgets / (prices.gold_cost + prices.cheap_rollout * prices.ratio), prices.fewest_gold
+        budgets / (gold_cost + cheap_price * problem.best_ratio), problem.fewest_gold
     )
     labels = np.minimum(labels, most)
-    rollouts = (budgets - labels * prices.gold_cost) / prices.cheap_rollout
+    rollouts = (budgets - labels * gold_cost) / cheap_price
     mixture = np.where(
-        most >= prices.fewest_gold, prices.mixture_variance(rollouts, labels), np.inf
+        most >= problem.fewest_gold, problem.mixture_variance(rollouts, labels), np.inf
     )
     return np.stack([*alone, mixture])
 
 
-def _changes(prices: Prices, budget: float) -> tuple[dict[str, float], str]:
-    """The budgets from which another starts to win, in real numbers, and who wins with the smallest
-    budget.
+def _changes(problem: MixtureProblem, budget: float) -> tuple[dict[str, float], str]:
+    """The budgets from which another choice starts to win, in real numbers, and the choice that
+    wins with the smallest budget.
 
     Cheap labels, if they ever win, do so first; the mixture, if it ever beats gold, does so from
     some budget on. So each change happens once, and halving the interval finds it.
     """
-    least = min(prices.cheap_rollout, prices.gold_rollout)
-    unbiased = prices.gold_variance * prices.gold_rollout
-    reach = min(unbiased / prices.bias / prices.bias, _FARTHEST) if prices.bias > 0 else 0.0
+    least = min(problem.cheap_rollout_price, problem.gold_rollout_price)
+    unbiased = problem.gold_variance * problem.gold_rollout_price
+    reach = min(unbiased / problem.bias / problem.bias, _FARTHEST) if problem.bias > 0 else 0.0
     grid = np.geomspace(least, _REACH * max(least, budget, reach), _BUDGETS)
-    winners = errors(prices, grid).argmin(axis=0)
+    winners = squared_errors(problem, grid).argmin(axis=0)
     at = np.flatnonzero(np.diff(winners))
     low, high = grid[at], grid[at + 1]
     for _ in range(60):
         middle = np.sqrt(low * high)
-        before = errors(prices, middle).argmin(axis=0) == winners[at]
+        before = squared_errors(problem, middle).argmin(axis=0) == winners[at]
         low, high = np.where(before, middle, low), np.where(before, high, middle)
-    return {NAMES[winners[i + 1]]: float(start) for i, start in zip(at, high, strict=True)}, NAMES[
-        winners[0]
-    ]
+    changes = {NAMES[winners[i + 1]]: float(start) for i, start in zip(at, high, strict=True)}
+    return changes, NAMES[winners[0]]

@@ -16,7 +16,7 @@ import numpy as np
 from paracosm.core.records.decisions import Bought, Pilot
 from paracosm.planning.budget import counts_after
 from paracosm.planning.law import Law
-from paracosm.planning.rules import Market, cheapest, unit_price
+from paracosm.planning.rules import Market, cheapest_index, unit_price
 
 # Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws.
 _OUTCOMES = 500
@@ -62,38 +62,38 @@ def next_pilot(
         market: What is for sale, and the best split under each draw.
         beliefs: What is known of either part's curve, dynamics first.
         regret: The planned purchase's mean relative regret over the market's draws.
-        seed: Of the simulated outcomes.
+        seed: The seed of the simulated outcomes.
     """
     splits = _splits(market)
     saved = {
-        pilot: _saved(market, splits, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
+        pilot: _regret_saved(market, splits, beliefs[pilot[0]], *pilot, number=_OUTCOMES, seed=seed)
         for pilot in _candidates(market)
     }
-    worth = {pilot: values.mean() for pilot, values in saved.items() if _certain(values)}
+    worth = {pilot: values.mean() for pilot, values in saved.items() if _is_certain(values)}
     if not worth:
         return None
     part, samples = max(worth, key=lambda pilot: worth[pilot])
-    values = _saved(
+    values = _regret_saved(
         market, splits, beliefs[part], part, samples, number=len(market.best), seed=seed
     )
-    if not _certain(values):
+    if not _is_certain(values):
         return None
     name: Bought = "reward" if part else "dynamics"
     return Pilot(
-        name,
-        samples,
-        _price(market, part, samples),
-        regret,
-        max(0.0, regret - float(values.mean())),
+        part=name,
+        samples=samples,
+        cost=_price(market, part, samples),
+        regret_now=regret,
+        regret_then=max(0.0, regret - float(values.mean())),
     )
 
 
-def _certain(saved: np.ndarray) -> bool:
+def _is_certain(saved: np.ndarray) -> bool:
     return bool(saved.mean() > 2 * saved.std(ddof=1) / np.sqrt(len(saved)))
 
 
 def _price(market: Market, part: int, samples: int) -> float:
-    return (samples - float(market.task.owned[part])) * unit_price(market, part)
+    return (samples - float(market.problem.owned[part])) * unit_price(market, part)
 
 
 def _candidates(market: Market) -> list[tuple[int, int]]:
@@ -102,17 +102,20 @@ def _candidates(market: Market) -> list[tuple[int, int]]:
     """
     pilots = []
     for part in (0, 1):
-        owned, offer = float(market.task.owned[part]), market.offers[cheapest(market.offers, part)]
+        owned, offer = (
+            float(market.problem.owned[part]),
+            market.offers[cheapest_index(market.offers, part)],
+        )
         sizes = owned * _GROWTH ** np.arange(1, _DOUBLINGS)
         lots = np.unique(np.ceil((sizes - owned) / (offer.lot * offer.yields[part])))
         affordable = lots * offer.lot * float(offer.cost) <= market.budget
         counts = owned + lots[affordable] * offer.lot * offer.yields[part]
-        counts = counts[counts > np.max(market.task.laws[part].size)]
+        counts = counts[counts > np.max(market.problem.laws[part].largest_measured)]
         pilots += [(part, int(count)) for count in counts]
     return pilots
 
 
-def _saved(
+def _regret_saved(
     market: Market,
     splits: Splits,
     belief: Belief,
@@ -122,30 +125,30 @@ def _saved(
     number: int,
     seed: int,
 ) -> np.ndarray:
-    """How much less regret the split decided after the pilot has, `[number]`.
+    """How much less regret the split that is decided after the pilot has, `[number]`.
 
     Args:
         market: What is for sale, and the best split under each draw.
-        splits: Those among which is decided.
+        splits: The splits among which is decided.
         belief: What is known of the part's curve.
         part, samples: The pilot: 0 for dynamics or 1 for reward, and the count measured.
         number: How many of the draws are taken for true, the first ones first.
-        seed: Of the simulated outcomes.
+        seed: The seed of the simulated outcomes.
     """
-    least = _with_losses(market, _least(market, part, _price(market, part, samples)))
+    least = _with_losses(market, _split_with_pilot(market, part, _price(market, part, samples)))
     counts = np.concatenate([splits.counts, least.counts])
     losses = np.concatenate([splits.losses, least.losses], axis=1)
     allowed = counts[:, part] >= samples * (1 - 1e-9)
     outcomes = np.arange(min(number, len(losses)))
     if not allowed.any():
         return np.zeros(len(outcomes))
-    weights = _reweighted(belief, samples, outcomes, seed)
+    weights = _reweigh(belief, samples, outcomes, seed)
     after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
     now = int(np.argmin(losses.mean(axis=0)))
     return (losses[outcomes, now] - losses[outcomes, after]) / market.best[outcomes]
 
 
-def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
+def _reweigh(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:
     """Weights of the draws `[outcomes, draws]` after the simulated outcome of each, whose own draw
     counts for nothing.
 
@@ -155,7 +158,7 @@ def _reweighted(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -
         belief: What is known of the part's curve.
         samples: The count that the pilot measures.
         outcomes: Which draws are taken for true, indices `[outcomes]`.
-        seed: Of the noise of the outcomes.
+        seed: The seed of the noise of the outcomes.
     """
     noise = belief.noise()
     foretold = np.log(belief.law.error(samples))
@@ -183,29 +186,29 @@ def _splits(market: Market) -> Splits:
         amounts[:, first] = shares * market.budget / float(market.offers[first].cost)
         amounts[:, second] = (1 - shares) * market.budget / float(market.offers[second].cost)
         amounts_of_pairs.append(amounts)
-    return _with_losses(market, _unbeaten(market, np.concatenate(amounts_of_pairs)))
+    return _with_losses(market, _undominated(market, np.concatenate(amounts_of_pairs)))
 
 
 def _with_losses(market: Market, amounts: np.ndarray) -> Splits:
     """The splits after which no part that counts is left without a sample."""
-    counts = counts_after(market.task, market.offers, amounts)
-    losses = market.task.losses(counts)
+    counts = counts_after(market.problem, market.offers, amounts)
+    losses = market.problem.losses(counts)
     usable = np.isfinite(losses).all(axis=1)
     return Splits(counts[usable], losses[usable].T)
 
 
-def _unbeaten(market: Market, amounts: np.ndarray) -> np.ndarray:
-    """Those than which no other yields more of one part and as much of the other."""
-    dynamics, reward = counts_after(market.task, market.offers, amounts).T
+def _undominated(market: Market, amounts: np.ndarray) -> np.ndarray:
+    """The amounts than which no others yield more of one part and as much of the other."""
+    dynamics, reward = counts_after(market.problem, market.offers, amounts).T
     order = np.lexsort((-reward, -dynamics))
     most = np.maximum.accumulate(reward[order])
     return amounts[order[np.concatenate([[True], reward[order][1:] > most[:-1]])]]
 
 
-def _least(market: Market, part: int, cost: float) -> np.ndarray:
+def _split_with_pilot(market: Market, part: int, cost: float) -> np.ndarray:
     """The split `[1, offers]` that buys the pilot and spends the rest on the other part."""
     amounts = np.zeros((1, len(market.offers)))
-    bought, rest = cheapest(market.offers, part), cheapest(market.offers, 1 - part)
+    bought, rest = cheapest_index(market.offers, part), cheapest_index(market.offers, 1 - part)
     amounts[0, bought] = cost / float(market.offers[bought].cost)
     amounts[0, rest] = (market.budget - cost) / float(market.offers[rest].cost)
     return amounts

@@ -24,7 +24,7 @@ from paracosm.core.records.regions import Placement, StateRegions
 EXPONENT = 0.5  # of a root mean square error that averages independent noise
 
 
-def bought_by_region(
+def transitions_by_region(
     errors: np.ndarray, owned: np.ndarray, transitions: float, exponent: float = EXPONENT
 ) -> np.ndarray:
     """How many transitions to buy from each region, `[region]`; they sum to `transitions`.
@@ -60,9 +60,9 @@ def bought_by_region(
     return np.maximum(factors[np.flatnonzero(reached)[-1]] * wanted - owned, 0.0)
 
 
-def placed(regions: StateRegions | None, plan: Plan) -> Placement | None:
-    """From which regions to buy the transitions of a plan; None where it buys none, where no
-    region is known or where none errs.
+def placement_of_plan(regions: StateRegions | None, plan: Plan) -> Placement | None:
+    """From which regions to buy the transitions of a plan; `None` where it buys no transition,
+    where no regions are known or where no region errs.
     """
     if regions is None or plan.dynamics < 1:
         return None
@@ -74,13 +74,13 @@ def placed(regions: StateRegions | None, plan: Plan) -> Placement | None:
 def placement(
     regions: StateRegions, transitions: int, exponent: float = EXPONENT, floor: float = 0.0
 ) -> Placement | None:
-    """From which regions to buy so many transitions; None where none errs.
+    """From which regions to buy so many transitions; `None` where no region errs.
 
-    A region counts as if one transition more lay in it: of one that has none, the error is known,
-    too.
+    A region counts as if one transition more lay in it, since the error of an empty region is
+    finite, too.
 
     Args:
-        regions: What they err by, and the transitions owned there.
+        regions: The errors of the regions, and the transitions owned there.
         transitions: How many to buy.
         exponent: α.
         floor: φ.
@@ -94,7 +94,7 @@ def placement(
         return None
     owned = np.array([row.owned + 1.0 for row in rows])
     visits = np.array([row.steps for row in rows], float)
-    by_region = bought_by_region(errors, owned, transitions, exponent)
+    by_region = transitions_by_region(errors, owned, transitions, exponent)
     purchases = {
         "now": np.zeros(len(rows)),
         "regions": by_region,

@@ -7,6 +7,7 @@ lots that the budget pays for (Timor et al. 2026, Theorem 1, with what a real bu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,17 +29,17 @@ from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.reading import MOST_SAMPLES
 from paracosm.planning.rules import (
     Market,
-    across,
-    apart,
-    by_weights,
-    cautious,
-    cheapest,
-    market,
-    markets,
-    over_draws,
+    cheapest_index,
+    estimate_over_draws,
+    make_market,
+    make_markets,
+    one_problem_per_draw,
     purchase,
     quantiles,
-    simple,
+    simple_rules,
+    split_by_weights,
+    splits_by_share,
+    worst_quarter_mean,
 )
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
@@ -86,7 +87,7 @@ def plan(
         spent: How much of the budget was spent before.
         episodes: Real episodes of the policy that the purchase trains, which tell its return, if
             they are for sale; as many are bought as `buy_episodes` says.
-        seed: Of the draws from what the curves leave open.
+        seed: The seed of the draws from the curves' posterior.
 
     Raises:
         BadArgument: prices, weights, counts or the budget describe no purchase.
@@ -98,71 +99,111 @@ def plan(
         "curves", curves, Mapping, "a mapping of 'dynamics' and 'reward' to a Curve each"
     )
     owned_now = owned_counts(curves, owned)
-    fits = _fits(curves, routes)
+    fits = posterior(curves["dynamics"]), posterior(curves["reward"])
     offers = _offers(cost_dynamics, cost_reward, cost_joint, sources, lots)
-    money = _left(budget, spent, offers)
+    money = _money_left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
-    task, *believed = (_task(beliefs, route, owned_now, seed) for route in routes)
+    problem, *rival_problems = (_problem(beliefs, route, owned_now, seed) for route in routes)
+    evaluation = None if episodes is None else buy_episodes(problem, offers, money, episodes)
+    left_for_models = money - (evaluation.spend if evaluation else 0.0)
+    market = make_market(problem, offers, left_for_models)
+    facts = _facts(market, routes, rival_problems, owned_now)
+    plan = _record(facts, fits, beliefs, seed)
     question = _question(beliefs, routes, seed, offers=offers, budget=money)
-    evaluation = None if episodes is None else buy_episodes(task, offers, money, episodes)
-    money -= evaluation.spend if evaluation else 0.0
-    place = market(task, offers, money)
-    best = _reachable(purchase("planned", place, round_to_lots(task, offers, money).amounts), money)
-    after = owned_now["dynamics"] + best.dynamics, owned_now["reward"] + best.reward
-    rules = simple(place)
-    rivals = tuple(
-        by_weights(place, route, theirs) for route, theirs in zip(routes[1:], believed, strict=True)
+    return dataclasses.replace(plan, evaluation=evaluation, question=question)
+
+
+def _facts(
+    market: Market,
+    routes: tuple[Weights, ...],
+    rival_problems: Sequence[BudgetProblem],
+    owned: dict[str, int],
+) -> stakes.Facts:
+    """The planned purchase, and the purchases that it is compared with.
+
+    Args:
+        market: What is for sale, and the problem that the first route makes.
+        routes: The routes to the weights.
+        rival_problems: The problems that the other routes make.
+        owned: Samples of each part owned already.
+    """
+    amounts = round_to_lots(market.problem, market.offers, market.budget).amounts
+    return stakes.Facts(
+        market=market,
+        best=_reachable(purchase("planned", market, amounts), market.budget),
+        rules=simple_rules(market),
+        rivals=tuple(
+            split_by_weights(market, route, rival_problem)
+            for route, rival_problem in zip(routes[1:], rival_problems, strict=True)
+        ),
+        rival_problems=tuple(rival_problems),
+        routes=routes,
+        owned=owned,
     )
-    facts = stakes.Facts(place, best, rules, rivals, tuple(believed), routes, owned_now)
+
+
+def _record(
+    facts: stakes.Facts,
+    fits: tuple[Posterior, Posterior],
+    beliefs: tuple[Belief, Belief],
+    seed: int,
+) -> Plan:
+    """The plan of the purchase, episodes and question left aside.
+
+    Args:
+        facts: The purchase, and what it is compared with.
+        fits: What the curves say, dynamics first.
+        beliefs: Draws of either part's law, unweighted.
+        seed: The seed of the simulated pilots.
+    """
+    market, best, owned = facts.market, facts.best, facts.owned
+    problem = market.problem
+    after = owned["dynamics"] + best.dynamics, owned["reward"] + best.reward
+    losses_after = problem.losses(np.array(after, float))
     return Plan(
         dynamics=int(best.dynamics + 1e-9),
         reward=int(best.reward + 1e-9),
-        owned=owned_now,
-        budget=money,
+        owned=owned,
+        budget=market.budget,
         spend=best.spend,
-        prices={offer.name: float(offer.cost) for offer in offers},
-        ratio=stakes.owned_ratio(owned_now, best),
-        interval=ratio_interval(place),
+        prices={offer.name: float(offer.cost) for offer in market.offers},
+        ratio=stakes.owned_ratio(owned, best),
+        interval=ratio_interval(market),
         predicted_error={
-            "before": over_draws(task.losses(np.array(task.owned, float))),
+            "before": estimate_over_draws(problem.losses(np.array(problem.owned, float))),
             "after": best.error,
         },
-        expected_regret=cautious(task.losses(np.array(after, float)) / place.best - 1),
-        marginal=_marginal(place, np.array(after)),
+        expected_regret=worst_quarter_mean(losses_after / market.best - 1),
+        marginal=_marginal(market, np.array(after)),
         curves={
             part: fit.record(float(count))
             for part, fit, count in zip(PARTS, fits, after, strict=True)
         },
-        weights=routes,
+        weights=facts.routes,
         best=best,
-        alternatives=(*rules, *rivals),
-        frontier=_frontier(task, offers, money),
-        across=across(place),
-        next_pilot=next_pilot(place, beliefs, best.regret.mean, seed),
+        alternatives=(*facts.rules, *facts.rivals),
+        frontier=_frontier(market),
+        across=splits_by_share(market),
+        next_pilot=next_pilot(market, beliefs, best.regret.mean, seed),
         disagreement="",
         warnings=(),
         verdict="",
         reasons=stakes.verdict(facts, _curve_caveats(fits, after)),
-        evaluation=evaluation,
-        question=question,
     )
 
 
 def _routes(weights: Any) -> tuple[Weights, ...]:
+    """The routes to the weights, at least one."""
     checks.of_kind("weights", weights, (Weights, list, tuple), "a Weights or a sequence of them")
     routes = (weights,) if isinstance(weights, Weights) else tuple(weights)
-    for i, route in enumerate(routes):
-        checks.of_kind(f"weights[{i}]", route, Weights, "a Weights")
-        _check_weights(route)
-    return routes
-
-
-def _fits(curves: Mapping[Bought, Curve], routes: Sequence[Weights]) -> tuple[Posterior, Posterior]:
     if not routes:
         raise checks.BadArgument(
             "no weights are given; what a unit of each error costs in return is needed."
         )
-    return posterior(curves["dynamics"]), posterior(curves["reward"])
+    for i, route in enumerate(routes):
+        checks.of_kind(f"weights[{i}]", route, Weights, "a Weights")
+        _check_weights(route)
+    return routes
 
 
 def _check_weights(route: Weights) -> None:
@@ -237,7 +278,7 @@ def _offers(
     return tuple(offers)
 
 
-def _left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
+def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     """The money that can still be spent."""
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)
@@ -276,18 +317,25 @@ def _beliefs(
     fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int
 ) -> tuple[Belief, Belief]:
     beliefs = []
-    for place, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
-        draws = fit.draws(_DRAWS, 2 * seed + place)
+    for part_index, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
+        draws = fit.draws(_DRAWS, 2 * seed + part_index)
         anchors = curves[part].anchors
         seeds = max(1, round(len(anchors) / len({anchor.samples for anchor in anchors})))
-        beliefs.append(Belief(draws.law, draws.seed_noise, draws.anchor_noise, seeds))
+        beliefs.append(
+            Belief(
+                law=draws.law,
+                seed_noise=draws.seed_noise,
+                anchor_noise=draws.anchor_noise,
+                seeds=seeds,
+            )
+        )
     return beliefs[0], beliefs[1]
 
 
-def _task(
+def _problem(
     beliefs: tuple[Belief, Belief], route: Weights, owned: Mapping[str, int], seed: int
 ) -> BudgetProblem:
-    """What a route to the weights says of the errors in return.
+    """The problem that a route to the weights makes.
 
     A realised weight is the size of a mean over episodes, so that a draw of it is `|weight + its
     standard error · z|`; each draw of a law is times what that is of the weight: unsure weights
@@ -297,12 +345,12 @@ def _task(
         beliefs: Draws of either part's law, unweighted.
         route: The weights and their standard errors.
         owned: Samples of each part owned already.
-        seed: Of the draws of the weights.
+        seed: The seed of the draws of the weights.
     """
     laws = []
-    for place, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
+    for part_index, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
-        chance = _chance(belief.law, seed, place)
+        chance = _chance(belief.law, seed, part_index)
         laws.append(
             belief.law.times(np.abs(1 + unsure / weight * chance)) if weight > 0 else belief.law
         )
@@ -310,9 +358,9 @@ def _task(
     return BudgetProblem((laws[0], laws[1]), weights, (owned["dynamics"], owned["reward"]))
 
 
-def _chance(law: Law, seed: int, place: int) -> np.ndarray:
-    """Standard normal draws of what is unsure of the weight of a part, `[draws]`."""
-    return np.random.default_rng([seed, 1 + place]).standard_normal(np.shape(law.scale))
+def _chance(law: Law, seed: int, part_index: int) -> np.ndarray:
+    """Standard normal draws of the error of a part's weight, `[draws]`."""
+    return np.random.default_rng([seed, 1 + part_index]).standard_normal(np.shape(law.scale))
 
 
 def _question(
@@ -327,63 +375,74 @@ def _question(
 
     Args:
         beliefs: Draws of either part's law, unweighted.
-        routes: The weights, those that are used first.
-        seed: Of the draws of the weights.
+        routes: The weights by each route, the one that is used first.
+        seed: The seed of the draws of the weights.
         offers: What is for sale.
         budget: Money for all of it, episodes included.
     """
     terms = [
         OfferTerms(
-            sold.name, float(sold.cost), float(sold.transitions), float(sold.labels), sold.lot
+            name=offer.name,
+            cost=float(offer.cost),
+            transitions=float(offer.transitions),
+            labels=float(offer.labels),
+            lot=offer.lot,
         )
-        for sold in offers
+        for offer in offers
     ]
     laws = {}
-    for place, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
+    for part_index, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
         law = belief.law
         unsure = any(route.unsure.get(part, 0.0) > 0 for route in routes)
-        chance = _chance(law, seed, place) if unsure else np.zeros(0)
-        columns = law.scale, law.exponent, law.floor, chance, law.added, law.bend
+        chance = _chance(law, seed, part_index) if unsure else np.zeros(0)
         laws[part] = LawSample(
-            *(tuple(np.asarray(column, float).tolist()) for column in columns),
-            size=float(law.size),
-            reach=float(law.reach),
+            scale=_floats(law.scale),
+            exponent=_floats(law.exponent),
+            floor=_floats(law.floor),
+            chance=_floats(chance),
+            added=_floats(law.decaying_floor),
+            bend=_floats(law.bend),
+            size=float(law.largest_measured),
+            reach=float(law.log_range),
         )
-    return SplitQuestion(budget, tuple(terms), laws)
+    return SplitQuestion(budget=budget, offers=tuple(terms), laws=laws)
 
 
-def ratio_interval(place: Market) -> tuple[float, float]:
+def _floats(column: np.ndarray | float) -> tuple[float, ...]:
+    return tuple(np.asarray(column, float).tolist())
+
+
+def ratio_interval(market: Market) -> tuple[float, float]:
     """The 90% interval over the draws of the ratio that would be best if a draw were true."""
-    counts = best_split(apart(place.task), place.offers, place.budget).counts
+    counts = best_split(one_problem_per_draw(market.problem), market.offers, market.budget).counts
     with np.errstate(divide="ignore"):
         return quantiles(counts[..., 0] / counts[..., 1], 0.9)
 
 
-def _marginal(place: Market, counts: np.ndarray) -> dict[str, float]:
-    """How much the expected error falls per unit of money spent more on a part, where that is
-    cheapest, and on what yields both.
+def _marginal(market: Market, counts: np.ndarray) -> dict[str, float]:
+    """How much the expected error falls per unit of money: on the cheapest offer of each part
+    alone, and on each offer that yields both.
     """
-    sold = {part: place.offers[cheapest(place.offers, k)] for k, part in enumerate(PARTS)}
-    sold |= {offer.name: offer for offer in place.offers if min(offer.yields) > 0}
-    values = log_values(place.task, list(sold.values()), counts)
+    sold = {part: market.offers[cheapest_index(market.offers, k)] for k, part in enumerate(PARTS)}
+    sold |= {offer.name: offer for offer in market.offers if min(offer.yields) > 0}
+    values = log_values(market.problem, list(sold.values()), counts)
     return {name: float(np.exp(value)) for name, value in zip(sold, values, strict=True)}
 
 
-def _frontier(task: BudgetProblem, offers: Sequence[Offer], money: float) -> tuple[Purchase, ...]:
+def _frontier(market: Market) -> tuple[Purchase, ...]:
     """The best splits of a quarter of the budget to four times it."""
-    cheapest = min(float(offer.cost) * offer.lot for offer in offers)
-    budgets = [money * float(factor) for factor in _BUDGETS if money * factor >= cheapest]
-    splits = (
-        purchase(
-            f"budget {place.budget:g}", place, round_to_lots(task, offers, place.budget).amounts
-        )
-        for place in markets(task, offers, budgets)
-    )
+    problem, offers, budget = market.problem, market.offers, market.budget
+    cheapest_lot = min(float(offer.cost) * offer.lot for offer in offers)
+    budgets = [budget * float(factor) for factor in _BUDGETS if budget * factor >= cheapest_lot]
+    splits = []
+    for other in make_markets(problem, offers, budgets):
+        amounts = round_to_lots(problem, offers, other.budget).amounts
+        splits.append(purchase(f"budget {other.budget:g}", other, amounts))
     return tuple(split for split in splits if np.isfinite(split.error.mean))
 
 
 def _curve_caveats(fits: tuple[Posterior, Posterior], after: tuple[float, float]) -> list[Caveat]:
-    """What to know of the curves at the counts that the plan reaches."""
+    """Caveats of the curves at the counts that the plan reaches."""
     return [
         caveat
         for fit, count in zip(fits, after, strict=True)

@@ -41,11 +41,11 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, d
     Args:
         path: The file.
         needed: Columns that it must have.
-        what: The end of the sentence for a file without them.
+        what: The end of the error's sentence for a file that lacks one.
 
     Raises:
-        BadData: if it is no text, lacks a column, gives one twice, or has a row with more or fewer
-            cells than columns.
+        BadData: if the file is no text, lacks a column, gives a column twice, or has a row with
+            more or fewer cells than columns.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -100,9 +100,9 @@ def read_number(path: Path, line: int, name: str, text: str) -> float:
     """The finite number in a cell.
 
     Args:
-        path, line: Where the cell is, for the sentence.
-        name: Its column.
-        text: What it holds.
+        path, line: File and line of the cell, for the sentence of an error.
+        name: The column of the cell.
+        text: The text in the cell.
 
     Raises:
         BadData: naming the line.
@@ -132,10 +132,10 @@ def _by_part(
         path: The file, for the sentence.
         rows: The part and the anchor of each.
         seeded: Whether the file gives seeds; else rows of one size are numbered as they come.
-        unit: Of the errors.
+        unit: The unit of the errors.
 
     Raises:
-        BadData: there are no rows, or one is there twice.
+        BadData: there are no rows, or a row is there twice.
     """
     if not rows:
         raise checks.BadData(f"{path} holds no rows; at least 3 sizes of one part are needed.")

@@ -44,12 +44,12 @@ def find_roots(
             done = ~crosses | (least > 0.5) | (near_value == 0) | (far_value == 0)
             if done.all():
                 break
-            share = _interpolated((near, far, last), (near_value, far_value, last_value))
+            share = _interpolate((near, far, last), (near_value, far_value, last_value))
             share = np.where(done, 0.0, np.clip(share, least, 1 - least))
     return np.where(crosses, best, np.nan).reshape(np.shape(low))
 
 
-def _interpolated(points: tuple[np.ndarray, ...], values: tuple[np.ndarray, ...]) -> np.ndarray:
+def _interpolate(points: tuple[np.ndarray, ...], values: tuple[np.ndarray, ...]) -> np.ndarray:
     """How far to go from the nearest of three points to the far end, as a share of the way."""
     (near, far, last), (at_near, at_far, at_last) = points, values
     place, height = (near - far) / (last - far), (at_near - at_far) / (at_last - at_far)

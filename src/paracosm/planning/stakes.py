@@ -20,7 +20,7 @@ from paracosm.core.records.reasons import (
     Stakes,
 )
 from paracosm.planning.budget import BudgetProblem, best_split, counts_after
-from paracosm.planning.rules import Market, over_draws
+from paracosm.planning.rules import Market, estimate_over_draws
 
 HARDLY = 0.01
 """Where a rule loses less than this share the split hardly matters: a hundredth of the error is far
@@ -36,16 +36,23 @@ _CERTAIN = 2
 
 
 class Facts(NamedTuple):
-    """What is compared: the market, the planned purchase, the simple rules, the splits by other
-    routes to the weights and the tasks that those make, the routes (the plan's first), and what is
-    owned.
+    """What is compared.
+
+    Attributes:
+        market: What is for sale, and the problem by the plan's own route to the weights.
+        best: The planned purchase.
+        rules: The purchases of the simple rules.
+        rivals: The best purchases by the other routes to the weights.
+        rival_problems: The problems that those routes make.
+        routes: All routes, the plan's own first.
+        owned: Samples of each part owned already.
     """
 
-    place: Market
+    market: Market
     best: Purchase
     rules: tuple[Purchase, ...]
     rivals: tuple[Purchase, ...]
-    believed: tuple[BudgetProblem, ...]
+    rival_problems: tuple[BudgetProblem, ...]
     routes: tuple[Weights, ...]
     owned: dict[str, int]
 
@@ -62,9 +69,9 @@ def verdict(facts: Facts, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
         losses=losses,
         one_sided=_one_sided(facts) if losses and matters else None,
         routes=tuple(
-            _route_loss(facts, rival, believed, route.origin)
-            for rival, believed, route in zip(
-                facts.rivals, facts.believed, facts.routes[1:], strict=True
+            _route_loss(facts, rival, rival_problem, route.origin)
+            for rival, rival_problem, route in zip(
+                facts.rivals, facts.rival_problems, facts.routes[1:], strict=True
             )
         ),
         caveats=(*curve_caveats, *_caveats(facts)),
@@ -87,7 +94,7 @@ def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
 
 
 def _rule_loss(facts: Facts, rule: Purchase) -> RuleLoss:
-    loss = loss_against(facts.place, rule, facts.best)
+    loss = loss_against(facts.market, rule, facts.best)
     return RuleLoss(Rule(rule.name), loss, loss.mean >= HARDLY)
 
 
@@ -97,55 +104,59 @@ def _one_sided(facts: Facts) -> RuleLoss | None:
     return next((loss for loss in losses if not loss.matters), None)
 
 
-def loss_against(place: Market, rule: Purchase, planned: Purchase) -> Estimate:
+def loss_against(market: Market, rule: Purchase, planned: Purchase) -> Estimate:
     """How much more error in return a purchase leaves than the planned one, relative to that, over
     the draws.
     """
-    return over_draws(_losses(place, rule) / _losses(place, planned) - 1)
+    return estimate_over_draws(_losses(market, rule) / _losses(market, planned) - 1)
 
 
-def _losses(place: Market, bought: Purchase) -> np.ndarray:
-    return _of_amounts(place, [float(bought.units[offer.name]) for offer in place.offers])
+def _losses(market: Market, bought: Purchase) -> np.ndarray:
+    """The error in return after a purchase, under each draw, `[draws]`."""
+    return _losses_of(market, [float(bought.units[offer.name]) for offer in market.offers])
 
 
-def _of_amounts(place: Market, amounts: Sequence[float]) -> np.ndarray:
-    return place.task.losses(counts_after(place.task, place.offers, np.array(amounts)))
+def _losses_of(market: Market, amounts: Sequence[float]) -> np.ndarray:
+    """The error in return once these amounts `[offers]` are bought, under each draw, `[draws]`."""
+    return market.problem.losses(counts_after(market.problem, market.offers, np.array(amounts)))
 
 
-def _route_loss(facts: Facts, rival: Purchase, believed: BudgetProblem, origin: str) -> RouteLoss:
+def _route_loss(
+    facts: Facts, rival: Purchase, rival_problem: BudgetProblem, origin: str
+) -> RouteLoss:
     """What is lost where the one or the other route to the weights is wrong.
 
     Args:
         facts: What is compared.
         rival: The best split by the other route.
-        believed: The task that it makes.
+        rival_problem: The problem that it makes.
         origin: The name of the route.
     """
-    theirs = facts.place._replace(task=believed)
+    theirs = facts.market._replace(problem=rival_problem)
     return RouteLoss(
         origin=origin,
         ratio=owned_ratio(facts.owned, rival),
-        if_wrong=loss_against(facts.place, rival, facts.best).mean,
+        if_wrong=loss_against(facts.market, rival, facts.best).mean,
         if_right=loss_against(theirs, facts.best, rival).mean,
     )
 
 
-def _not_bought(place: Market, part: str) -> Caveat:
-    """That a part gets nothing: by choice, since the other part's lots leave no money for it, or
-    since the fewest that are sold cost more than there is.
+def _nothing_bought(market: Market, part: str) -> Caveat:
+    """The caveat that the plan buys nothing of a part: by choice, since the other part's lots
+    leave no money for it, or since its smallest lot costs more than the budget.
     """
     index = ("dynamics", "reward").index(part)
     lots = {
         float(np.mean(offer.cost)) * offer.lot: offer.lot
-        for offer in place.offers
+        for offer in market.offers
         if offer.yields[index]
     }
-    if not lots or min(lots) <= place.budget:
-        amounts = best_split(place.task, place.offers, place.budget).amounts
-        yields = [offer.yields[index] for offer in place.offers]
+    if not lots or min(lots) <= market.budget:
+        amounts = best_split(market.problem, market.offers, market.budget).amounts
+        yields = [offer.yields[index] for offer in market.offers]
         wanted = bool(np.asarray(amounts * yields).sum() > 0)
         return Caveat(CaveatKind.NO_ROOM if wanted else CaveatKind.NOTHING_BOUGHT, part)
-    numbers = {"price": min(lots), "units": lots[min(lots)], "budget": place.budget}
+    numbers = {"price": min(lots), "units": lots[min(lots)], "budget": market.budget}
     return Caveat(CaveatKind.NOTHING_AFFORDED, part, numbers)
 
 
@@ -158,20 +169,20 @@ def owned_ratio(owned: dict[str, int], bought: Purchase) -> float:
 def _caveats(facts: Facts) -> list[Caveat]:
     """What a reader should know of the purchase and of the weights before buying."""
     bought = {"dynamics": facts.best.dynamics, "reward": facts.best.reward}
-    caveats = [_not_bought(facts.place, part) for part, count in bought.items() if count == 0]
-    budget = facts.place.budget
+    caveats = [_nothing_bought(facts.market, part) for part, count in bought.items() if count == 0]
+    budget = facts.market.budget
     if facts.best.spend < _NEARLY_ALL * budget:
         money = {"left": budget - facts.best.spend, "budget": budget}
         caveats.append(Caveat(CaveatKind.MONEY_LEFT, "", money))
-    now = np.mean(_of_amounts(facts.place, [0.0] * len(facts.place.offers)))
-    then = np.mean(_losses(facts.place, facts.best))
+    now = np.mean(_losses_of(facts.market, [0.0] * len(facts.market.offers)))
+    then = np.mean(_losses(facts.market, facts.best))
     if then > _HARDLY_LESS * now:
         caveats.append(Caveat(CaveatKind.BUYS_LITTLE, "", {"share": float(1 - then / now)}))
-    weights = dict(zip(("dynamics", "reward"), facts.place.task.weights, strict=True))
+    weights = dict(zip(("dynamics", "reward"), facts.market.problem.weights, strict=True))
     for part, error in facts.routes[0].unsure.items():
         if part in weights and weights[part] < _CERTAIN * error:
             numbers = {"weight": float(weights[part]), "error": error}
             caveats.append(Caveat(CaveatKind.UNSURE_WEIGHT, part, numbers))
-    if min(facts.place.task.weights) == 0:
+    if min(facts.market.problem.weights) == 0:
         caveats.append(Caveat(CaveatKind.ZERO_WEIGHT))
     return caveats

@@ -19,8 +19,9 @@ def note(assisted: AssistedMean) -> str:
     if assisted.help is not Help.HELPED:
         return f"as real: {_WITHOUT[assisted.help]}"
     apart = assisted.plain.mean - assisted.value.mean
-    luck = f"the recorded starts are {'easier' if apart > 0 else 'harder'} by {abs(apart):.3g}"
-    return f"by {assisted.fresh} imagined starts, than which {luck}: {gain(assisted)}"
+    how = "easier" if apart > 0 else "harder"
+    luck = f"than which the recorded starts are {how} by {words.reading(abs(apart))}"
+    return f"by {assisted.fresh} imagined starts, {luck}: {gain(assisted)}"
 
 
 def gain(assisted: AssistedMean) -> str:

@@ -29,7 +29,7 @@ def calibration(record: Calibration | None) -> list[RenderableType]:
     for cells in horizon_rows(record):
         ahead.add_row(*map(Text, cells))
     sentences = [
-        calibration_words.judged(record),
+        calibration_words.judged_spread(record),
         calibration_words.horizons(record),
         calibration_words.actions(record) if not calibration_words.blindness(record) else "",
         calibration_words.returns(record),

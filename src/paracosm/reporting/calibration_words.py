@@ -17,7 +17,7 @@ _EXTREME = 0.02  # a share nearer to none or all needs another digit
 _BROAD = 10  # from here on a rise is a factor, not a percentage
 
 
-def worded(calibration: Calibration) -> Calibration:
+def with_sentences(calibration: Calibration) -> Calibration:
     """The record with its verdict."""
     return dataclasses.replace(calibration, verdict=verdict(calibration))
 
@@ -27,7 +27,7 @@ def verdict(calibration: Calibration) -> str:
     return " ".join(filter(None, [_of_spread(calibration), blindness(calibration)]))
 
 
-def judged(calibration: Calibration) -> str:
+def judged_spread(calibration: Calibration) -> str:
     """Which spread was judged."""
     count = words.count(calibration.count)
     return {

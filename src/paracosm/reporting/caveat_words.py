@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from paracosm.core.numerals import grouped
 from paracosm.core.records.reasons import Caveat, CaveatKind
 from paracosm.reporting.decision_words import BOUGHT
-from paracosm.reporting.words import money, short
+from paracosm.reporting.words import money, reading
 
 
 def sentences(caveats: Iterable[Caveat]) -> tuple[str, ...]:
@@ -36,9 +36,9 @@ def _far_forecast(part: str, n: CaveatNumbers) -> str:
 def _open_choice(_: str, n: CaveatNumbers) -> str:
     return (
         "Within the 95% intervals of the gradient's measured variance and noise coefficient the"
-        f" best spending on the labels of a rollout lies between {short(n['low'])} and"
-        f" {short(n['high'])}; if the truth is at their edge, another plan would have had"
-        f" {short(100 * n['less'])}% less variance."
+        f" best spending on the labels of a rollout lies between {reading(n['low'])} and"
+        f" {reading(n['high'])}; if the truth is at their edge, another plan would have had"
+        f" {reading(100 * n['less'])}% less variance."
     )
 
 
@@ -65,6 +65,14 @@ _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
         " shared errors stay."
     ),
     CaveatKind.OPEN_CHOICE: _open_choice,
+    CaveatKind.UNSURE_WEIGHT: lambda part, n: (
+        f"The weight of the {part} error, {reading(n['weight'])} with a standard error of"
+        f" {reading(n['error'])}, could be zero: more real episodes would settle it."
+    ),
+    CaveatKind.STATES_PART: lambda part, n: (
+        f"The {part} error is {reading(n['visited'])} on the states that the policy visits and"
+        f" {reading(n['collected'])} on those collected: the plan goes by the former."
+    ),
 }
 
 # Part and numbers go into these as they are
@@ -95,10 +103,6 @@ _SENTENCES: dict[CaveatKind, str] = {
     CaveatKind.BUYS_LITTLE: (
         "The purchase lowers the predicted error by {share:.1%} only: by these curves so much money"
         " buys little."
-    ),
-    CaveatKind.UNSURE_WEIGHT: (
-        "The weight of the {part} error, {weight:.3g} with a standard error of {error:.3g},"
-        " could be zero: more real episodes would settle it."
     ),
     CaveatKind.ZERO_WEIGHT: (
         "One weight is zero: that part's error counts for nothing in this plan."
@@ -149,9 +153,5 @@ _SENTENCES: dict[CaveatKind, str] = {
     ),
     CaveatKind.STEPS_SAMPLED: (
         "The audit attributed a random {audited:.0f} of {real:.0f} real steps, reweighted."
-    ),
-    CaveatKind.STATES_PART: (
-        "The {part} error is {visited:.3g} on the states that the policy visits and"
-        " {collected:.3g} on those collected: the plan goes by the former."
     ),
 }

@@ -14,7 +14,7 @@ _MOST_COMPONENTS = 20  # of a table on one screen
 _MOST_NAMED = 8  # in a sentence
 
 
-def worded(finding: DataFinding) -> DataFinding:
+def with_sentence(finding: DataFinding) -> DataFinding:
     """The finding with its sentence."""
     return dataclasses.replace(finding, sentence=_SENTENCES[finding.kind](finding))
 
@@ -62,7 +62,7 @@ def _states(summary: DataSummary) -> str:
 
 
 def _numbers(size: int) -> str:
-    return words.counted(size, "number")
+    return words.count_of(size, "number")
 
 
 def _actions(summary: DataSummary) -> str:
@@ -168,8 +168,8 @@ def _jumps(finding: DataFinding) -> str:
 def _missing_steps(finding: DataFinding) -> str:
     count, places = finding.numbers["count"], finding.numbers["places"]
     return (
-        f"{words.counted(int(count), 'step is', 'steps are')} missing within episodes, in"
-        f" {words.counted(int(places), 'place')}: an audit, which needs whole episodes, refuses"
+        f"{words.count_of(int(count), 'step is', 'steps are')} missing within episodes, in"
+        f" {words.count_of(int(places), 'place')}: an audit, which needs whole episodes, refuses"
         " them, and training does not."
     )
 

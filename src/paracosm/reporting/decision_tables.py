@@ -38,7 +38,7 @@ def purchase_rows(plan: Plan) -> list[Texts]:
 def _part_rows(plan: Plan) -> list[Texts]:
     return [
         (
-            decision_words.bought(unit),
+            decision_words.unit_name(unit),
             words.count(number),
             words.price(plan.prices[unit]) if unit in plan.prices else "–",
             words.price(number * plan.prices[unit]) if unit in plan.prices else "–",
@@ -93,14 +93,18 @@ def _round(run: RunResult, decision: Decision) -> Texts:
     name = decision_words.round_name(run, decision)
     plan = decision.plan if decision_words.after_the_last(run, decision) else None
     counts = (plan.dynamics, plan.reward) if plan else (decision.transitions, decision.labels)
-    return (name, *(words.count(count) for count in counts), decision_words.why(decision))
+    return (
+        name,
+        *(words.count(count) for count in counts),
+        decision_words.purchase_basis(decision),
+    )
 
 
 def owned_rows(plan: Plan) -> list[Texts]:
     """What, how many are owned, bought and owned then."""
     return [
         (
-            decision_words.bought(part),
+            decision_words.unit_name(part),
             words.count(plan.owned.get(part, 0)),
             words.count(getattr(plan, part)),
             words.count(plan.owned.get(part, 0) + getattr(plan, part)),
@@ -124,7 +128,7 @@ def marginal_rows(plan: Plan) -> list[Texts]:
     lot = decision_words.marginal_lot(plan)
     return [
         (
-            decision_words.bought(part),
+            decision_words.unit_name(part),
             words.number(lot * plan.marginal[part]),
             words.number(lot * plan.marginal[part] * plan.prices[part])
             if part in plan.prices

@@ -86,7 +86,7 @@ def _labels(plan: LabelPlan) -> list[RenderableType]:
         ("Gradient’s variance", "mean", "95% interval"), decision_tables.noise_rows(plan)
     )
     noise = [measured] if plan.noise else []
-    return [_table(heads, choices), *noise, _notes([decision_words.attained(plan)])]
+    return [_table(heads, choices), *noise, _notes([decision_words.what_decides(plan)])]
 
 
 def _mixture(plan: MixturePlan) -> list[RenderableType]:

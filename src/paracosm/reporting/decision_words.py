@@ -25,7 +25,7 @@ LABELS = {
 }
 
 
-def bought(unit: str) -> str:
+def unit_name(unit: str) -> str:
     """What a unit for sale is called; other units are labels of a source with that name."""
     return BOUGHT.get(unit, f"labels from {unit}")
 
@@ -83,7 +83,7 @@ def purchase_reason(reason: PurchaseReason, refusal: str = "") -> str:
     return _REASONS[reason].format(refusal)
 
 
-def why(decision: Decision) -> str:
+def purchase_basis(decision: Decision) -> str:
     """What a round's purchase rests on."""
     if decision.plan is None:
         return decision.why
@@ -161,7 +161,7 @@ def marginal(plan: Plan) -> str:
     best = [name for name, value in plan.marginal.items() if value >= SAME * most]
     if len(best) == len(plan.marginal):
         return "More money is worth about the same on either part, as it is at the best split."
-    return f"The next unit of money does most on {' or '.join(map(bought, best))}."
+    return f"The next unit of money does most on {' or '.join(map(unit_name, best))}."
 
 
 def pilot(proposal: Pilot | None) -> str:
@@ -172,7 +172,7 @@ def pilot(proposal: Pilot | None) -> str:
             " better than buying all at once."
         )
     return (
-        f"Better in two steps: have {count(proposal.samples)} {bought(proposal.part)} first, for"
+        f"Better in two steps: have {count(proposal.samples)} {unit_name(proposal.part)} first, for"
         f" {words.price(proposal.cost)} of the budget, measure the error of the {proposal.part}"
         " model with them, and plan the rest anew; regret, on average, then falls from"
         f" {share(proposal.regret_now)} to {share(proposal.regret_then)}."
@@ -187,7 +187,7 @@ def halving(fit: CurveFit) -> str:
     )
 
 
-def attained(plan: LabelPlan) -> str:
+def what_decides(plan: LabelPlan) -> str:
     """Whether the best is a choice or a limit."""
     if plan.attained:
         return f"What decides: {plan.regime}."

@@ -149,7 +149,7 @@ def _by(record: Deployment) -> str:
     return f"by {rung(record.basis)}, bounds that are not proven"
 
 
-def further(record: Deployment) -> str:
+def more_episodes(record: Deployment) -> str:
     """How many more episodes would settle it; empty where it is settled."""
     if record.verdict is not DeploymentVerdict.NOT_YET:
         return ""
@@ -162,7 +162,7 @@ def further(record: Deployment) -> str:
     if record.further is None:
         return "No number of real episodes up to a million would settle it at this spread."
     return (
-        f"About {words.counted(record.further, 'more real episode')} of each, judged a single time"
+        f"About {words.count_of(record.further, 'more real episode')} of each, judged a single time"
         " when all are played, would settle it with a chance of four in five, if difference and"
         " spread stay as they are. paracosm rank may stop sooner or later: beyond its first"
         " episodes it judges again after each."

@@ -18,6 +18,7 @@ from paracosm.core.records import (
     discounted,
 )
 from paracosm.reporting import finding_words, search_words, words
+from paracosm.reporting.words import estimate_reading, reading
 
 CAUSES: dict[Cause, str] = {
     "reward": "the reward model",
@@ -59,11 +60,11 @@ _SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
 _TOTALS = ("total", "total, training")  # names of the gaps among the shares of imagination
 
 
-def worded(diagnosis: Diagnosis) -> Diagnosis:
+def with_sentences(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis with its texts."""
     return dataclasses.replace(
         diagnosis,
-        findings=tuple(map(finding_words.worded, diagnosis.findings)),
+        findings=tuple(map(finding_words.with_sentence, diagnosis.findings)),
         precision=precision(diagnosis),
         verdict=verdict(diagnosis),
         verdict_training=verdict_training(diagnosis),
@@ -72,7 +73,7 @@ def worded(diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: str) -> Diagnosis:
+def with_remarks(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: str) -> Diagnosis:
     """The diagnosis of somebody's models with what is special about them.
 
     Args:
@@ -89,7 +90,7 @@ def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: s
     )
 
 
-def unbounded(parts: tuple[str, ...]) -> str:
+def why_unbounded(parts: tuple[str, ...]) -> str:
     """Why an audit of somebody's models has no bounds by default."""
     named = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
     return (
@@ -106,8 +107,8 @@ def verdict(diagnosis: Diagnosis) -> str:
     search = diagnosis.search
     blamed = search_words.sentence(search) if search is not None and search.leads else ""
     if diagnosis.decision.unfit:
-        return " ".join(filter(None, (blamed, _unfit(diagnosis))))
-    sentences = standing_of_policy(diagnosis), blamed, _of_gap(diagnosis)
+        return " ".join(filter(None, (blamed, _no_verdict_sentence(diagnosis))))
+    sentences = standing_of_policy(diagnosis), blamed, _gap_sentence(diagnosis)
     return " ".join(filter(None, sentences))
 
 
@@ -134,9 +135,9 @@ def verdict_training(diagnosis: Diagnosis) -> str:
     subject = "on what training believed" if trained else f"at the world's discount of {discount:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
-        f"The verdict {subject} is another{why}: there the real return is {gap.real.mean:.4g}, the"
-        f" predicted one {gap.predicted.mean:.4g}, and the gap of"
-        f" {_size(gap, decided.verdict)} {_clause(gap, decided.verdict)}."
+        f"The verdict {subject} is another{why}: there the real return is"
+        f" {reading(gap.real.mean, 4)}, the predicted one {reading(gap.predicted.mean, 4)}, and the"
+        f" gap of {_gap_size(gap, decided.verdict)} {_gap_clause(gap, decided.verdict)}."
     )
 
 
@@ -148,12 +149,12 @@ def explanation(diagnosis: Diagnosis) -> str:
     if diagnosis.advice is None:
         main = f"A world can be wrong and cost nothing: {errors}."
     else:
-        main = _advised(diagnosis, diagnosis.advice)
+        main = _advice(diagnosis, diagnosis.advice)
     search = diagnosis.search
     sentences = (
         implausible(diagnosis.plausibility, _unit(diagnosis)),
         main,
-        _rare(diagnosis),
+        _why_wide(diagnosis),
         noise_left(diagnosis),
         "" if search is None or search.leads else search_words.sentence(search),
     )
@@ -168,8 +169,8 @@ def explanation_training(diagnosis: Diagnosis) -> str:
     if decided is None or parts is None or decided.horizon_part is None:
         return ""
     return (
-        f"Of its horizon term {parts.bootstrap:+.3g} is the value that ended its rollouts and"
-        f" {parts.edge:+.3g} the price of caution."
+        f"Of its horizon term {estimate_reading(parts.bootstrap, sign='+')} is the value that ended"
+        f" its rollouts and {estimate_reading(parts.edge, sign='+')} the price of caution."
         f" {_HORIZON_ADVICE[decided.horizon_part]}."
     )
 
@@ -177,14 +178,14 @@ def explanation_training(diagnosis: Diagnosis) -> str:
 def precision(diagnosis: Diagnosis) -> str:
     """What bounds how well the terms sum to the gap."""
     remarks = diagnosis.remarks
-    sums = _drawn(diagnosis) if remarks.sums == "stochastic" else _SUMS[remarks.sums]
+    sums = _sums_of_draws(diagnosis) if remarks.sums == "stochastic" else _SUMS[remarks.sums]
     if not remarks.finite_differences:
         return sums
     parts = ", ".join(remarks.finite_differences)
     return f"{sums}; no derivatives are available of {parts}: finite differences stand for them"
 
 
-def _drawn(diagnosis: Diagnosis) -> str:
+def _sums_of_draws(diagnosis: Diagnosis) -> str:
     share, imagination = diagnosis.remarks.noise_share, diagnosis.imagination
     if imagination is None or share is None:
         how = "the terms sum to the gap on average, not exactly"
@@ -211,8 +212,8 @@ def standing_of_policy(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"The policy is {how} than {reference.policy}: its real return is"
-        f" {diagnosis.real_return:.4g}{_unit(diagnosis)}, that of {reference.policy}"
-        f" {reference.returns:.4g}."
+        f" {estimate_reading(diagnosis.real_return, 4)}{_unit(diagnosis)}, that of"
+        f" {reference.policy} {estimate_reading(reference.returns, 4)}."
     )
 
 
@@ -235,20 +236,20 @@ def implausible(plausibility: Plausibility, unit: str = "") -> str:
         f" returns{unit and unit + ','}"
     )
     return (
-        f"{subject} are impossible: the recorded rewards allow {low:.4g} to {high:.4g} in so many"
-        f" steps{left}."
+        f"{subject} are impossible: the recorded rewards allow {reading(low, 4)} to"
+        f" {reading(high, 4)} in so many steps{left}."
     )
 
 
-def _rare(diagnosis: Diagnosis) -> str:
+def _why_wide(diagnosis: Diagnosis) -> str:
     """Why intervals are much wider than the episodes differ; empty where they are not."""
     reward, n = diagnosis.remarks.unseen_reward, diagnosis.real_return.n
     if reward is None:
         return ""
     return (
-        f"The intervals are wide because a reward of {reward:.4g} was recorded that none of these"
-        f" {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at many"
-        " steps; twice as many halve that doubt."
+        f"The intervals are wide because a reward of {reading(reward, 4)} was recorded that none of"
+        f" these {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at"
+        " many steps; twice as many halve that doubt."
     )
 
 
@@ -278,52 +279,54 @@ def noise_left(diagnosis: Diagnosis) -> str:
 def one_step_errors(errors: Baselines) -> str:
     """The one-step errors beside those of the simplest predictors, as a clause."""
     return (
-        f"its one-step errors are, in scaled states, {errors.dynamics:.3g} of the dynamics (the"
-        f" mean next state {errors.mean_next_state:.3g}, no change {errors.persistence:.3g}), and"
-        f" {errors.reward:.3g} of the reward (the mean reward {errors.mean_reward:.3g})"
+        f"its one-step errors are, in scaled states, {reading(errors.dynamics)} of the dynamics"
+        f" (the mean next state {reading(errors.mean_next_state)}, no change"
+        f" {reading(errors.persistence)}), and {reading(errors.reward)} of the reward (the mean"
+        f" reward {reading(errors.mean_reward)})"
     )
 
 
-def _of_gap(diagnosis: Diagnosis) -> str:
+def _gap_sentence(diagnosis: Diagnosis) -> str:
     gap, decision = diagnosis.gap, diagnosis.decision
     unit = "" if diagnosis.discount == 1 else f" ({discounted(diagnosis.discount)})"
     return (
-        f"The imagined return is {_digits(gap.predicted.mean, 4)}{unit}, the real return is"
-        f" {_digits(gap.real.mean, 4)}: the gap of {_size(gap, decision)} {_clause(gap, decision)}."
+        f"The imagined return is {reading(gap.predicted.mean, 4)}{unit}, the real return is"
+        f" {reading(gap.real.mean, 4)}: the gap of {_gap_size(gap, decision)}"
+        f" {_gap_clause(gap, decision)}."
     )
 
 
-def _size(gap: Gap, decision: Verdict) -> str:
+def _gap_size(gap: Gap, decision: Verdict) -> str:
     """The gap as a number and as a share of the larger return, and whether it may be none."""
     share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return's size)"
     doubt = ", not clearly different from zero," if decision.doubtful else ""
-    return f"{_digits(gap.total.mean, sign='+')}{share}{doubt}"
+    return f"{reading(gap.total.mean, sign='+')}{share}{doubt}"
 
 
-def _clause(gap: Gap, decision: Verdict) -> str:
+def _gap_clause(gap: Gap, decision: Verdict) -> str:
     """The rest of a sentence that begins with the gap: what it comes from."""
     if decision.kind == "rounding":
-        return "is no more than rounding, and so is every cause" + _unpaid(decision)
+        return "is no more than rounding, and so is every cause" + _no_reward_clause(decision)
     if decision.kind == "unseen":
         return (
             f"is no more than rounding in these {gap.total.n} episodes, and so is every cause;"
-            f" {_reach(decision)}"
+            f" {_rare_reach_clause(decision)}"
         )
     if decision.kind == "undetermined":
-        return _undetermined(gap, decision)
+        return _undetermined_clause(gap, decision)
     if decision.kind == "cancels":
-        return _cancelling(gap, decision)
+        return _cancelling_clause(gap, decision)
     if decision.kind == "unexplained":
-        return _unexplained(gap, decision)
+        return _unexplained_clause(gap, decision)
     against = (
         ""
         if decision.opposing is None
-        else f"; {_named(gap, decision.opposing)}, is clearly wrong too, and works against it"
+        else f"; {_cause(gap, decision.opposing)}, is clearly wrong too, and works against it"
     )
-    return f"{_explained(gap, decision)}{against}"
+    return f"{_explained_clause(gap, decision)}{against}"
 
 
-def _undetermined(gap: Gap, decision: Verdict) -> str:
+def _undetermined_clause(gap: Gap, decision: Verdict) -> str:
     """No cause is clear: none is needed where the whole interval of the gap is small."""
     if gap.small:
         return (
@@ -332,17 +335,17 @@ def _undetermined(gap: Gap, decision: Verdict) -> str:
         )
     return (
         "has an undetermined cause, since every interval that is beyond rounding includes zero;"
-        f" {more(gap, decision)} would narrow them"
+        f" {remedy(gap, decision)} would narrow them"
     )
 
 
-def _unpaid(decision: Verdict) -> str:
+def _no_reward_clause(decision: Verdict) -> str:
     if not decision.unpaid:
         return ""
     return "; no reward was seen in either, so that nothing tells one model from another"
 
 
-def _reach(decision: Verdict) -> str:
+def _rare_reach_clause(decision: Verdict) -> str:
     """How large rarer episodes may make the gap by its interval, on either side, where a range is
     known.
     """
@@ -351,71 +354,55 @@ def _reach(decision: Verdict) -> str:
             "no other return was ever seen and no range of returns is known, so that no size can"
             " be given"
         )
-    return f"so few cannot exclude that rarer ones make it up to {decision.reach:.3g} on average"
+    return (
+        f"so few cannot exclude that rarer ones make it up to {reading(decision.reach)} on average"
+    )
 
 
-def more(gap: Gap, decision: Verdict, unsure: Iterable[Cause] = ()) -> str:
+def remedy(gap: Gap, decision: Verdict, unsure: Iterable[Cause] = ()) -> str:
     """What narrows the intervals of the `unsure` terms, or of all that depend on audited steps."""
     if decision.lacks_steps(unsure):
         return f"more audited steps than {decision.few_steps:,}"
     return f"more evaluation episodes than {gap.total.n}"
 
 
-def _named(gap: Gap, cause: Cause | None) -> str:
-    """A cause by name, with its term."""
+def _cause(gap: Gap, cause: Cause | None) -> str:
+    """A cause by name, with its term; empty without a cause."""
     if cause is None:
         return ""
-    term = getattr(gap, cause)
-    mean, low, high = (_digits(end, sign="+") for end in (term.mean, term.low, term.high))
-    return f"{CAUSES[cause]}, {mean} [{low}, {high}]"
+    return f"{CAUSES[cause]}, {estimate_reading(getattr(gap, cause), sign='+')}"
 
 
-def _digits(value: float, digits: int = 3, sign: str = "") -> str:
-    """A number of so many digits, from 1,000 on of all before the point: no power of ten below 1e9.
-
-    Args:
-        value: The number.
-        digits: How many.
-        sign: "+" where one above zero has a sign too.
-    """
-    if 1000 - 0.5 * 10 ** (3 - digits) <= abs(value) < 1e9:
-        return f"{value:{sign},.0f}"
-    return f"{value:{sign}.{digits}g}"
-
-
-def _cancelling(gap: Gap, decision: Verdict) -> str:
+def _cancelling_clause(gap: Gap, decision: Verdict) -> str:
     unsure = " and ".join(CAUSES[cause] for cause in decision.unsure)
-    doubt = (
-        f"; {unsure} unsure, which {more(gap, decision, decision.unsure)} would settle"
-        if unsure
-        else ""
-    )
+    what_settles = remedy(gap, decision, decision.unsure)
+    doubt = f"; it is not clear about {unsure}, which {what_settles} would settle" if unsure else ""
     return (
-        f"is what remains of errors that cancel: {_named(gap, decision.lead)}, against"
-        f" {_named(gap, decision.opposing)}{doubt}"
+        f"is what remains of errors that cancel: {_cause(gap, decision.lead)}, against"
+        f" {_cause(gap, decision.opposing)}{doubt}"
     )
 
 
-def _unexplained(gap: Gap, decision: Verdict) -> str:
-    doubt = "".join(f"{_named(gap, cause)}, is unsure; " for cause in decision.unsure)
+def _unexplained_clause(gap: Gap, decision: Verdict) -> str:
+    doubt = "".join(f"{_cause(gap, cause)}, is unsure; " for cause in decision.unsure)
     return (
-        f"has an undetermined cause: {_named(gap, decision.opposing)}, is clearly wrong but works"
-        f" the other way; {doubt}{more(gap, decision, decision.unsure)} would settle it"
+        f"has an undetermined cause: {_cause(gap, decision.opposing)}, is clearly wrong but works"
+        f" the other way; {doubt}{remedy(gap, decision, decision.unsure)} would settle it"
     )
 
 
-def _explained(gap: Gap, decision: Verdict) -> str:
-    clear = ", and ".join(_named(gap, cause) for cause in (decision.lead, *decision.together))
+def _explained_clause(gap: Gap, decision: Verdict) -> str:
+    clear = ", and ".join(_cause(gap, cause) for cause in (decision.lead, *decision.together))
     worst = (
         ""
         if decision.worst_part is None
-        else f"; the learned part that is most clearly wrong is {_named(gap, decision.worst_part)}"
+        else f"; the learned part that is most clearly wrong is {_cause(gap, decision.worst_part)}"
     )
     if decision.lead_share == "in part":
-        rival = " and ".join(_named(gap, cause) for cause in decision.unsure)
+        rival = " and ".join(_cause(gap, cause) for cause in decision.unsure)
         return (
             f"comes in part from {clear}; {rival}, may weigh more, which"
-            f" {more(gap, decision, decision.unsure)} would settle{worst}"
+            f" {remedy(gap, decision, decision.unsure)} would settle{worst}"
         )
     if decision.lead_share == "together":
         return f"comes from {clear}; their intervals overlap{worst}"
@@ -423,42 +410,42 @@ def _explained(gap: Gap, decision: Verdict) -> str:
         back = (
             ""
             if decision.taken_back is None
-            else f", of which {_named(gap, decision.taken_back)}, takes part back"
+            else f", of which {_cause(gap, decision.taken_back)}, takes part back"
         )
         return f"comes most from {clear}{back}{worst}"
     return f"comes from several causes, more from {clear} than from any other{worst}"
 
 
-def _unfit(diagnosis: Diagnosis) -> str:
+def _no_verdict_sentence(diagnosis: Diagnosis) -> str:
     """Why no cause may be named: the first sentence instead of a verdict."""
     decision = diagnosis.decision
     if decision.kind == "unfit-by-other-actions":
         return (
             f"No verdict: {diagnosis.other_actions:,} of the {diagnosis.real_steps:,} recorded"
             " actions are not the policy's, so that the terms explain another"
-            f" gap{_missed(diagnosis)}; record episodes of the policy itself."
+            f" gap{_missed_share(diagnosis)}; record episodes of the policy itself."
         )
     if decision.kind in ("unfit-by-states", "unfit-by-return"):
         return (
-            f"No verdict: the world is broken on these episodes: {_broken(diagnosis)}. No term is"
-            " an estimate of anything."
+            f"No verdict: the world is broken on these episodes: {_how_broken(diagnosis)}. No term"
+            " is an estimate of anything."
         )
     rounded = decision.kind == "unfit-by-rounded-actions"
     why = _ROUNDED.format(difference=decision.action_difference) if rounded else _UNSTEADY
     return (
-        f"No verdict: the terms should sum to the gap{_missed(diagnosis)}, more than rounding"
+        f"No verdict: the terms should sum to the gap{_missed_share(diagnosis)}, more than rounding"
         f" explains. {why}"
     )
 
 
-def _missed(diagnosis: Diagnosis) -> str:
+def _missed_share(diagnosis: Diagnosis) -> str:
     share = diagnosis.decision.missed_share
     if share is None:
         return ""
-    return f" and miss it by {diagnosis.missed:.3g} an episode, {share:.0%} of their size"
+    return f" and miss it by {reading(diagnosis.missed)} an episode, {share:.0%} of their size"
 
 
-def _broken(diagnosis: Diagnosis) -> str:
+def _how_broken(diagnosis: Diagnosis) -> str:
     plausibility = diagnosis.plausibility
     if diagnosis.decision.kind == "unfit-by-states":
         return (
@@ -467,8 +454,8 @@ def _broken(diagnosis: Diagnosis) -> str:
         )
     low, high = plausibility.allowed
     return (
-        f"the imagined return of {diagnosis.gap.predicted.mean:.3g} is beyond anything that the"
-        f" recorded rewards allow ({low:.4g} to {high:.4g})"
+        f"the imagined return of {reading(diagnosis.gap.predicted.mean)} is beyond anything that"
+        f" the recorded rewards allow ({reading(low, 4)} to {reading(high, 4)})"
     )
 
 
@@ -478,7 +465,7 @@ def _magnitude(value: float) -> str:
     return f"{value:.0f}" if value < 1e6 else f"1e{math.floor(math.log10(value))}"
 
 
-def _advised(diagnosis: Diagnosis, advice: Advice) -> str:
+def _advice(diagnosis: Diagnosis, advice: Advice) -> str:
     if advice.blamed is None:
         return (
             f"How sure: these are {diagnosis.gap.total.n} episodes; no part's share of this gap is"
@@ -487,14 +474,14 @@ def _advised(diagnosis: Diagnosis, advice: Advice) -> str:
     alone = "To mend one part alone may widen the gap, since others work against it."
     sentences = [
         alone if advice.alone else "",
-        _when(diagnosis, advice),
-        _which(diagnosis, advice) if advice.blamed == "dynamics" else "",
-        _how_sure(diagnosis.gap, advice),
+        _steps_sentence(diagnosis, advice),
+        _components_sentence(diagnosis, advice) if advice.blamed == "dynamics" else "",
+        _certainty_sentence(diagnosis.gap, advice),
     ]
     return " ".join(filter(None, sentences))
 
 
-def _when(diagnosis: Diagnosis, advice: Advice) -> str:
+def _steps_sentence(diagnosis: Diagnosis, advice: Advice) -> str:
     """The steps by which half and nine tenths of the absolute term have come."""
     steps = len(diagnosis.causes[str(advice.blamed)].absolute)
     return (
@@ -503,7 +490,7 @@ def _when(diagnosis: Diagnosis, advice: Advice) -> str:
     )
 
 
-def _which(diagnosis: Diagnosis, advice: Advice) -> str:
+def _components_sentence(diagnosis: Diagnosis, advice: Advice) -> str:
     """The state components that are clearly wrong, the largest first, or that none is; empty where
     the term was not split.
     """
@@ -513,13 +500,13 @@ def _which(diagnosis: Diagnosis, advice: Advice) -> str:
         return "No single state component is clearly to blame."
     split = diagnosis.dynamics_by_dimension
     named = ", ".join(
-        f"{words.component(i, split.components)} ({_digits(split.dimensions[i].mean, sign='+')})"
+        f"{words.component(i, split.components)} ({reading(split.dimensions[i].mean, sign='+')})"
         for i in advice.components
     )
     return f"State component{'s' if len(advice.components) > 1 else ''} to look at: {named}."
 
 
-def _how_sure(gap: Gap, advice: Advice) -> str:
+def _certainty_sentence(gap: Gap, advice: Advice) -> str:
     term, ratio = getattr(gap, str(advice.blamed)), advice.half_widths
     times = f"{ratio:.1f} times" if ratio < _SURE else f"more than {_SURE:.0f} times"
     return (

@@ -157,7 +157,7 @@ def charts(record: Experiment | Benchmark) -> dict[str, Markup]:
 
 
 def chart_files(record: Experiment | Benchmark) -> dict[str, str]:
-    """The same as SVG files, by the ends of their names."""
+    """The charts as SVG files, by the ends of their names."""
     return {
         f"{chart.name}.svg": alone(figures.plot_chart(chart), chart.name)
         for chart in _charts_of(record)

@@ -15,7 +15,7 @@ _LOADED = {
 def sentences(record: Exported) -> str:
     """What was written, what it takes and gives, how it was compared, and how it is loaded."""
     carried = (
-        f", and carries {words.counted(record.carry, 'number')} from step to step"
+        f", and carries {words.count_of(record.carry, 'number')} from step to step"
         if record.carry
         else ""
     )
@@ -33,12 +33,12 @@ def _observed(record: Exported) -> str:
     images = len(record.observation) > 1
     if images:
         return f"flat images of {shape}"
-    return f"observations of {words.counted(record.observation[0], 'number')}"
+    return f"observations of {words.count_of(record.observation[0], 'number')}"
 
 
 def _acted(record: Exported) -> str:
     if record.first_action is None:
-        return f"actions of {words.counted(record.actions, 'number')}"
+        return f"actions of {words.count_of(record.actions, 'number')}"
     if record.choices:
         counts = " x ".join(map(str, record.choices))
         return f"{len(record.choices)} choices at once, of {counts} values"

@@ -30,7 +30,7 @@ class FilmPictures(NamedTuple):
         moving: Real and imagined side by side, over and over.
         strip: Some moments of it, the real ones above the imagined ones.
         moments: Their time steps.
-        width, height: Of `moving`, in pixels.
+        width, height: The size of `moving` in pixels.
     """
 
     moving: str
@@ -94,8 +94,8 @@ def _frame(real: np.ndarray, imagined: np.ndarray, number: int, frames: int) -> 
 
     Args:
         real, imagined: Pictures of both episodes, `[frame, height, width, 3]`.
-        number: Of the moment.
-        frames: Of the film.
+        number: The number of the moment.
+        frames: The frames of the film.
     """
     left, right = _at(real, number), _at(imagined, number)
     between = np.full((left.shape[0], _GAP, 3), _PAPER, np.uint8)

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable
 
 from paracosm.core.records import ComponentChange, Finding, Misreading
+from paracosm.reporting.words import reading
 
 _MOST_COMPONENTS = 6  # named: a sentence holds no more
 
 
-def worded(finding: Finding) -> Finding:
+def with_sentence(finding: Finding) -> Finding:
     """The finding with its sentence."""
     return dataclasses.replace(finding, sentence=sentence(finding))
 
@@ -32,12 +33,12 @@ def _misread(finding: Finding) -> str:
         )
         return (
             f"The learned reward fits the real one better when {best}{also}: root mean square error"
-            f" {left:.3g} so, {own:.3g} as it is."
+            f" {reading(left)} so, {reading(own)} as it is."
         )
     also = "".join(f", or when {rival} (these steps cannot tell which)" for rival in rivals)
     return (
         f"The world predicts next states better when {best}{also} (root mean square error"
-        f" {left:.3g} so, {own:.3g} as it is, in scaled states)."
+        f" {reading(left)} so, {reading(own)} as it is, in scaled states)."
     )
 
 
@@ -56,9 +57,9 @@ def _component(change: ComponentChange, letter: str) -> str:
     name = letter if change.component is None else f"{letter}[{change.component}]"
     if change.left_out:
         return f"{name} is left out"
-    times = name if change.scale is None else f"{change.scale:.3g} {name}"
+    times = name if change.scale is None else f"{reading(change.scale)} {name}"
     sign = "+" if (change.offset or 0.0) > 0 else "-"
-    offset = "" if change.offset is None else f" {sign} {abs(change.offset):.3g}"
+    offset = "" if change.offset is None else f" {sign} {reading(abs(change.offset))}"
     return f"{times}{offset} in place of {name}"
 
 
@@ -71,7 +72,7 @@ def _numbered(misreading: Misreading) -> str:
 
 def _plus(number: float) -> str:
     """`+ 1.5` or `- 1.5`."""
-    return f"{'+' if number >= 0 else '-'} {abs(number):.4g}"
+    return f"{'+' if number >= 0 else '-'} {reading(abs(number), 4)}"
 
 
 def _step(misreading: Misreading) -> str:
@@ -92,21 +93,19 @@ def _offset(misreading: Misreading) -> str:
 
 def _scale(misreading: Misreading) -> str:
     trained = " (it was trained on rewards divided by that)" if misreading.only else ""
-    return f"it is read times {misreading.numbers['scale']:.4g}{trained}"
+    return f"it is read times {reading(misreading.numbers['scale'], 4)}{trained}"
 
 
 def _scale_and_offset(misreading: Misreading) -> str:
     scale, offset = misreading.numbers["scale"], misreading.numbers["offset"]
-    return f"it is read times {scale:.4g} {_plus(offset)}"
+    return f"it is read times {reading(scale, 4)} {_plus(offset)}"
 
 
 def _clipped(misreading: Misreading) -> str:
     low, high = misreading.numbers.get("low"), misreading.numbers.get("high")
-    where = f"to {low:.4g} to {high:.4g}" if low is not None and high is not None else ""
-    if high is None:
-        where = f"below {low:.4g}"
-    elif low is None:
-        where = f"above {high:.4g}"
+    bounds = [reading(bound, 4) for bound in (low, high) if bound is not None]
+    side = "above" if low is None else "below" if high is None else "to"
+    where = f"{side} {' to '.join(bounds)}"
     return f"it is compared with the real one clipped {where} (what is beyond was never learned)"
 
 
@@ -140,21 +139,22 @@ def _unexplained(finding: Finding) -> str:
     return (
         "The reward needs what the state does not show: steps of different episodes with nearly the"
         " same (s, a, s') were paid differently, so that no model of (s, a, s') gets below an error"
-        f" of about {floor:.3g}; the learned reward's is {own:.3g} (root mean square), and more"
-        " labels cannot mend that."
+        f" of about {reading(floor)}; the learned reward's is {reading(own)} (root mean square),"
+        " and more labels cannot mend that."
     )
 
 
 def _constant(finding: Finding) -> str:
+    learned, real = reading(finding.numbers["learned"]), reading(finding.numbers["real"])
     return (
-        f"The learned reward varies by {finding.numbers['learned']:.3g} (standard deviation) where"
-        f" the real reward varies by {finding.numbers['real']:.3g}, and no other unit, curve or"
-        " step explains that: it predicts little more than a mean."
+        f"The learned reward varies by {learned} (standard deviation) where the real reward varies"
+        f" by {real}, and no other unit, curve or step explains that: it predicts little more than"
+        " a mean."
     )
 
 
 def _blind(finding: Finding) -> str:
-    error = f"no worse ({finding.numbers['times']:.3g} times the error)"
+    error = f"no worse ({reading(finding.numbers['times'])} times the error)"
     how = "the same" if finding.form == "the same" else error
     return (
         f"The world's next states are {how} when it is given the actions of other steps: it does"
@@ -166,17 +166,18 @@ def _persistence(finding: Finding) -> str:
     own, still = finding.numbers["own"], finding.numbers["still"]
     return (
         "The world predicts next states worse than one in which nothing moves (root mean square"
-        f" error {own:.3g} against {still:.3g} in scaled states)."
+        f" error {reading(own)} against {reading(still)} in scaled states)."
     )
 
 
 def _resets(finding: Finding) -> str:
     count, last = finding.numbers["count"], finding.numbers["last"]
+    times = reading(finding.numbers["times"])
     return (
         f"At {count:.0f} of the {last:.0f} last steps the recorded next state lies among the"
-        f" episodes' first states, {finding.numbers['times']:.3g} times as far from the world's as"
-        " 99% of the other steps' are: an environment that resets itself gave the next episode's"
-        " first observation. The observation before the reset belongs there."
+        f" episodes' first states, {times} times as far from the world's as 99% of the other steps'"
+        " are: an environment that resets itself gave the next episode's first observation. The"
+        " observation before the reset belongs there."
     )
 
 

@@ -10,7 +10,7 @@ from paracosm.core.records.results import RunResult
 from paracosm.reporting import calibration_words, words
 
 
-def when(diagnosis: Diagnosis) -> str:
+def steps(diagnosis: Diagnosis) -> str:
     """The cause that is largest in size, and by when half of it has come."""
     sizes = {name: np.cumsum(cause.absolute) for name, cause in diagnosis.causes.items()}
     sums = {name: float(values[-1]) for name, values in sizes.items() if len(values)}
@@ -21,7 +21,7 @@ def when(diagnosis: Diagnosis) -> str:
     return f"half of the {largest} term’s size by step {half:,} of {len(sizes[largest]):,}"
 
 
-def which(diagnosis: Diagnosis) -> str:
+def components(diagnosis: Diagnosis) -> str:
     """The component of the state with the largest share of the dynamics term."""
     by = diagnosis.dynamics_by_dimension
     terms = by.dimensions
@@ -32,7 +32,7 @@ def which(diagnosis: Diagnosis) -> str:
     return f"most in component {name}, {words.estimate(terms[largest])}"
 
 
-def believed(diagnosis: Diagnosis) -> str:
+def training_gap(diagnosis: Diagnosis) -> str:
     """The gap of what training believed."""
     gap = diagnosis.gap_training
     return "" if gap is None else f"gap {words.estimate(gap.total)}"
@@ -57,7 +57,7 @@ def spread(diagnosis: Diagnosis) -> str:
 
 def training(result: RunResult) -> str:
     """Where the imagined return ended, or that nothing was trained."""
-    if words.planned(result):
+    if words.is_planned(result):
         return "nothing was trained: a planner"
     done = [training for training in result.trainings if training.imagined_return]
     if not done:
@@ -123,17 +123,18 @@ def checkpoints(diagnosis: Diagnosis, result: RunResult | None) -> str:
     if ranking is None:
         return f"{count} checkpoints, not ranked yet"
     orders = [pair.ordering for pair in ranking.pairs]
+    pairs = words.count_of(len(orders), "pair")
     return (
         f"{len(ranking.policies)} policies; imagination certainly orders"
-        f" {orders.count(Ordering.FLIPS):,} of their {words.counted(len(orders), 'pair')} the other"
-        f" way round, {orders.count(Ordering.UNDECIDED):,} are open"
+        f" {orders.count(Ordering.FLIPS):,} of their {pairs} the other way round,"
+        f" {orders.count(Ordering.UNDECIDED):,} are open"
     )
 
 
-def along(result: RunResult) -> str:
+def audits(result: RunResult) -> str:
     """How many audits there are, and the gap of the first and of the last one that is known."""
     gaps = [words.number(audit.gap) for audit in result.rounds if audit.gap is not None]
-    audits = "1 audit" if len(result.rounds) == 1 else f"{len(result.rounds)} audits"
+    number = "1 audit" if len(result.rounds) == 1 else f"{len(result.rounds)} audits"
     if len(gaps) < 2:
-        return audits
-    return f"{audits}; the gap from {gaps[0]} to {gaps[-1]}"
+        return number
+    return f"{number}; the gap from {gaps[0]} to {gaps[-1]}"

@@ -16,7 +16,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words
-from paracosm.reporting.words import capital, counted, short
+from paracosm.reporting.words import capital, count_of, reading
 
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
@@ -36,7 +36,7 @@ REGIMES = {
 _WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
 
 
-def in_words(plan: LabelPlan) -> LabelPlan:
+def with_sentences(plan: LabelPlan) -> LabelPlan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:
@@ -60,8 +60,8 @@ def sentences(plan: LabelPlan, reasons: LabelVerdict) -> tuple[str, ...]:
         else f"label each {grouped(plan.repeats)} times, each time at"
     )
     verdict = [
-        f"Buy {rollouts} and {how} {short(plan.cost)} a rollout: the policy gradient then has"
-        f" variance {short(plan.variance)}, the least that {short(plan.budget)} can buy.",
+        f"Buy {rollouts} and {how} {reading(plan.cost)} a rollout: the policy gradient then has"
+        f" variance {reading(plan.variance)}, the least that {reading(plan.budget)} can buy.",
         _label_share(reasons),
         *_stakes(reasons),
         _cheaper(reasons),
@@ -73,7 +73,7 @@ def _label_share(reasons: LabelVerdict) -> str:
     """How much of the variance is the labels' doing."""
     if reasons.label_share is None:
         return ""
-    return f"Label noise makes up {short(100 * reasons.label_share)}% of that."
+    return f"Label noise makes up {reading(100 * reasons.label_share)}% of that."
 
 
 def _stakes(reasons: LabelVerdict) -> list[str]:
@@ -90,19 +90,19 @@ def _stakes(reasons: LabelVerdict) -> list[str]:
 def _label_loss(loss: LabelLoss) -> str:
     """So much more variance: in per cent, or as a factor from double on."""
     more = (
-        f"{short(100 * loss.excess)}% more variance"
+        f"{reading(100 * loss.excess)}% more variance"
         if loss.excess < 1
-        else f"{short(1 + loss.excess)} times the variance"
+        else f"{reading(1 + loss.excess)} times the variance"
     )
-    return f"{capital(loss.rule)} (labels at {short(loss.cost)}) would give {more}."
+    return f"{capital(loss.rule)} (labels at {reading(loss.cost)}) would give {more}."
 
 
 def _cheaper(reasons: LabelVerdict) -> str:
-    least = short(reasons.least_cost)
+    least = reading(reasons.least_cost)
     return {
         CheaperLabels.NO_BETTER: "",
         CheaperLabels.BETTER: (
-            f"Cheaper labels would be better still, down to {short(reasons.down_to)}: {least} is"
+            f"Cheaper labels would be better still, down to {reading(reasons.down_to)}: {least} is"
             " the least cost allowed."
         ),
         CheaperLabels.BETTER_WITHOUT_END: (
@@ -116,7 +116,7 @@ def _cheaper(reasons: LabelVerdict) -> str:
     }[reasons.cheaper]
 
 
-def mixture_in_words(plan: MixturePlan) -> MixturePlan:
+def mixture_with_sentences(plan: MixturePlan) -> MixturePlan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:
@@ -132,7 +132,7 @@ def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, 
     """The verdict: what to buy, what other ways would lose, and which way wins at other budgets."""
     best = next(choice for choice in plan.choices if choice.name == plan.winner)
     return (
-        f"Buy {_bought(best)}: the policy gradient then has squared error {short(best.error)}.",
+        f"Buy {_bought(best)}: the policy gradient then has squared error {reading(best.error)}.",
         *_mixture_stakes(reasons),
         _other_budgets(plan, reasons.smallest),
     )
@@ -141,8 +141,8 @@ def mixture_sentences(plan: MixturePlan, reasons: MixtureVerdict) -> tuple[str, 
 def _bought(best: MixtureChoice) -> str:
     if best.name == "mixture":
         gold = f"gold labels on {grouped(best.gold)} of them"
-        return f"the mixture, {counted(best.rollouts, 'rollout')} with cheap labels and {gold}"
-    return f"{_WAYS[best.name]}, on {counted(best.rollouts, 'rollout')}"
+        return f"the mixture, {count_of(best.rollouts, 'rollout')} with cheap labels and {gold}"
+    return f"{_WAYS[best.name]}, on {count_of(best.rollouts, 'rollout')}"
 
 
 def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:
@@ -153,9 +153,9 @@ def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:
 
 def _way_loss(loss: WayLoss) -> str:
     more = (
-        f"{short(100 * loss.excess)}% more"
+        f"{reading(100 * loss.excess)}% more"
         if loss.excess < 1
-        else f"{short(1 + loss.excess)} times that"
+        else f"{reading(1 + loss.excess)} times that"
     )
     tail = ", most of it bias, which no money removes" if loss.biased else ""
     return f"{_WAYS[loss.name].capitalize()} would have {more}{tail}."
@@ -165,9 +165,11 @@ def _other_budgets(plan: MixturePlan, smallest: str) -> str:
     """From which budget on another way wins; and that whole rollouts decide, where parts of them
     would say otherwise at this one.
     """
-    starts = [f"from about {short(start)} on {_WAYS[name]}" for name, start in plan.changes.items()]
-    begun = [smallest, *(name for name, start in plan.changes.items() if start <= plan.budget)]
-    whole = "" if begun[-1] == plan.winner else " At this budget whole rollouts decide."
+    starts = [
+        f"from about {reading(start)} on {_WAYS[name]}" for name, start in plan.changes.items()
+    ]
+    winners = [smallest, *(name for name, start in plan.changes.items() if start <= plan.budget)]
+    whole = "" if winners[-1] == plan.winner else " At this budget whole rollouts decide."
     if starts:
         return f"With a small budget {_WAYS[smallest]} would win; {', '.join(starts)}.{whole}"
     if whole:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 
 from paracosm.core.records import Cause, Diagnosis, NextKind, NextStep
-from paracosm.reporting.diagnosis_words import CAUSES, more
+from paracosm.reporting.diagnosis_words import CAUSES, remedy
+from paracosm.reporting.words import estimate_reading
 
 _PURCHASE: dict[Cause, str] = {
     "reward": "buy reward labels where the policy goes, or look at how rewards are recorded",
@@ -29,7 +30,7 @@ _LACKING: dict[Cause, str] = {
 }
 
 
-def worded(diagnosis: Diagnosis, step: NextStep) -> Diagnosis:
+def with_sentence(diagnosis: Diagnosis, step: NextStep) -> Diagnosis:
     """The diagnosis with its next step, and that in words."""
     return dataclasses.replace(
         diagnosis, next_step=step, next=_SENTENCES[step.kind](diagnosis, step)
@@ -113,10 +114,10 @@ def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
     sentences = [f"{_PURCHASE[part]}{many}."]
     if step.times is not None:
         term = getattr(diagnosis.gap, part)
-        settles = more(diagnosis.gap, diagnosis.decision, [part])
+        settles = remedy(diagnosis.gap, diagnosis.decision, [part])
         sentences.append(
-            f"The term of {CAUSES[part]}, {term:+.3g}, is unsure but {step.times:.0f} times as"
-            f" large as the clear one; {settles} would settle it."
+            f"The term of {CAUSES[part]}, {estimate_reading(term, sign='+')}, is unsure but"
+            f" {step.times:.0f} times as large as the clear one; {settles} would settle it."
         )
     elif diagnosis.decision.kind == "cancels" and opposing is not None:
         other = diagnosis.decision.lead if opposing == part else opposing

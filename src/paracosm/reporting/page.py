@@ -92,7 +92,7 @@ def write(
 
     Args:
         record: The result.
-        path: Where to.
+        path: The file to write.
         film: As of `render`.
 
     Raises:

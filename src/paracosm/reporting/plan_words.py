@@ -9,7 +9,7 @@ from paracosm.core import numerals
 from paracosm.core.records.decisions import Plan
 from paracosm.core.records.reasons import PlanVerdict, RouteLoss, RuleLoss, Stakes
 from paracosm.reporting import caveat_words
-from paracosm.reporting.words import money
+from paracosm.reporting.words import money, reading
 
 _UNITS = {
     "dynamics": ("transition", "transitions"),
@@ -19,7 +19,7 @@ _UNITS = {
 }
 
 
-def in_words(plan: Plan) -> Plan:
+def with_sentences(plan: Plan) -> Plan:
     """The plan with its sentences, which are made of its reasons."""
     reasons = plan.reasons
     if reasons is None:
@@ -44,10 +44,10 @@ def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
     known = ""
     if plan.evaluation is not None:
         width = plan.evaluation.best.half_width
-        known = f" The episodes tell the new policy's return to within {width:.3g} (95%)."
+        known = f" The episodes tell the new policy's return to within {reading(width)} (95%)."
     change = (
-        f"The predicted error in return is then {after.mean:.3g} ({after.low:.3g} to"
-        f" {after.high:.3g}); {_now(before.mean)}.{known}"
+        f"The predicted error in return is then {reading(after.mean)} ({reading(after.low)} to"
+        f" {reading(after.high)}); {_now(before.mean)}.{known}"
     )
     return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(reasons)
 
@@ -56,7 +56,7 @@ def _now(error: float) -> str:
     """The predicted error before buying; none is where a part owns nothing."""
     if math.isinf(error):
         return "now, without any data of a part, none can be told"
-    return f"it is {error:.3g} now"
+    return f"it is {reading(error)} now"
 
 
 def unit_names(name: str) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def _disagreement(plan: Plan, reasons: PlanVerdict) -> str:
 
 def _route(plan: Plan, route: RouteLoss) -> str:
     return (
-        f"Weights from {route.origin} would own {route.ratio:.3g} transitions a label instead of"
-        f" {plan.ratio:.3g}: if they are wrong that loses {route.if_wrong:.2%}, and if they are"
-        f" right this plan loses {route.if_right:.2%}."
+        f"Weights from {route.origin} would own {reading(route.ratio)} transitions a label instead"
+        f" of {reading(plan.ratio)}: if they are wrong that loses {route.if_wrong:.2%}, and if they"
+        f" are right this plan loses {route.if_right:.2%}."
     )

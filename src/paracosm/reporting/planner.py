@@ -91,7 +91,7 @@ class MovablePlan:
 
 
 def planner(plan: Plan | LabelPlan | MixturePlan) -> MovablePlan | None:
-    """What makes a plan's page movable; None where the plan does not say what it was asked."""
+    """The settings that a plan's page can move; `None` where the plan holds no question."""
     if plan.question is None:
         return None
     if isinstance(plan, Plan):
@@ -129,7 +129,7 @@ def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
         and {"cost": plan.evaluation.price, "deviation": plan.evaluation.deviation},
     }
     texts = {
-        "bought": [decision_words.bought(sold.name) for sold in question.offers],
+        "bought": [decision_words.unit_name(sold.name) for sold in question.offers],
         "rules": {
             "spending": Rule.EQUAL_SPENDING,
             "counts": Rule.EQUAL_COUNTS,
@@ -138,7 +138,7 @@ def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
             "joint": Rule.ALL_JOINT,
         },
     }
-    laws = [_packed(question.laws[part]) for part in _PARTS]
+    laws = [_pack(question.laws[part]) for part in _PARTS]
     return MovablePlan(
         "split", (*_money(plan, question), *_rest(plan, question)), settings, texts, laws
     )
@@ -171,7 +171,7 @@ def _rest(plan: Plan, question: SplitQuestion) -> list[SettingField]:
     owned = [
         SettingField(
             f"owned.{k}",
-            f"{decision_words.bought(part)} owned",
+            f"{decision_words.unit_name(part)} owned",
             "Owned already",
             plan.owned[part],
             least=0,
@@ -204,7 +204,7 @@ def _rest(plan: Plan, question: SplitQuestion) -> list[SettingField]:
     return [*owned, *weights, *worth]
 
 
-def _packed(law: LawSample) -> dict[str, str]:
+def _pack(law: LawSample) -> dict[str, str]:
     """The columns of a sample as 64-bit floats, little-endian, in base 64: every digit, in half the
     letters.
     """

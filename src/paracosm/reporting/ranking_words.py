@@ -103,7 +103,7 @@ def _order(ranking: Ranking, first: str) -> str:
 
 
 def _within(bought: BoughtEpisodes) -> str:
-    return f", up to differences of {words.short(bought.within)}" if bought.within else ""
+    return f", up to differences of {words.reading(bought.within)}" if bought.within else ""
 
 
 def _choice(ranking: Ranking, first: str) -> str:

@@ -55,7 +55,7 @@ class Citation(NamedTuple):
     Attributes:
         key: In references.bib.
         what: The methods, a clause each.
-        authors, year, title: Of the work, for reading.
+        authors, year, title: Authors, year and title of the work, for reading.
         bibtex: The entry, for copying.
     """
 
@@ -71,7 +71,7 @@ def references(diagnosis: Diagnosis, run: RunResult | None) -> list[Citation]:
     """The works that a report rests on, in the order in which it comes to them.
 
     Args:
-        diagnosis: What the report is of.
+        diagnosis: The diagnosis that the report shows.
         run: The run that it is the audit of, if any.
     """
     used: dict[str, list[str]] = {_PAPER: ["training in imagination, and its gap"]}

@@ -37,7 +37,7 @@ def rows(placement: Placement) -> list[tuple[str, ...]]:
 
 
 def page_rows(placement: Placement) -> list[tuple[str, ...]]:
-    """The same with all terms and their intervals: see `PAGE_HEADS`."""
+    """Rows of the page's table, with all terms and their intervals: see `PAGE_HEADS`."""
     return [
         (
             number,
@@ -57,7 +57,7 @@ def places(placement: Placement) -> list[tuple[str, str]]:
     """Number of each region, and where it lies."""
     names = placement.regions.components
     return [
-        (f"region {number}", region_words.described(region, names))
+        (f"region {number}", region_words.location(region, names))
         for number, _, region, _ in _numbered(placement)
     ]
 

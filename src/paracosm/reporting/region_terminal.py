@@ -24,10 +24,10 @@ def where_to_buy(placement: Placement | None) -> list[RenderableType]:
         table.add_row(*map(Text, cells))
     places = [f"{name}: {place}" for name, place in region_tables.places(placement)]
     sentences = [
-        region_words.standing_out(placement),
-        region_words.predicted(placement),
+        region_words.outstanding_regions(placement),
+        region_words.predicted_errors(placement),
         region_words.note(placement),
         region_words.TRIED,
-        region_words.realised(placement),
+        region_words.how_to_buy(placement),
     ]
     return [table, Text("\n".join([*places, *sentences]) + "\n", style="dim")]

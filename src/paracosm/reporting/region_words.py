@@ -11,7 +11,7 @@ _COMPONENTS = 2  # named of a region: those in which it differs the most from th
 _LIKE = 0.5  # standard deviations: components that differ by less tell nothing of a region
 
 
-def described(region: StateRegion, names: Sequence[str] = ()) -> str:
+def location(region: StateRegion, names: Sequence[str] = ()) -> str:
     """Where a region lies: the components in which its states differ the most from the rest, by
     their `names` if they have any.
     """
@@ -24,7 +24,7 @@ def described(region: StateRegion, names: Sequence[str] = ()) -> str:
     )
 
 
-def standing_out(placement: Placement) -> str:
+def outstanding_regions(placement: Placement) -> str:
     """Which regions err clearly more than their share of the visits."""
     rows = placement.regions.regions
     more = [str(i + 1) for i, region in enumerate(rows) if region.excess.low > 0]
@@ -37,7 +37,7 @@ def standing_out(placement: Placement) -> str:
     return f"Regions {', '.join(more)} err clearly more than their share of the visits."
 
 
-def predicted(placement: Placement) -> str:
+def predicted_errors(placement: Placement) -> str:
     """What the shares are predicted to win against buying by the policy's visits."""
     left = {name: words.number(error) for name, error in placement.predicted.items()}
     return (
@@ -56,7 +56,7 @@ TRIED = (
 )
 
 
-def realised(placement: Placement) -> str:
+def how_to_buy(placement: Placement) -> str:
     """How the transitions can be bought, and what is in none of the regions."""
     none = placement.regions.elsewhere
     outside = (

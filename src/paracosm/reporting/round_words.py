@@ -24,7 +24,7 @@ def growth(result: RunResult) -> str:
     )
 
 
-def standing(result: RunResult) -> str:
+def episodes_note(result: RunResult) -> str:
     """How many episodes the points stand on."""
     counts = [audit.episodes for audit in result.rounds]
     least, most = min(counts), max(counts)
@@ -33,7 +33,7 @@ def standing(result: RunResult) -> str:
     return f"Each point stands on {episodes}: small differences between points are chance."
 
 
-def unlabelled(result: RunResult) -> str:
+def missing_points_note(result: RunResult) -> str:
     """Why points are missing, if some are."""
     if all(audit.reward is not None for audit in result.rounds):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paracosm.core.records.search import SearchShare, SearchTrial
+from paracosm.reporting.words import estimate_reading, reading
 
 NAMES = {
     "mppi": "planning by MPPI",
@@ -13,7 +14,7 @@ NAMES = {
 }
 
 
-def named(trial: SearchTrial) -> str:
+def search_name(trial: SearchTrial) -> str:
     """A search by what it did."""
     return NAMES.get(trial.search, trial.search)
 
@@ -22,32 +23,32 @@ def sentence(share: SearchShare) -> str:
     """What the best of the other searches says of the policy's own."""
     if share.best is None:
         tried = " and ".join(
-            f"{named(trial)} {trial.imagined.mean:.4g} (a difference of"
-            f" {trial.better_by.mean:+.3g})"
+            f"{search_name(trial)} {reading(trial.imagined.mean, 4)} (a difference of"
+            f" {reading(trial.better_by.mean, sign='+')})"
             for trial in share.trials
         )
         return (
             f"No other search is clearly better in the world that the policy was trained in, where"
-            f" the policy reaches {share.imagined.mean:.4g} and {tried}: nothing says that its"
-            " search is to blame."
+            f" the policy reaches {reading(share.imagined.mean, 4)} and {tried}: nothing says that"
+            " its search is to blame."
         )
     best = next(trial for trial in share.trials if trial.search == share.best)
     reached = (
-        f"The policy reaches {share.imagined.mean:.4g} in the world that it was trained in, and"
-        f" {named(best)} {best.imagined.mean:.4g} from the same {share.starts} starts, a difference"
-        f" of {best.better_by:.3g}"
+        f"The policy reaches {reading(share.imagined.mean, 4)} in the world that it was trained in,"
+        f" and {search_name(best)} {reading(best.imagined.mean, 4)} from the same {share.starts}"
+        f" starts, a difference of {estimate_reading(best.better_by)}"
     )
-    left = f"the policy's own search left at least {share.least:.3g} there"
+    left = f"the policy's own search left at least {reading(share.least)} there"
     if best.alike:
         left = f"{left}, if no start is worth more or less than those seen"
     if not share.leads:
         return f"{reached}: {left}."
     return (
-        f"In imagination the search left more than the whole gap can be: {_lowered(reached)}, so"
-        f" that {left}. Whether the world is right where such a search goes, the episodes of this"
-        " policy do not tell."
+        f"In imagination the search left more than the whole gap can be: {_lower_first(reached)},"
+        f" so that {left}. Whether the world is right where such a search goes, the episodes of"
+        " this policy do not tell."
     )
 
 
-def _lowered(text: str) -> str:
+def _lower_first(text: str) -> str:
     return text[0].lower() + text[1:]

@@ -85,8 +85,8 @@ def gap_rows(diagnosis: Diagnosis) -> list[Row]:
 
 
 def training_rows_of_gap(diagnosis: Diagnosis) -> list[Row]:
-    """The same of what training believed; none where nothing was trained, or terms explain
-    nothing.
+    """Rows of the gap of what training believed; no rows where nothing was trained, or where the
+    terms explain nothing.
     """
     if diagnosis.gap_training is None or not diagnosis.valid:
         return []
@@ -105,8 +105,8 @@ def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
 
 
 def _decimals(gap: Gap) -> int:
-    """Those of the gap, so that a column of returns and terms can be added up; of a gap that is no
-    more than rounding those of the real return.
+    """The decimals of the gap, so that a column of returns and terms can be added up; where the gap
+    is no more than rounding, the decimals of the real return.
     """
     if gap.reach <= gap.rounding:
         return words.estimate_decimals(gap.real)
@@ -136,7 +136,7 @@ def _search_rows(share: SearchShare) -> list[Row]:
     own = words.mean(share.imagined)
     return [
         row(
-            f"{search_words.named(trial)} − policy",
+            f"{search_words.search_name(trial)} − policy",
             trial.better_by,
             f"{where}: {words.mean(trial.imagined)} against {own}, in the world of training",
         )

@@ -15,8 +15,8 @@ MINUS = "\u2212"
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """A number for reading: three significant digits unless told, a real minus sign, thousands
-    separated.
+    """A number for tables and captions: with as many `decimals`, or else three significant digits;
+    a real minus sign, thousands separated.
     """
     if math.isnan(value):
         return "undefined"
@@ -32,24 +32,24 @@ def _decimals(scale: float, digits: int = 3) -> int:
     return max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
 
 
-def estimate_decimals(estimate: Estimate) -> int:
+def estimate_decimals(value: Estimate) -> int:
     """Decimals that show two significant digits of the half width, at most five of the mean."""
-    half = (estimate.high - estimate.low) / 2
-    mean = abs(estimate.mean) if math.isfinite(estimate.mean) else 0.0
+    half = (value.high - value.low) / 2
+    size = abs(value.mean) if math.isfinite(value.mean) else 0.0
     if not (math.isfinite(half) and half > 0):
-        return _decimals(mean, 4)
-    return min(_decimals(half, 2), max(_decimals(mean, 5), _decimals(half, 1)))
+        return _decimals(size, 4)
+    return min(_decimals(half, 2), max(_decimals(size, 5), _decimals(half, 1)))
 
 
-def mean(estimate: Estimate, decimals: int | None = None) -> str:
-    """The mean, to the digits that its interval supports unless told."""
-    return number(estimate.mean, estimate_decimals(estimate) if decimals is None else decimals)
+def mean(value: Estimate, decimals: int | None = None) -> str:
+    """The mean, to as many `decimals`; without them, to the digits that its interval supports."""
+    return number(value.mean, estimate_decimals(value) if decimals is None else decimals)
 
 
-def interval(estimate: Estimate, decimals: int | None = None) -> str:
+def interval(value: Estimate, decimals: int | None = None) -> str:
     """The interval as `[low, high]`, to the digits of the mean."""
-    decimals = estimate_decimals(estimate) if decimals is None else decimals
-    return f"[{number(estimate.low, decimals)}, {number(estimate.high, decimals)}]"
+    decimals = estimate_decimals(value) if decimals is None else decimals
+    return f"[{number(value.low, decimals)}, {number(value.high, decimals)}]"
 
 
 def estimate(value: Estimate) -> str:
@@ -77,7 +77,7 @@ def discount(choice: DiscountChoice) -> str:
     reason = _DISCOUNTS[choice.reason].format(steps=choice.steps)
     ahead = ""
     if choice.discount < 1:
-        ahead = f" (looks about {counted(round(1 / (1 - choice.discount)), 'step')} ahead)"
+        ahead = f" (looks about {count_of(round(1 / (1 - choice.discount)), 'step')} ahead)"
     return f"{choice.discount:.10g}{ahead}, {reason}"
 
 
@@ -91,14 +91,29 @@ def money(amount: float) -> str:
     return numerals.grouped(amount, ",.10g" if amount < 1e9 else ",.2f").removesuffix(".00")
 
 
-def short(value: float) -> str:
-    """A number in three digits, thousands separated, for a sentence without intervals."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+def reading(value: float, digits: int = 3, sign: str = "") -> str:
+    """A number for a sentence: so many significant digits, from 1,000 on every digit before the
+    point; no power of ten stands for a number below 1e9.
+
+    Args:
+        value: The number.
+        digits: How many significant digits.
+        sign: "+" where a number above zero is to have its sign, too.
+    """
+    if 1000 - 0.5 * 10 ** (3 - digits) <= abs(value) < 1e9:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.{digits}g}"
 
 
-def count(number: int) -> str:
+def estimate_reading(value: Estimate, digits: int = 3, sign: str = "") -> str:
+    """Mean and interval of an estimate for a sentence, each as `reading` writes it."""
+    low, high = (reading(end, digits, sign) for end in (value.low, value.high))
+    return f"{reading(value.mean, digits, sign)} [{low}, {high}]"
+
+
+def count(amount: int) -> str:
     """A whole number of things, every digit of it up to a thousand billions."""
-    return numerals.grouped(number)
+    return numerals.grouped(amount)
 
 
 def percent(share: float) -> str:
@@ -111,11 +126,11 @@ def probability(chance: float) -> str:
     return numerals.probability(chance)
 
 
-def counted(number: int, one: str, several: str = "") -> str:
-    """So many things, by their name in the singular and, where that takes more than an s, the
-    plural.
+def count_of(amount: int, one: str, several: str = "") -> str:
+    """A number of things with their name: `one` in the singular, `several` in the plural where
+    that takes more than an s.
     """
-    return f"{count(number)} {one if number == 1 else several or one + 's'}"
+    return f"{count(amount)} {one if amount == 1 else several or one + 's'}"
 
 
 def seconds(duration: float) -> str:
@@ -178,24 +193,23 @@ def contraction(diagnosis: Diagnosis) -> str:
 
 
 def capital(sentence: str) -> str:
-    """With a capital letter; `str.capitalize` would make the rest small."""
+    """The sentence with a capital letter; `str.capitalize` would make the rest small."""
     return sentence[0].upper() + sentence[1:]
 
 
-def component(number: int, names: Sequence[str]) -> str:
+def component(index: int, names: Sequence[str]) -> str:
     """A component of the state, by its number and its name if it has one: `7 goal[0]`."""
-    return f"{number} {names[number]}" if names else str(number)
+    return f"{index} {names[index]}" if names else str(index)
 
 
 def dimensions(diagnosis: Diagnosis) -> str:
     """On how many steps the split by state component rests."""
-    steps = diagnosis.dynamics_by_dimension.steps
-    if steps >= diagnosis.real_steps:
+    split_steps = diagnosis.dynamics_by_dimension.steps
+    if split_steps >= diagnosis.real_steps:
         return "Every real step was split."
     return (
-        f"Split on {steps:,} of the {diagnosis.real_steps:,} real steps, chosen at random and"
-        " reweighted; the remainder"
-        " includes that sampling."
+        f"Split on {split_steps:,} of the {diagnosis.real_steps:,} real steps, chosen at random and"
+        " reweighted; the remainder includes that sampling."
     )
 
 
@@ -228,9 +242,9 @@ def informative_horizon(diagnosis: Diagnosis) -> str:
     )
 
 
-def steps(count: int | None) -> str:
-    """A number of steps, if it is known."""
-    return "–" if count is None else f"{count:,}"
+def steps(amount: int | None) -> str:
+    """A number of steps, or a dash where it is not known."""
+    return "–" if amount is None else f"{amount:,}"
 
 
 def data_edge(diagnosis: Diagnosis) -> str:
@@ -248,13 +262,15 @@ def edge_share(diagnosis: Diagnosis) -> str:
     return "–" if diagnosis.data_edge_share is None else percent(diagnosis.data_edge_share)
 
 
-def reference(known: Reference) -> str:
+def reference(record: Reference) -> str:
     """What acted in the data, as the name of a row."""
-    return "random actions" if known.policy == "random actions" else "recorded data"
+    return "random actions" if record.policy == "random actions" else "recorded data"
 
 
 def baselines(errors: Baselines) -> list[tuple[str, str, str]]:
-    """What, the model's one-step error, that of the simplest predictors."""
+    """Rows of one-step errors: the predicted quantity, the model's error, and the errors of the
+    simplest predictors.
+    """
     return [
         (
             "next state, in scaled states",
@@ -271,9 +287,9 @@ def baselines(errors: Baselines) -> list[tuple[str, str, str]]:
     ]
 
 
-def episodes(count: int) -> str:
-    """How many episodes."""
-    return counted(count, "episode")
+def episodes(amount: int) -> str:
+    """A number of episodes."""
+    return count_of(amount, "episode")
 
 
 def direction(diagnosis: Diagnosis) -> str:
@@ -291,15 +307,15 @@ def direction(diagnosis: Diagnosis) -> str:
     return "Imagination was too gloomy: the real world paid more return than it promised."
 
 
-def planned(run: RunResult) -> bool:
+def is_planned(run: RunResult) -> bool:
     """Whether the policy is a planner, which was not trained."""
     return bool(run.trainings) and run.trainings[-1].stop_reason is StopReason.PLANNED
 
 
 def real_steps_during_imagination(result: RunResult) -> str:
     """Whether imagination stayed imagination."""
-    steps = result.real_steps_during_imagination
-    return "no real steps" if steps == 0 else f"{steps:,} real steps"
+    asked = result.real_steps_during_imagination
+    return "no real steps" if asked == 0 else f"{asked:,} real steps"
 
 
 def comparison(runs: Comparison) -> str:

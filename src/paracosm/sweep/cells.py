@@ -1,4 +1,4 @@
-"""What a sweep is made of: cells, each named by what it computes, and what came of each."""
+"""Cells of a sweep, each named by what it computes, and their outcomes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome(Record):
-    """What came of a cell: its result as JSON, or the error in one line and where it was raised."""
+    """The outcome of a cell: its result as JSON, or its error in one line and the traceback."""
 
     name: str
     result: str | None
@@ -75,27 +75,45 @@ class Outcome(Record):
 
 
 def perform(name: str, function: str, text: str) -> Outcome:
-    """Run a cell here; whatever it raises becomes its outcome.
+    """Run the cell of this name in this process; whatever it raises becomes its outcome.
 
-    `text` holds its arguments as JSON.
+    `function` is `module:function`, `text` holds its arguments as JSON.
     """
-    before = time.perf_counter()
+    start = time.perf_counter()
     try:
         module, attribute = function.split(":")
         result = getattr(importlib.import_module(module), attribute)(**json.loads(text))
-        return Outcome(name, _written(result), None, None, time.perf_counter() - before)
+        return Outcome(
+            name=name,
+            result=_as_json(result),
+            error=None,
+            traceback=None,
+            seconds=time.perf_counter() - start,
+        )
     except (Exception, SystemExit) as error:
         first = next(iter(str(error).splitlines()), "")
         line = f"{type(error).__name__}: {first}".removesuffix(": ")
-        return Outcome(name, None, line, traceback.format_exc(), time.perf_counter() - before)
+        return Outcome(
+            name=name,
+            result=None,
+            error=line,
+            traceback=traceback.format_exc(),
+            seconds=time.perf_counter() - start,
+        )
 
 
-def died(name: str, how: str) -> Outcome:
-    """The outcome of a cell that took two workers with it."""
-    return Outcome(name, None, f"the process that ran it died, twice ({how}).", "", 0.0)
+def outcome_of_death(name: str, how: str) -> Outcome:
+    """The outcome of a cell whose worker died, and so did the second one; `how` says how."""
+    return Outcome(
+        name=name,
+        result=None,
+        error=f"the process that ran it died, twice ({how}).",
+        traceback="",
+        seconds=0.0,
+    )
 
 
-def _written(result: Any) -> str:
+def _as_json(result: Any) -> str:
     if not isinstance(result, dict):
         raise checks.BadData(
             f"the cell answered with a {type(result).__name__}; a dictionary is needed."

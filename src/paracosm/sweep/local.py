@@ -1,4 +1,4 @@
-"""Cells on this machine: a single-threaded worker process per core, and one process that hears of
+"""Cells on this machine: a single-threaded worker process per core, and one process that receives
 the outcomes.
 """
 
@@ -16,7 +16,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from paracosm.sweep import worker
-from paracosm.sweep.cells import Cell, Outcome, died
+from paracosm.sweep.cells import Cell, Outcome, outcome_of_death
 
 
 def outcomes(cells: Sequence[Cell], workers: int | None = None) -> Generator[Outcome, None, None]:
@@ -61,13 +61,13 @@ class _Pool:
             self.workers[process.connection] = process
 
     def ready(self) -> list[_Worker]:
-        """Those that have something to tell, or have died; waits until there is one."""
+        """The workers that have sent an outcome or died; waits until there is one."""
         ended = wait(list(self.workers))
         return [process for connection, process in self.workers.items() if connection in ended]
 
     def receive(self, process: _Worker) -> list[Outcome]:
-        """The outcome that this worker has to tell, if it lives; it, or who stands in for it, gets
-        the next cell.
+        """The outcome that this worker sends, if it lives; the worker, or a new one in place of a
+        dead one, gets the next cell.
         """
         cell, outcome = process.cell, process.receive()
         if outcome is not None and self._waiting:
@@ -82,7 +82,7 @@ class _Pool:
         if again:
             self._waiting.append(cell)
         self.start(process.core)
-        return [] if again else [died(cell.name, how)]
+        return [] if again else [outcome_of_death(cell.name, how)]
 
     def stop(self) -> None:
         for process in self.workers.values():
@@ -116,14 +116,14 @@ class _Worker:
             self.connection.send_bytes(json.dumps([cell.name, cell.function, cell.text]).encode())
 
     def receive(self) -> Outcome | None:
-        """What it sent, or nothing if it has died."""
+        """The outcome that the worker sent; `None` if it has died."""
         try:
             return Outcome.from_json(self.connection.recv_bytes().decode())
         except (EOFError, OSError):
             return None
 
     def stop(self) -> str:
-        """End it, and say how it ended if it had by itself."""
+        """End the worker; returns the signal or the exit status that it ended with."""
         self.connection.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.1)

@@ -15,7 +15,7 @@ from typing import Any
 
 from paracosm.core import checks
 from paracosm.core.extras import import_optional
-from paracosm.sweep.cells import Cell, Outcome, died, perform
+from paracosm.sweep.cells import Cell, Outcome, outcome_of_death, perform
 from paracosm.sweep.worker import environment
 
 _MOST = 1000  # cells given to a cluster at once: each is a record in its scheduler
@@ -34,7 +34,7 @@ def outcomes(
     Raises:
         Missing: Ray is not installed, or no cluster answers.
     """
-    ray, ours = _connected(address)
+    ray, ours = _connect(address)
     with redirect_stdout(
         sys.stderr
     ):  # Ray prints what happens to its workers, which is no part of a command's answer
@@ -60,7 +60,7 @@ class _Cluster:
         self._fill(most)
         while self.running:
             (ready, *_), _ = self._ray.wait(list(self.running), num_returns=1)
-            outcomes = self._hear(ready)
+            outcomes = self._receive(ready)
             self._fill(most)
             yield from outcomes
 
@@ -69,14 +69,14 @@ class _Cluster:
             cell = self._waiting.popleft()
             self.running[self._perform.remote(cell.name, cell.function, cell.text)] = cell
 
-    def _hear(self, reference: Any) -> list[Outcome]:
+    def _receive(self, reference: Any) -> list[Outcome]:
         cell = self.running.pop(reference)
         try:
             return [self._ray.get(reference)]
         except self._ray.exceptions.RayError as error:
             self._deaths[cell.name] += 1
             if self._deaths[cell.name] > 1:
-                return [died(cell.name, type(error).__name__)]
+                return [outcome_of_death(cell.name, type(error).__name__)]
             self._waiting.append(cell)
             return []
 
@@ -86,30 +86,30 @@ class _Cluster:
 
 
 def reachable(address: str) -> None:
-    """See that there is a cluster, without joining it.
+    """Require a cluster at the address, without joining it.
 
     Raises:
         Missing: Ray is not installed, or nothing listens at the address.
     """
-    _ray(address)
+    _import_ray(address)
     with _refusal_in_a_sentence(address):
-        _require_listener(_resolved(address))
+        _require_listener(_resolve(address))
 
 
-def _connected(address: str) -> tuple[ModuleType, bool]:
-    """Ray, connected to the cluster; and whether it was we who connected."""
-    ray = _ray(address)
+def _connect(address: str) -> tuple[ModuleType, bool]:
+    """Ray, connected to the cluster, and whether this call connected it."""
+    ray = _import_ray(address)
     if ray.is_initialized():
         return ray, False
     with _refusal_in_a_sentence(address):
-        ray.init(_resolved(address), log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(_resolve(address), log_to_driver=False, logging_level=logging.ERROR)
     return ray, True
 
 
-def _ray(address: str) -> ModuleType:
-    """Ray, which reads these settings when it is loaded."""
+def _import_ray(address: str) -> ModuleType:
+    """Import Ray, which reads these settings when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if _host(_resolved(address))[0] in (
+    if _host(_resolve(address))[0] in (
         "127.0.0.1",
         "localhost",
     ):  # else it looks there at the machine's outer address
@@ -130,7 +130,7 @@ def _refusal_in_a_sentence(address: str) -> Iterator[None]:
         ) from None
 
 
-def _resolved(address: str) -> str:
+def _resolve(address: str) -> str:
     """The address that `auto` stands for, if this machine's last cluster left it in its usual
     place.
     """

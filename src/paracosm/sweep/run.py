@@ -38,17 +38,16 @@ def sweep(
 
     Args:
         cells: A cell given twice is run once.
-        store: The SQLite file that holds the sweep; with `resume` one that is there is gone on
-            with.
+        store: The SQLite file that holds the sweep.
         backend: `local`, or the address of a Ray cluster (`auto`, `host:port`, `ray://host:port`).
         workers: Processes on this machine (by default one per core), or cells at a time on a
             cluster (by default as many as it takes).
         retry_failed: Run the cells again that have failed.
         resume: Go on with the sweep that the store holds, if it does.
         force: Throw away whatever sweep the store holds, and begin anew.
-        forget: Removes what the cells of a sweep that `force` throws away had written; called once
-            the store is ours.
-        progress: Told after each cell how many are finished, the rate, and the time left.
+        forget: Removes the files of the sweep that `force` throws away; called once no other
+            process can use the store.
+        progress: Called after each cell with how many are finished, the rate, and the time left.
 
     Raises:
         BadArgument: no cells or workers; or the store is in use, full, there already, or another
@@ -62,16 +61,16 @@ def sweep(
     named = {cell.name: cell for cell in cells}
     if backend != "local":
         ray.reachable(backend)
-    with writer(Path(store), named, resume=resume, force=force) as book:
+    with writer(Path(store), named, resume=resume, force=force) as records:
         if force and forget is not None:
             forget()
         if retry_failed:
-            book.retry_failed()
-        waiting = [named[name] for name in book.names("waiting")]
+            records.retry_failed()
+        waiting = [named[name] for name in records.names("waiting")]
         if waiting:
             with closing(_outcomes(backend, waiting, workers)) as outcomes:
-                _record(book, outcomes, len(named) - len(waiting), len(named), progress)
-        return book.results()
+                _record(records, outcomes, len(named) - len(waiting), len(named), progress)
+        return records.results()
 
 
 def _outcomes(
@@ -85,27 +84,27 @@ def _outcomes(
 
 
 def _record(
-    book: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress
+    records: Store, outcomes: Iterator[Outcome], before: int, total: int, progress: Progress
 ) -> None:
-    """Write outcomes down as they come, and tell how far the sweep is.
+    """Record outcomes as they come, and report how far the sweep is.
 
     Args:
-        book: The store.
+        records: The store, open for writing.
         outcomes: What comes of the cells.
         before, total: How many cells were finished before, and how many there are.
         progress: Told after each cell.
     """
-    failed, start = len(book.names("failed")), time.monotonic()
+    failed, start = len(records.names("failed")), time.monotonic()
     progress("sweep", before, total)
     for now, outcome in enumerate(outcomes, 1):
-        book.record(outcome)
+        records.record(outcome)
         failed += outcome.error is not None
         rate = now / (time.monotonic() - start)
         left = (total - before - now) / rate
-        progress("sweep", before + now, total, _word(rate, left, failed))
+        progress("sweep", before + now, total, _progress_note(rate, left, failed))
 
 
-def _word(rate: float, left: float, failed: int) -> str:
+def _progress_note(rate: float, left: float, failed: int) -> str:
     """The rate and the time left, in units a person reads, and how many cells failed if any did."""
     speed = f"{rate:.1f} cells/s" if rate >= 1 else f"{60 * rate:.1f} cells/min"
     minutes, hours = left / 60, left / 3600

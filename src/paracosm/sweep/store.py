@@ -77,61 +77,63 @@ class Store:
 def writer(
     path: Path, cells: Mapping[str, Cell], *, resume: bool, force: bool = False
 ) -> Iterator[Store]:
-    """The store of this sweep: made, with `resume` found again, with `force` made anew.
-
-    It has no other writer.
+    """Open the store of this sweep for writing, for one writer at a time. A store that is not there
+    is made; one that is there is continued with `resume` and replaced with `force`.
 
     Args:
         path: The SQLite file.
         cells: The cells of the sweep by name.
-        resume: Whether a store that is there is gone on with.
-        force: Whether one that is there is thrown away first.
+        resume: Whether to continue a store that is there.
+        force: Whether to remove a store that is there first.
 
     Raises:
         BadArgument: the store is in use, cannot be written, is there already (without `resume`), or
             was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
-    with (
-        _locked(path),
-        _refusal_in_a_sentence(path),
-        closing(_connection(path, anew=force)) as connection,
-    ):
-        fresh = _fresh(path, connection)
-        if not fresh and not resume:
-            raise checks.BadArgument(
-                f"{path} already holds a sweep; resume it, or choose another store."
-            )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if fresh:
-            _make(connection, cells)
-        _same_versions(path, connection)
-        _same_cells(path, connection, cells)
-        yield Store(connection)
+    with _lock(path), _refusal_in_a_sentence(path):
+        if force:
+            _discard(path)
+        with closing(_open(path)) as connection:
+            is_new = _is_new(path, connection)
+            if not is_new and not resume:
+                raise checks.BadArgument(
+                    f"{path} already holds a sweep; resume it, or choose another store."
+                )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if is_new:
+                _make(connection, cells)
+            _require_versions(path, connection)
+            _require_cells(path, connection, cells)
+            yield Store(connection)
 
 
-def _connection(path: Path, *, anew: bool) -> sqlite3.Connection:
-    if anew:
-        with closing(sqlite3.connect(path, timeout=60)) as connection:
-            _is_sweep(path, connection)
-        with writing(path):
-            for end in ("-wal", "-shm", ""):
-                path.with_name(path.name + end).unlink(missing_ok=True)
+def _open(path: Path) -> sqlite3.Connection:
+    """A connection that reads and writes."""
     return sqlite3.connect(path, timeout=60, isolation_level=None)
+
+
+def _discard(path: Path) -> None:
+    """Remove the store with its log; a file that is no store is refused."""
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
+        _is_sweep(path, connection)
+    with writing(path):
+        for end in ("-wal", "-shm", ""):
+            path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 @contextmanager
 def _reader(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise checks.Missing(f"there is no store {path}.")
-    with _refusal_in_a_sentence(path, "read"), closing(_opened(path)) as connection:
-        if _fresh(path, connection):
+    with _refusal_in_a_sentence(path, "read"), closing(_open_to_read(path)) as connection:
+        if _is_new(path, connection):
             raise checks.BadData(f"{path} holds no sweep yet.")
         yield connection
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that reads only.
 
     SQLite makes an index of its log beside the store, which a full disk refuses, as does a folder
@@ -185,7 +187,7 @@ def _results(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     return {name: json.loads(result) for name, result in rows}
 
 
-def _fresh(path: Path, connection: sqlite3.Connection) -> bool:
+def _is_new(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether the file is new; one that is there must be a store of our format."""
     if not _is_sweep(path, connection):
         return True
@@ -245,7 +247,7 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _same_versions(path: Path, connection: sqlite3.Connection) -> None:
+def _require_versions(path: Path, connection: sqlite3.Connection) -> None:
     before, now = dict(connection.execute("SELECT name, version FROM versions")), _versions()
     for name in now:
         if before.get(name) != now[name]:
@@ -256,7 +258,7 @@ def _same_versions(path: Path, connection: sqlite3.Connection) -> None:
             )
 
 
-def _same_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
+def _require_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
     stored = {
         name: f"{function} version {version} with {arguments}"
         for name, function, version, arguments in connection.execute(
@@ -279,7 +281,7 @@ def _same_cells(path: Path, connection: sqlite3.Connection, cells: Mapping[str, 
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
+def _lock(path: Path) -> Iterator[IO[str]]:
     """Holds the lock file beside the store; the system lets go of it when the process ends, however
     it ends.
     """

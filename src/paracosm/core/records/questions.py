@@ -30,8 +30,8 @@ class LawSample(Record):
     """Equally probable laws `floor + scale · N^-exponent` of a part's error, each field `[draws]`.
 
     `chance` holds standard normal draws of what is unsure of the part's weight, and is empty where
-    all routes to the weight are sure. Below `size`, the largest size measured, laws are as
-    `planning.law.Law` says with `added`, `bend` and `reach`.
+    all routes to the weight are sure. `added`, `bend`, `size` and `reach` are what
+    `planning.law.Law` calls `decaying_floor`, `bend`, `largest_measured` and `log_range`.
     """
 
     scale: tuple[float, ...]

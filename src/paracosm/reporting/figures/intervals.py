@@ -19,8 +19,8 @@ def interval(axes: Axes, estimate: Estimate, height: float, color: str, *, size:
         axes: Where it is drawn.
         estimate: Mean and interval, in the units of the horizontal axis.
         height: On the vertical axis.
-        color: Of both.
-        size: Of the dot, in points.
+        color: The color of both.
+        size: The size of the dot, in points.
     """
     if finite_interval(estimate):
         axes.plot(
@@ -43,7 +43,7 @@ def bar(axes: Axes, estimate: Estimate, height: float, color: str) -> None:
 
     Args:
         axes, estimate, height: As `interval` has them.
-        color: Of the bar.
+        color: The color of the bar.
     """
     axes.barh(
         height,

@@ -46,7 +46,7 @@ def _line(axes: Axes, costs: list[float], values: list[float], plan: LabelPlan) 
 
     Args:
         axes: Where it is drawn.
-        costs, values: Of labels, both `[costs]`.
+        costs, values: Costs and values of labels, both `[costs]`.
         plan: Whose own cost is marked.
     """
     marker = "o" if len(costs) <= FEW else ""

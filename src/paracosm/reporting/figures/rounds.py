@@ -70,9 +70,9 @@ def _line(
 
     Args:
         axes: Where it is drawn.
-        rounds: What is drawn.
+        rounds: The audits that are drawn.
         number: The number's name in `RoundAudit`.
-        color, label, dashes: Of the line.
+        color, label, dashes: Color, label and dashes of the line.
     """
     known = [audit for audit in rounds if getattr(audit, number) is not None]
     axes.plot(

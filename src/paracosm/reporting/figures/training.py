@@ -64,8 +64,8 @@ def _lines(axes: Axes, rounds: list[tuple[StepNumbers, Values]], color: str, lab
     Args:
         axes: Where it is drawn.
         rounds: Steps and values of each round, both `[checks]`.
-        color: Of the line.
-        label: Its name in the legend.
+        color: The color of the line.
+        label: The name of the line in the legend.
     """
     for index, (steps, values) in enumerate(rounds):
         marker = "o" if len(steps) == 1 else ""

@@ -1,4 +1,6 @@
-"""How a command runs the cells of its sweep, and what it does with a sweep that is there."""
+"""Options of a command that runs a sweep: where its cells run, and what happens to a sweep that
+the store holds already.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from paracosm.core import checks
 
 
 @dataclasses.dataclass(frozen=True)
-class How:
-    """How the cells are run: see `sweep.run.sweep`.
+class SweepOptions:
+    """Where and how the cells of a sweep run; the fields are parameters of `sweep.run.sweep`.
 
-    With neither `resume` nor `force` nothing that is there is used.
+    A store that holds a sweep already is used with `resume`, `retry_failed` or `force` alone.
     """
 
     backend: str = "local"
@@ -22,8 +24,10 @@ class How:
     force: bool = False
     retry_failed: bool = False
 
-    def options(self) -> dict[str, Any]:
-        """The arguments of `sweep`, once the store has been checked."""
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `sweep`, but `resume`: `check` has already refused a store that
+        must not be reused, so `sweep` may always resume.
+        """
         return {
             "backend": self.backend,
             "workers": self.workers,
@@ -32,7 +36,7 @@ class How:
         }
 
     def check(self, name: str, store: Path) -> None:
-        """Whether the store may be used so; `name` is of what the sweep belongs to.
+        """Require a store that these options allow to use; `name` is what the sweep belongs to.
 
         Raises:
             BadArgument: its folder is a file, flags contradict each other, or it holds a sweep and
@@ -55,4 +59,4 @@ class How:
             )
 
 
-HERE = How()
+LOCAL_SWEEP = SweepOptions()

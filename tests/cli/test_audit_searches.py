@@ -1,0 +1,58 @@
+"""`paracosm audit RUN`: what is done where the audit, or the search beside it, fails."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from paracosm.cli import audit
+from paracosm.cli.main import main
+from paracosm.core.checks import BadData
+from paracosm.loop.searching import SearchFailed
+from tests.reporting import report_records
+
+pytestmark = pytest.mark.usefixtures("_environment_as_it_was")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The searches of each audit of a made-up run; `raises` says what an audit with one raises."""
+    run = SimpleNamespace(
+        path="run",
+        usual_searches=lambda planner, most_steps: ("mppi",),
+        episodes=SimpleNamespace(alive=[0]),
+    )
+    state = SimpleNamespace(searches=[], raises=None)
+
+    def audit_run(run, episodes, *, planner, searches=(), **options):
+        state.searches.append(searches)
+        if state.raises is not None and (searches or not isinstance(state.raises, SearchFailed)):
+            raise state.raises
+        return report_records.diagnosis()
+
+    monkeypatch.setattr(audit, "load", lambda path, *, trust: run)
+    monkeypatch.setattr(audit, "audit_run", audit_run)
+    monkeypatch.setattr(audit, "calibrated_diagnosis", lambda run, found, episodes, **_: found)
+    monkeypatch.setattr(audit, "ranked_diagnosis", lambda path, found: found)
+    monkeypatch.setattr(audit, "assisted_diagnosis", lambda run, found, *_: found)
+    return state
+
+
+def test_an_audit_that_fails_is_not_run_again_for_the_same_error(calls, capsys):
+    calls.raises = BadData("the episodes have no steps.")
+    assert main(["audit", "run"]) == 2
+    assert calls.searches == [("mppi",)]
+    assert "the episodes have no steps" in capsys.readouterr().err
+
+
+def test_a_search_that_nobody_named_may_fail(calls, capsys):
+    calls.raises = SearchFailed("a return of mppi in the learned world is nan.")
+    assert main(["audit", "run", "--json"]) == 0
+    assert calls.searches == [("mppi",), ()]
+    capsys.readouterr()
+
+
+def test_a_search_that_was_named_fails_aloud(calls, capsys):
+    calls.raises = SearchFailed("a return of cem in the learned world is nan.")
+    assert main(["audit", "run", "--search", "cem"]) == 2
+    assert calls.searches == [("cem",)]
+    assert "a return of cem" in capsys.readouterr().err
