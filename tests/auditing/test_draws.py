@@ -4,15 +4,18 @@ small.
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import roll, terms_of
 from paracosm.auditing.draws import MOST_DRAWS, Audited, draw
-from paracosm.auditing.imagined_returns import imagined_returns
+from paracosm.auditing.imagined_returns import imagined_returns, redrawn_returns
 from paracosm.auditing.one_step import predict_steps
+from paracosm.core import checks
 from paracosm.core.estimators import mean
 from paracosm.core.policy import Mode
+from paracosm.core.predicted import PredictedReturn
 from paracosm.loop.auditing import audit
 from tests.auditing.test_stochastic import (
     DISCOUNT,
@@ -176,3 +179,32 @@ def test_an_audit_of_a_stochastic_world_draws_again():
     truth = TRUTH["dynamics"]
     assert diagnosis.gap_training.dynamics.low <= truth <= diagnosis.gap_training.dynamics.high
     assert diagnosis.imagined_steps > 100 * 28
+
+
+def test_a_redrawn_return_that_is_not_finite_names_the_world():
+    """Noise that reaches a pole of the reward in the second draw only."""
+    real, world = systems(ends=False)
+    policy = Spread(np.full(1, POLICY))
+    lived = episodes_of(real, Mode(policy), jax.random.key(0), 4)
+    broken = world.replace(reward=lambda s, a, after: jnp.log(after[0]))
+    with pytest.raises(checks.BadData, match="the imagined return .* real episode 0 is nan"):
+        redrawn_returns(
+            broken,
+            policy,
+            None,
+            lived,
+            discount=DISCOUNT,
+            keys=[jax.random.key(1), jax.random.key(2)],
+        )
+
+
+def test_a_training_world_that_leaves_the_finite_numbers_is_named():
+    real, world = systems(ends=False)
+    policy = Spread(np.full(1, POLICY))
+    lived = episodes_of(real, Mode(policy), jax.random.key(0), 4)
+    broken = world.replace(reward=lambda s, a, after: jnp.log(after[0]))
+    trained = PredictedReturn(policy, broken, 8, lambda policy, start, key: start[:, 0])
+    with pytest.raises(checks.BadData, match="in the world of training.* real episode 0 is nan"):
+        imagined_returns(
+            world, policy, trained, lived, discount=DISCOUNT, key=jax.random.key(1)
+        )

@@ -322,7 +322,7 @@ def _states(starts: Any, size: int) -> Array:
             f"the starts are an array of shape {states.shape}; at least one state of {size} numbers"
             f" is needed, [start, {size}]."
         )
-    checks.finite("the starts", states)
+    checks.finite("the starts", states, "start")
     return jnp.asarray(states)
 
 

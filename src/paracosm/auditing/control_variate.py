@@ -166,7 +166,7 @@ def imagined_from(
         )
         total = _imagined(world, policy, rows, int(np.max(steps)), discount)
     columns = np.asarray(total, np.float64)
-    checks.finite("the column of imagined returns", columns)
+    checks.finite("the imagined returns", columns, "start")
     return columns
 
 

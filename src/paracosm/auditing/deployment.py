@@ -160,10 +160,11 @@ def next_episode(differences: Float[np.ndarray, " pair"], level: float = 0.95) -
     Raises:
         BadData: there is no pair, or a difference is not finite.
     """
-    ordered = np.sort(np.asarray(differences, np.float64))
-    if not len(ordered):
+    differences = np.asarray(differences, np.float64)
+    if not len(differences):
         raise checks.BadData("there are no paired episodes; at least one pair is needed.")
-    checks.finite("the differences of paired returns", ordered)
+    checks.finite("the differences of paired returns", differences, "pair")
+    ordered = np.sort(differences)
     n, risk = len(ordered), 1 - level
     rank = max(1, math.floor(risk * (n + 1) * (1 + 1e-12)))  # 0.05 × 20 is 1, rounding or not
     least = math.ceil(1 / risk * (1 - 1e-12)) - 1

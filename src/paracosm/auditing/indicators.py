@@ -155,7 +155,7 @@ def _numbers(what: str, series: Any) -> Float[np.ndarray, " checkpoint"]:
         raise checks.BadData(
             f"{what} has the shape {column.shape}; a number per checkpoint is needed."
         )
-    checks.finite(what, column)
+    checks.finite(what, column, "checkpoint")
     return column
 
 

@@ -241,7 +241,7 @@ def _arrays(
             raise checks.BadData(
                 f"the {side} rewards of {name} have shape {rows.shape}; [episode, time] is needed."
             )
-        checks.finite(f"the {side} rewards of {name}", rows)
+        checks.finite(f"the {side} rewards of {name}", rows, "episode")
     return arrays
 
 

@@ -77,8 +77,8 @@ def audit_round(
         world, policy = in_double((world, policy))
         steps = _predicted(world, bought, key)
         values, ends = _values((world, policy), bought, steps, episodes, key)
-    checks.finite("the imagined returns along the run", values)
-    checks.finite("the termination terms along the run", ends)
+    checks.finite("the imagined returns along the run", values, "episode")
+    checks.finite("the termination terms along the run", ends, "wrong end")
     real, believed = (
         np.array([column[rows].sum() for rows in episodes])
         for column in (_rewards(learned, bought, steps), np.asarray(steps.real.reward))

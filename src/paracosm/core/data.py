@@ -136,9 +136,9 @@ class Dataset:
         for name in ("terminated", "truncated", "has_transition", "has_label"):
             object.__setattr__(self, name, _flags(name, getattr(self, name)))
         checks.shape("the data set's next states", self.next_state, self.state.shape)
-        checks.finite("the data set's states", self.state)
-        checks.finite("the data set's next states", self.next_state)
-        checks.finite("the data set's actions", self.action)
+        checks.finite("the data set's states", self.state, "step")
+        checks.finite("the data set's next states", self.next_state, "step")
+        checks.finite("the data set's actions", self.action, "step")
         bad = self.has_label & ~np.isfinite(self.reward)
         if bad.any():
             row = int(np.argmax(bad))

@@ -40,8 +40,8 @@ class Box(eqx.Module):
         low = _vector("low", self.low, "action")
         high = _vector("high", self.high, "action", np.shape(self.low))
         if low is not None and high is not None:
-            checks.finite("the lower bound of a Box of actions", low)
-            checks.finite("the upper bound of a Box of actions", high)
+            checks.finite("the lower bound of a Box of actions", low, "component")
+            checks.finite("the upper bound of a Box of actions", high, "component")
             _ordered("a Box of actions", low, high)
 
     @property

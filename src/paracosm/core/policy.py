@@ -145,7 +145,7 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
         ) from None
     if not values.ndim or values.shape[-1] != (size or values.shape[-1]):
         raise checks.BadArgument(f"observation has shape {values.shape}; {needed} is needed.")
-    checks.finite("the observation", values)
+    checks.finite("the observation", values, "component" if values.ndim == 1 else "row")
     return values
 
 

@@ -415,5 +415,5 @@ def _imagined(
     episodes = rollout(alike, greedy, starts, keys, source.horizon)
     within = np.arange(source.horizon) < lengths[:, None]
     reward = np.where(within, np.asarray(episodes.reward[: len(lengths)], np.float64), 0)
-    checks.finite(f"the imagined rewards of {contender.name}", reward)
+    checks.finite(f"the imagined rewards of {contender.name}", reward, "episode")
     return reward
