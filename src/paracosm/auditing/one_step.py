@@ -27,7 +27,7 @@ class StepOutcome(NamedTuple):
     ended: Array
     value: Array
 
-    def worth(self, discount: float) -> np.ndarray:
+    def step_value(self, discount: float) -> np.ndarray:
         """`r̂ + γ (1 - d̂) V̂`."""
         return np.asarray(self.reward) + discount * np.where(self.ended, 0.0, self.value)
 
@@ -128,7 +128,7 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
         return OneStep(imagined, outcome(next_state), outcome(imagined), chosen, differs, noisy)
 
     # Of pairs the states alone: whatever else a pair holds follows from them.
-    move = getattr(world.dynamics, "of_state", world.dynamics)
+    move = getattr(world.dynamics, "next_state_alone", world.dynamics)
     count, times = episodes.alive.shape
     keys = jax.vmap(lambda key: jax.random.split(key, times))(jax.random.split(key, count))
     columns = episodes.state, episodes.action, episodes.next_state

@@ -212,7 +212,7 @@ def _values(
     reward, ended = (column[starts, None] for column in steps.imagined[:2])
     differ = steps.real.ended[wrong] * 1.0 - bought.terminated[wrong]
     at_wrong = values[len(starts) * draws : len(rows)]
-    return StepOutcome(reward, ended, drawn).worth(1.0), differ * at_wrong
+    return StepOutcome(reward, ended, drawn).step_value(1.0), differ * at_wrong
 
 
 def _spread(real: np.ndarray, predicted: Float[np.ndarray, "episode draw"]) -> float | None:

@@ -14,6 +14,7 @@ from paracosm.core.records.reasons import Route
 from paracosm.core.records.search import SearchShare
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.records.verdict import (
+    CAUSES,
     Advice,
     NextStep,
     Part,
@@ -405,8 +406,7 @@ def discounted(discount: float) -> str:
 
 def _lines(head: str, gap: Gap) -> list[str]:
     rows = {"real": gap.real, "predicted": gap.predicted, "gap": gap.total}
-    causes = ("reward", "termination", "dynamics", "horizon")
-    rows |= {f"  {cause}": getattr(gap, cause) for cause in causes}
+    rows |= {f"  {cause}": getattr(gap, cause) for cause in CAUSES}
     return [f"{head:37} {'mean':>10}  95% interval", *(_line(*row) for row in rows.items())]
 
 

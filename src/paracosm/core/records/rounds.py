@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from paracosm.core.records.base import Record
+from paracosm.core.records.verdict import LEARNED_CAUSES, Part
 
 # Standard errors beyond which chance alone is no reason: of 20 rounds it passes one in a thousand.
 CHANCE = 4.0
@@ -16,12 +16,6 @@ SHARE = 0.1
 # Squared errors over predicted variance: up to the first the members knew how wrong they might be,
 # from the second on they did not; between, either can be chance.
 CALIBRATED, OVERCONFIDENT = 2.0, 4.0
-
-_CAUSES: tuple[Literal["reward", "termination", "dynamics"], ...] = (
-    "reward",
-    "termination",
-    "dynamics",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +66,7 @@ class RoundAudit(Record):
 class OutsizedTerm(Record):
     """A term of the gap in a round in which it was outsized."""
 
-    cause: Literal["reward", "termination", "dynamics"]
+    cause: Part
     audit: RoundAudit
 
     @property
@@ -122,7 +116,7 @@ def _announced(most: OutsizedTerm) -> bool | None:
 def _outsized(rounds: Sequence[RoundAudit]) -> Iterator[OutsizedTerm]:
     """All outsized terms, round by round."""
     for audit in rounds:
-        for cause in _CAUSES:
+        for cause in LEARNED_CAUSES:
             if audit.outsized(cause):
                 yield OutsizedTerm(cause, audit)
 
