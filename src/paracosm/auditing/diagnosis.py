@@ -370,8 +370,8 @@ def _dimensions(
 
 def _horizon_parts(imagined: ImaginedReturns, average: Averages) -> HorizonParts:
     return HorizonParts(
-        bootstrap=average.term(imagined.pessimistic - imagined.predicted),
-        edge=average.term(imagined.full_training - imagined.pessimistic),
+        bootstrap=average.term(imagined.in_training_world - imagined.predicted),
+        edge=average.term(imagined.full_training - imagined.in_training_world),
     )
 
 

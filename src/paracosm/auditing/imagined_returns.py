@@ -36,15 +36,15 @@ class ReturnDraws(NamedTuple):
         full: At the reporting discount.
         full_training: At the training discount, as are the next two.
         predicted: What training predicted; `full_training` if nothing was predicted.
-        pessimistic: Of whole episodes in the world of training, the one that caution made of the
-            learned world; `full_training` if nothing was predicted.
+        in_training_world: Of whole episodes in the world that caution made of the learned one for
+            training; `full_training` if nothing was predicted.
         undiscounted: At 1.
     """
 
     full: Array
     full_training: Array
     predicted: Array
-    pessimistic: Array
+    in_training_world: Array
     undiscounted: Array
 
 
@@ -53,7 +53,7 @@ class ImaginedReturns(NamedTuple):
 
     Attributes:
         episodes: Of the policy as it plays: its mode or its samples.
-        full, full_training, predicted, pessimistic, undiscounted: As in `ReturnDraws`.
+        full, full_training, predicted, in_training_world, undiscounted: As in `ReturnDraws`.
         mode: Of the policy's mode, at the reporting discount.
         sampled: Of the policy's samples, at the reporting discount; None if none were drawn.
         edge_share: The share of steps of `episodes` at the edge of the world's domain, if it has
@@ -64,7 +64,7 @@ class ImaginedReturns(NamedTuple):
     full: Array
     full_training: Array
     predicted: Array
-    pessimistic: Array
+    in_training_world: Array
     undiscounted: Array
     mode: Array
     sampled: Array | None
@@ -223,7 +223,7 @@ def _check_steps(imagined: Trajectory) -> None:
 _NAMES = {
     "full_training": "full, training",
     "predicted": "predicted by training",
-    "pessimistic": "in the world of training",
+    "in_training_world": "in the world of training",
 }
 
 
@@ -302,18 +302,18 @@ class _Imaginer(eqx.Module):
         """The returns of imagined `episodes`, and what training predicted from their starts `rows`,
         by the same noise.
         """
-        predicted = pessimistic = training = returns(episodes.reward, self.world.discount)
+        predicted = in_training_world = training = returns(episodes.reward, self.world.discount)
         if self.predicted is not None:
             trained = self.predicted.policy
             trained = trained.greedy() if self.plays_mode else trained
             predicted = self.predicted.function(trained, rows.start, key)
             whole = play_in(self.predicted.trained_in, trained, rows, self.horizon)
-            pessimistic = returns(whole.reward, self.world.discount)
+            in_training_world = returns(whole.reward, self.world.discount)
         return ReturnDraws(
             full=returns(episodes.reward, self.discount),
             full_training=training,
             predicted=predicted,
-            pessimistic=pessimistic,
+            in_training_world=in_training_world,
             undiscounted=episodes.reward.sum(axis=1),
         )
 

@@ -99,7 +99,7 @@ class Range:
 
 
 COUNT = Range(1, MOST, integer=True)
-COUNT_OR_NONE = Range(0, MOST, integer=True)
+COUNT_OR_ZERO = Range(0, MOST, integer=True)
 SEED = Range(0, 2**32, open_right=True, integer=True)  # JAX keys tell no others apart
 POSITIVE = Range(0, open_left=True)
 NON_NEGATIVE = Range(0)
