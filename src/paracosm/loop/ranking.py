@@ -308,8 +308,9 @@ def _ranked(
         discount=discount,
         level=LEVEL,
         bounds=bounds,
-        low=bought.low,
-        proven=bought.order,
+        anytime=True,
+        lower_ends=bought.lower_ends,
+        order=bought.order,
     )
     counts = dict(zip(names, map(len, bought.returns), strict=True))
     return dataclasses.replace(
