@@ -24,12 +24,12 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.estimators import mean, most_equal
 from paracosm.core.forms import demand_shape
-from paracosm.core.mdp import MDP, Discrete
+from paracosm.core.mdp import MDP, Discrete, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.records import Estimate
 from paracosm.core.records.search import Regret, SearchShare, SearchTrial
 from paracosm.core.rollout import returns, rollout
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.types import PRNGKey
 
 LEVEL = 0.95
 # Of the larger imagined return: a search that is better by less is no reason to train again.
@@ -150,7 +150,7 @@ class _SearchStarts(NamedTuple):
             BadData: one is not finite.
         """
         keys = jax.random.split(self.key, len(self.starts))
-        world = world.replace(initial=_not_drawn)
+        world = world.replace(initial=not_drawn)
         played = rollout(world, policy.greedy(), jnp.asarray(self.starts), keys, self.horizon)
         values = np.asarray(returns(played.reward, self.discount), np.float64)
         if not np.isfinite(values).all():
@@ -229,7 +229,3 @@ def _demand_acts(world: MDP, policy: Policy, name: str) -> None:
         lambda: greedy.act(greedy.initial(), state, jax.random.key(0))[0],
         needed,
     )
-
-
-def _not_drawn(key: PRNGKey) -> Array:
-    raise LookupError("searches start in given states")

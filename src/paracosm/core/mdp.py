@@ -233,6 +233,13 @@ def never(state: Array, action: Array, next_state: Array) -> Flag:
     return jnp.zeros((), bool)
 
 
+def not_drawn(key: PRNGKey) -> State:
+    """Stands for initial states in programs that start in given ones: the number of states in data
+    is a shape, by which they would be compiled anew.
+    """
+    raise LookupError("rollouts start in given states")
+
+
 def _vector(
     name: str, value: Any, axis: str, shape: tuple[int, ...] | None = None
 ) -> np.ndarray | None:

@@ -22,7 +22,7 @@ from paracosm.core.learner import (
     RecordedRewards,
     StartStates,
 )
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, not_drawn
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.predicted import Bootstrapped, PredictedReturn
@@ -264,13 +264,6 @@ def _training(learner: Learner, problem: Problem, trained: Trained) -> Training:
         stop_reason=trained.stop,
         stop_steps=trained.stop_steps,
     )
-
-
-def not_drawn(key: PRNGKey) -> State:
-    """Stands for initial states in compiled programs, which then need not be compiled again when
-    data come in.
-    """
-    raise LookupError("imagined rollouts start in given states")
 
 
 def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> StartStates:

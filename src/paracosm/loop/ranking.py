@@ -20,12 +20,11 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.mdp import MDP, Box, Discrete, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
-from paracosm.imagination.imagine import not_drawn
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
 from paracosm.loop.tasks import demand_one_task
