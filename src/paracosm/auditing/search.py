@@ -92,20 +92,20 @@ def search_share(
         _demand_acts(world, candidate.policy, name)
     starting = _SearchStarts(np.asarray(starts, np.float32), horizon, discount, key)
     own = starting.returns(world, policy, "the policy")
-    reached = {
+    returns_of = {
         name: starting.returns(world, candidate.policy, name)
         for name, candidate in candidates.items()
     }
     level = 1 - (1 - LEVEL) / len(candidates)
     trials = tuple(
         SearchTrial(
-            name,
-            starting.mean(values),
-            starting.difference(values, own, level),
-            candidates[name].spent + candidates[name].steps * values.size * horizon,
+            search=name,
+            imagined=starting.mean(values),
+            better_by=starting.difference(values, own, level),
+            imagined_steps=candidates[name].spent + candidates[name].steps * values.size * horizon,
             alike=starting.alike(values, own),
         )
-        for name, values in reached.items()
+        for name, values in returns_of.items()
     )
     best = max(trials, key=lambda trial: trial.better_by.low)
     least = max(best.better_by.low, 0.0)
@@ -116,7 +116,7 @@ def search_share(
             starting.returns(real, policy, "the policy"),
             starting.returns(real, candidates[name].policy, name),
         )
-        regret = starting.regret(name, *values, own, reached[name], level=level)
+        regret = starting.regret(name, *values, own, returns_of[name], level=level)
     return SearchShare(
         discount=discount,
         horizon=horizon,
@@ -140,7 +140,7 @@ class _SearchStarts(NamedTuple):
     key: PRNGKey
 
     def returns(self, world: MDP, policy: Policy, name: str) -> Float[np.ndarray, " start"]:
-        """Of the greedy play from each start.
+        """Returns of the greedy play from each start.
 
         Args:
             world, policy: What is played.
@@ -163,12 +163,12 @@ class _SearchStarts(NamedTuple):
     def mean(
         self, samples: np.ndarray, level: float = LEVEL, bounds: tuple[float, float] | None = None
     ) -> Estimate:
-        """Over starts; exact where all starts are one, as an environment may have it.
+        """The mean over starts; exact where all starts are one, as an environment may have it.
 
         Args:
             samples: `[start]`.
             level: Of the interval.
-            bounds: Of the samples, where known.
+            bounds: Of the samples, if there are any.
         """
         if (self.starts == self.starts[0]).all() and len(set(samples)) == 1:
             bounds = float(samples[0]), float(samples[0])
