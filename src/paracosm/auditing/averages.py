@@ -232,10 +232,12 @@ def rare_bounds(
         discount: At which returns are added up.
     """
     rewards = [np.asarray(rows.reward)[np.asarray(rows.alive)] for rows in played]
-    every = np.concatenate([*rewards, *extra_rewards])
+    recorded = np.concatenate([*rewards, *extra_rewards])
     ends = any(np.asarray(rows.terminated).any() for rows in played)
     never_ends = not ends and all(world.termination is never for world in worlds)
-    spans = [rare_range(rows, every, discount=discount, never_ends=never_ends) for rows in played]
+    spans = [
+        rare_range(rows, recorded, discount=discount, never_ends=never_ends) for rows in played
+    ]
     sparse = [span for span in spans if span is not None]
     if not sparse:
         return None
@@ -282,9 +284,13 @@ def rare_range(
 
 
 class _Rare(NamedTuple):
-    """Of returns: whether half of them or more are one value (`tied`), the least and the most that
-    a reward which none of these episodes held makes of the usual one (`unseen`), and whether rare
-    episodes may decide their mean.
+    """What rare events may make of returns.
+
+    Attributes:
+        tied: Whether half of the returns or more are one value.
+        unseen: The least and the most that a reward which none of these episodes held makes of the
+            usual return.
+        may_decide: Whether rare episodes may decide the mean return.
     """
 
     tied: bool

@@ -263,7 +263,7 @@ def _samples(
 
 
 def _variances(samples: np.ndarray) -> tuple[float, float]:
-    """Of the mean over draws of an episode: the noise of imagination in it, and its variance over
+    """The noise of imagination in an episode's mean over draws, and that mean's variance over
     episodes.
     """
     draws, episodes = samples.shape

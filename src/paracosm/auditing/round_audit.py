@@ -121,8 +121,9 @@ def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:
     """The real reward of each step, `[rows]`: its label, else what a known reward says, else
     NaN.
     """
-    known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
-    return np.where(bought.has_label, bought.reward, steps.real.reward if known else np.nan)
+    reward_known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
+    unlabelled = steps.real.reward if reward_known else np.nan
+    return np.where(bought.has_label, bought.reward, unlabelled)
 
 
 class _Steps(NamedTuple):

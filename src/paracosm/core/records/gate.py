@@ -73,7 +73,7 @@ class GateCheck(Record):
 
     @property
     def beyond(self) -> float:
-        """By how much the candidate is worse than the limit allows; negative within it."""
+        """How much worse the candidate is than the limit allows; negative within it."""
         if self.limit is None or self.candidate is None:
             return float("nan")
         lower_is_worse = (self.section, self.name) == ("return", "real")

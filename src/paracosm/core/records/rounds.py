@@ -97,11 +97,17 @@ def term_growth(rounds: Sequence[RoundAudit]) -> TermGrowth | None:
     terms = list(_outsized(rounds))
     if not terms:
         return None
-    begun = terms[0].audit
-    first = max((term for term in terms if term.audit == begun), key=_size)
+    earliest = terms[0].audit
+    first = max((term for term in terms if term.audit == earliest), key=_size)
     most = max(terms, key=_size)
     at_end = getattr(rounds[-1], most.cause)
-    return TermGrowth(first, most, begun == rounds[0], at_end, _announced(most))
+    return TermGrowth(
+        first=first,
+        most=most,
+        from_start=earliest == rounds[0],
+        at_end=at_end,
+        announced=_announced(most),
+    )
 
 
 def _announced(most: OutsizedTerm) -> bool | None:
