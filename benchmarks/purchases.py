@@ -29,6 +29,7 @@ import numpy as np
 import paracosm
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import weights
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.checks import BadData
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import whole
@@ -127,7 +128,9 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
             (world, Mode(case.policy), jax.tree.map(np.asarray, case.episodes))
         )
         key = jax.random.key(0)
-        routes = weights(wide, policy, episodes, predict_steps(wide, policy, episodes, key), key)
+        predictions = predict_steps(wide, policy, episodes, key)
+        subject = AuditSubject(wide, policy, episodes, predictions, key, (wide.discount,))
+        routes = weights(subject)
     try:
         recommendation = plan(
             curves,

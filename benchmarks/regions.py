@@ -39,6 +39,7 @@ import numpy as np
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.regions import partition, regions_of
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.files import atomic_write
@@ -255,7 +256,8 @@ def measured(task: Task, world: MDP, fresh: Trajectory) -> dict[str, float]:
     with jax.enable_x64(True):
         played = in_double((world, task.policy, fresh))
         predictions = predict_steps(*played, key, as_played=task.policy)
-        terms = attribute(*played, predictions, key=key, most_imagined_steps=MOST_IMAGINED)
+        subject = AuditSubject(*played, predictions, key, (world.discount,))
+        terms = attribute(subject, most_imagined_steps=MOST_IMAGINED)
         apart = (predictions.imagined_state - fresh.next_state) / np.asarray(task.spec.state_scale)
     steps = terms.dynamics + terms.termination
     return {

@@ -152,7 +152,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (
         lambda: paracosm.Box(jnp.zeros(1), jnp.full(1, NAN)),
         DATA,
-        "the upper bound of a Box of actions holds nan",
+        "the upper bound of a Box of actions: nan at component 0",
     ),
     (lambda: paracosm.Box(jnp.zeros(2), jnp.ones(1)), ARGUMENT, "high is an array of shape (1,)"),
     (lambda: paracosm.Box(TENSOR, TENSOR), ARGUMENT, "low is a Tensor of shape (3,)"),
@@ -219,7 +219,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
         "observation has shape (3,); an array of numbers [..., 2] is needed",
     ),
     (lambda: POLICY({"goal": np.zeros(2)}), ARGUMENT, "as gymnasium.spaces.utils.flatten makes of"),
-    (lambda: POLICY(np.full(2, NAN)), DATA, "the observation holds nan"),
+    (lambda: POLICY(np.full(2, NAN)), DATA, "the observation: nan at component 0"),
     # Settings
     (
         lambda: paracosm.ImagineSettings(clip=-1),
@@ -240,7 +240,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     # Data
     (lambda: changed(state=DATA_SET.state[:-1]), DATA, "rows"),
     (lambda: changed(next_state=np.zeros((15, 3), np.float32)), DATA, "shape (15, 3)"),
-    (lambda: changed(state=np.full((15, 2), NAN, np.float32)), DATA, "holds nan"),
+    (lambda: changed(state=np.full((15, 2), NAN, np.float32)), DATA, "states: nan at step 0"),
     (lambda: changed(reward=np.full(15, NAN)), DATA, "the reward label of step 0 is nan"),
     (lambda: DATA_SET.buy(2.5, 1, 0), ARGUMENT, "transitions is 2.5; it must be a whole number"),
     (

@@ -62,7 +62,7 @@ def check_world(world: MDP, *, episodes: int = 8, seed: int = 0) -> None:
     random = Uniform(world.spec.action)
     _check_repeats("initial", lambda: world.initial(keys[0]))
     _check_repeats("dynamics", lambda: world.dynamics(start[0], random.mode(start[0]), keys[0]))
-    checks.finite("the initial states", start)
+    checks.finite("the initial states", start, "episode")
     played = rollout(world, random, start, keys, world.spec.horizon)
     columns = {"the next state": played.next_state, "the reward": played.reward}
     checks.finite_steps("random episode", columns, np.asarray(played.alive))
@@ -108,7 +108,7 @@ def check_policy(
     _check_inside("act", sampled, spec.action)
     if isinstance(policy, StochasticPolicy):
         densities = jax.vmap(policy.log_prob)(states, sampled)
-        checks.finite("log_prob at the policy's own samples", densities)
+        checks.finite("log_prob at the policy's own samples", densities, "row")
 
 
 class Question(NamedTuple):
@@ -210,7 +210,7 @@ def _check_repeats(name: str, ask: Callable[[], Any]) -> None:
 def _check_inside(name: str, actions: Array, space: Box | Discrete) -> None:
     """Require actions `[rows, …]` of a method to lie in the action space."""
     actions = np.asarray(actions)
-    checks.finite(f"the actions of {name}", actions)
+    checks.finite(f"the actions of {name}", actions, "row")
     low, high = (0, space.n - 1) if isinstance(space, Discrete) else (space.low, space.high)
     outside = ((actions < low) | (actions > high)).reshape(len(actions), -1).any(axis=1)
     if outside.any():

@@ -325,7 +325,7 @@ def test_other_errors_are_left_as_they_are():
 TWO_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np, torch
 from paracosm.core import checks
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.adapters.call import ask
 from paracosm.core import callbacks
 from paracosm.adapters.host import Slot
@@ -346,8 +346,9 @@ def play(states):
 for rows in (2, 512, 20_000):
     with jax.enable_x64(True):
         states = np.random.default_rng(0).normal(size=(rows, 4))
-        found = jax.jit(spread(play, rows, 0))(states)
-        tangent = jax.jit(lambda s: jax.jvp(spread(play, rows, 0), (s,), (s,))[1])(states)
+        mapped = map_over_devices(play, rows, shared=0)
+        found = jax.jit(mapped)(states)
+        tangent = jax.jit(lambda s: jax.jvp(mapped, (s,), (s,))[1])(states)
         expected = torch.tensor(states)
         with torch.no_grad():
             for _ in range(30):
@@ -358,7 +359,8 @@ for rows in (2, 512, 20_000):
 host = TorchHost(lambda s: s / 0, "dynamics", [Slot("s", 4)], [Slot("next state", 4)])
 try:
     with callbacks.as_raised():
-        jax.block_until_ready(jax.jit(spread(play, 8, 0))(np.ones((8, 4), np.float32)))
+        mapped = jax.jit(map_over_devices(play, 8, shared=0))
+        jax.block_until_ready(mapped(np.ones((8, 4), np.float32)))
 except checks.BadData as error:
     assert "PyTorch dynamics gives inf" in str(error)
     print("done")

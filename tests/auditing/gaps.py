@@ -1,7 +1,8 @@
 """Gaps that are made up, and what an explanation of one goes by."""
 
-from paracosm.auditing.verdict import CAUSES, LEARNED
 from paracosm.core.records import (
+    CAUSES,
+    LEARNED_CAUSES,
     Baselines,
     CauseByStep,
     DynamicsByDimension,
@@ -34,7 +35,7 @@ def evidence(*findings: Finding) -> dict:
         mean_reward=1.0,
     )
     return {
-        "causes": dict.fromkeys(LEARNED, by_step),
+        "causes": dict.fromkeys(LEARNED_CAUSES, by_step),
         "dynamics_by_dimension": dimensions,
         "findings": findings,
         "baselines": errors,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.auditing.attribution import attribute, choose
+from paracosm.auditing.attribution import attribute, choose_steps
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.mdp import never
 from tests.auditing.worlds import EPISODES, HORIZON, KINDS, Case, cut
 from tests.statistical import assert_mean
@@ -31,7 +32,8 @@ def terms_of(case, world=None, episodes=None, most=10**9, seed=0):
     world, episodes = world or case.world, episodes or case.episodes
     key = jax.random.key(seed)
     predictions = predict_steps(world, case.policy, episodes, key)
-    return attribute(world, case.policy, episodes, predictions, key=key, most_imagined_steps=most)
+    subject = AuditSubject(world, case.policy, episodes, predictions, key, (world.discount,))
+    return attribute(subject, most_imagined_steps=most)
 
 
 def by_cause(terms):
@@ -191,16 +193,16 @@ def test_a_random_subset_costs_on_average_what_it_may_and_is_unbiased():
 def test_ends_that_are_called_wrongly_are_audited_while_they_are_few():
     case, most = Case("smooth", 1), 130
     alive = case.episodes.alive
-    called = np.zeros(alive.shape, bool)
-    called[:2, 5] = True
+    wrong = np.zeros(alive.shape, bool)
+    wrong[:2, 5] = True
     for seed in range(20):
-        audited, weight, _ = choose(
-            case.episodes, 0.9, most, jax.random.key(seed), miscalled=called
+        audited, weight, _ = choose_steps(
+            case.episodes, 0.9, most, jax.random.key(seed), wrong_end=wrong
         )
-        assert audited[called & alive].all()
-        np.testing.assert_array_equal(weight[called & alive], 1)
+        assert audited[wrong & alive].all()
+        np.testing.assert_array_equal(weight[wrong & alive], 1)
     costs = [
-        choose(case.episodes, 0.9, most, jax.random.key(seed), miscalled=alive)[2]
+        choose_steps(case.episodes, 0.9, most, jax.random.key(seed), wrong_end=alive).cost
         for seed in range(200)
     ]
     assert_mean(costs, most)

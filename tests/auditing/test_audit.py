@@ -19,6 +19,7 @@ import paracosm
 from paracosm import adapters as foreign
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.one_step import differ, predict_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks, estimators
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
@@ -235,16 +236,11 @@ def test_the_interval_of_a_random_subset_covers():
         case = Case("smooth", 4, horizon=40, episodes=1600)
         key = jax.random.key(3)
         predictions = predict_steps(case.world, case.policy, case.episodes, key)
+        subject = AuditSubject(
+            case.world, case.policy, case.episodes, predictions, key, (case.world.discount,)
+        )
         exact, drawn = (
-            attribute(
-                case.world,
-                case.policy,
-                case.episodes,
-                predictions,
-                key=key,
-                most_imagined_steps=most,
-            ).dynamics
-            for most in (10**9, 1600 * 78)
+            attribute(subject, most_imagined_steps=most).dynamics for most in (10**9, 1600 * 78)
         )
     truth, samples = exact.sum(axis=1).mean(), drawn.sum(axis=1).reshape(200, 8)
     estimates = [estimators.mean(sample) for sample in samples]

@@ -69,7 +69,7 @@ def test_unpaid_episodes_say_what_they_can_exclude():
 
 
 def test_where_nothing_was_ever_paid_rewards_known_from_elsewhere_are_the_range():
-    nothing, known = of(np.zeros(20)), of(np.zeros(20), rewards=(0.0, 10.0))
+    nothing, known = of(np.zeros(20)), of(np.zeros(20), extra_rewards=(0.0, 10.0))
     assert nothing.value(np.zeros(20)).high == np.inf
     assert "17% of others" in nothing.term(np.zeros(20), "dynamics").method
     assert 1.3 <= known.value(np.zeros(20)).high <= 2.2
@@ -83,7 +83,9 @@ def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
     rng, covered = np.random.default_rng(1), 0
     for _ in range(800):
         real, trembles = (rng.random(20) < 0.05) * 1.0, spread * rng.normal(size=20)
-        term = of(real, trembles, rewards=(0.0, 1.0), steps=1).term(real - trembles, "dynamics")
+        term = of(real, trembles, extra_rewards=(0.0, 1.0), steps=1).term(
+            real - trembles, "dynamics"
+        )
         covered += term.low <= 0.05 <= term.high
     assert covered > 730
 
@@ -132,7 +134,7 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
         costs = -0.01 * rng.random((20, STEPS)) ** 2
         real, imagined = trajectory(costs + lucky), trajectory(costs)
         averaging = averages(
-            world(never, STEPS), real, predictions(real), imagined, discount=1.0, rewards=cost
+            world(never, STEPS), real, predictions(real), imagined, discount=1.0, extra_rewards=cost
         )
         total = averaging.term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
         value = averaging.value(real.reward.sum(axis=1))
@@ -179,7 +181,7 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
     real.reward[:, 0] -= 11
     returns = real.reward.sum(axis=1)
     averaging = averages(
-        world(never, 200), real, predictions(real), real, discount=1.0, rewards=(-16.3, 0.0)
+        world(never, 200), real, predictions(real), real, discount=1.0, extra_rewards=(-16.3, 0.0)
     )
     assert not averaging.sparse
     value, student = averaging.value(returns), student_mean(returns)
@@ -216,10 +218,10 @@ def test_a_better_policy_may_fail_where_a_known_failure_was_not_seen():
 
 
 def test_the_known_reward_that_makes_intervals_wide_is_named():
-    assert of(VARIED, rewards=(-1e5, 0.0)).unseen_reward == -1e5
-    assert of(VARIED / 100, rewards=(-5.0, 1e3)).unseen_reward == 1e3
+    assert of(VARIED, extra_rewards=(-1e5, 0.0)).unseen_reward == -1e5
+    assert of(VARIED / 100, extra_rewards=(-5.0, 1e3)).unseen_reward == 1e3
     assert of(VARIED).unseen_reward is None
-    assert of(np.repeat([0.0, 10.0], [12, 8]), rewards=(-1e-3, 0.0)).unseen_reward is None
+    assert of(np.repeat([0.0, 10.0], [12, 8]), extra_rewards=(-1e-3, 0.0)).unseen_reward is None
     assert of(np.zeros(20)).unseen_reward is None
 
 

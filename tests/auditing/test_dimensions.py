@@ -10,6 +10,7 @@ import pytest
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.dimensions import by_dimension
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import gradients, values
 from paracosm.core.mdp import never
 from tests.auditing.worlds import HORIZON, Case, Shifted
@@ -25,10 +26,9 @@ def sixty_four_bits():
 def split(case, world=None, most=10**9, seed=0):
     world, key = world or case.world, jax.random.key(seed)
     predictions = predict_steps(world, case.policy, case.episodes, key)
-    terms = attribute(world, case.policy, case.episodes, predictions, key=key)
-    return terms, by_dimension(
-        world, case.policy, case.episodes, predictions, terms, key=key, most=most
-    )
+    subject = AuditSubject(world, case.policy, case.episodes, predictions, key, (world.discount,))
+    terms = attribute(subject)
+    return terms, by_dimension(subject, terms, most=most)
 
 
 @pytest.mark.parametrize("kind", ["linear", "smooth"])

@@ -4,18 +4,23 @@ small.
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.auditing.attribution import roll, terms_of
-from paracosm.auditing.draws import MOST_DRAWS, Audited, draw
-from paracosm.auditing.imagined_returns import imagined_returns
+from paracosm.auditing.attribution import imagine_rest, terms_of
+from paracosm.auditing.draws import MOST_DRAWS, draw
+from paracosm.auditing.imagined_returns import imagined_returns, redrawn_returns
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.subject import AuditSubject
+from paracosm.core import checks
 from paracosm.core.estimators import mean
 from paracosm.core.policy import Mode
+from paracosm.core.predicted import PredictedReturn
 from paracosm.loop.auditing import audit
 from tests.auditing.test_stochastic import (
     DISCOUNT,
+    HORIZON,
     POLICY,
     REAL,
     TRUTH,
@@ -60,21 +65,12 @@ def first_draw(count, *, mode=True, ends=False, seed=0):
     lived = episodes_of(real, played, jax.random.key(seed), count)
     key = jax.random.key(seed + 1)
     predictions = predict_steps(world, played, lived, key, mode=mode)
-    rollouts = roll(world, played, lived, predictions, discounts=DISCOUNTS, key=key)
-    imagined = imagined_returns(
-        world, policy, None, lived, discount=DISCOUNTS[0], key=key, mode=mode
-    )
-    return (
-        Audited(world, played, None, lived, predictions, DISCOUNTS, mode),
-        rollouts,
-        imagined,
-        key,
-    )
+    subject = AuditSubject(world, policy, lived, predictions, key, DISCOUNTS, plays_mode=mode)
+    return subject, imagine_rest(subject), imagined_returns(subject)
 
 
 def drawn(count, most=10**9, **options):
-    audited, rollouts, imagined, key = first_draw(count, **options)
-    return draw(audited, rollouts, imagined, most_imagined_steps=most, key=key)
+    return draw(*first_draw(count, **options), most_imagined_steps=most)
 
 
 @pytest.mark.parametrize("ends", [pytest.param(False, marks=pytest.mark.full), True])
@@ -85,20 +81,27 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     A share of a tenth is measured above 0.3 with a probability of less than 1e-6, by χ² of 24
     degrees of freedom.
     """
-    audited, rollouts, imagined, key = first_draw(200, mode=mode, ends=ends)
-    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
+    subject, rollouts, imagined = first_draw(200, mode=mode, ends=ends)
+    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
     assert 1 < redrawn.draws <= MOST_DRAWS
     assert not redrawn.capped
     assert max(redrawn.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
     again = [
-        sums(draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=jax.random.key(i)))
+        sums(
+            draw(
+                subject._replace(key=jax.random.key(i)),
+                rollouts,
+                imagined,
+                most_imagined_steps=10**9,
+            )
+        )
         for i in range(25)
     ]
     for cause in ("termination", "dynamics"):
         means = np.array([terms[cause].mean() for terms in again])
         variance = sums(redrawn)[cause].var(ddof=1) / 200
         assert means.var(ddof=1) <= 0.3 * variance
-    before = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])["dynamics"].var()
+    before = sums_of(terms_of(subject, rollouts)[1])["dynamics"].var()
     assert sums(redrawn)["dynamics"].var() < 0.8 * before
 
 
@@ -132,35 +135,35 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
     """Where the mode plays, the rollout of the first step and the imagined episode are the same
     draw.
     """
-    audited, rollouts, imagined, key = first_draw(30, ends=ends)
-    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
-    assert ends == bool(audited.episodes.terminated.any())
+    subject, rollouts, imagined = first_draw(30, ends=ends)
+    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
+    assert ends == bool(subject.episodes.terminated.any())
     predicted = (redrawn.imagined.full, redrawn.imagined.full_training)
     for discount, terms, returns in zip(DISCOUNTS, redrawn.terms, predicted, strict=True):
-        gap = audited.episodes.reward @ discount ** np.arange(8) - returns
+        gap = subject.episodes.reward @ discount ** np.arange(8) - returns
         np.testing.assert_allclose(sum(sums_of(terms).values()), gap, rtol=1e-9, atol=1e-9)
 
 
 def test_ends_that_differ_are_redrawn_without_bias():
     """The two terms of 3,000 episodes against ten thousand rollouts of each of the worlds."""
-    audited, rollouts, imagined, key = first_draw(3000, ends=True)
-    redrawn = draw(audited, rollouts, imagined, most_imagined_steps=10**9, key=key)
-    first = sums_of(terms_of(audited.episodes, audited.predictions, rollouts)[1])
+    subject, rollouts, imagined = first_draw(3000, ends=True)
+    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
+    first = sums_of(terms_of(subject, rollouts)[1])
     assert np.abs(first["termination"]).max() > 0.1
     for cause in ("termination", "dynamics"):
         assert_mean(sums(redrawn)[cause] - first[cause], 0.0, rounding=1e-9)
 
 
 def test_draws_stop_at_what_they_may_cost():
-    audited, rollouts, imagined, key = first_draw(20)
-    none = draw(audited, rollouts, imagined, most_imagined_steps=0, key=key)
+    subject, rollouts, imagined = first_draw(20)
+    none = draw(subject, rollouts, imagined, most_imagined_steps=0)
     assert (none.draws, none.capped) == (1, True)
     assert np.isnan(none.imagined_share["dynamics"])
     np.testing.assert_array_equal(
         none.terms[0].dynamics,
-        terms_of(audited.episodes, audited.predictions, rollouts)[0].dynamics,
+        terms_of(subject, rollouts)[0].dynamics,
     )
-    limited = draw(audited, rollouts, imagined, most_imagined_steps=700, key=key)
+    limited = draw(subject, rollouts, imagined, most_imagined_steps=700)
     assert limited.draws == 3  # a draw takes 20 x 7 steps for the terms and 20 x 8 for the episodes
     assert limited.terms[0].imagined_steps == rollouts.cost + 2 * 300
     assert limited.capped == (max(limited.imagined_share.values()) > _SMALL / (1 + _SMALL))
@@ -176,3 +179,30 @@ def test_an_audit_of_a_stochastic_world_draws_again():
     truth = TRUTH["dynamics"]
     assert diagnosis.gap_training.dynamics.low <= truth <= diagnosis.gap_training.dynamics.high
     assert diagnosis.imagined_steps > 100 * 28
+
+
+def broken_subject():
+    """A world whose reward leaves the finite numbers where a state is negative, by chance."""
+    real, world = systems(ends=False)
+    policy = Spread(np.full(1, POLICY))
+    lived = episodes_of(real, Mode(policy), jax.random.key(0), 4)
+    broken = world.replace(reward=lambda s, a, after: jnp.log(after[0]))
+    key = jax.random.key(1)
+    predictions = predict_steps(world, Mode(policy), lived, key)
+    subject = AuditSubject(world, policy, lived, predictions, key, DISCOUNTS, plays_mode=True)
+    return subject, broken
+
+
+def test_a_redrawn_return_that_is_not_finite_names_the_world():
+    subject, broken = broken_subject()
+    with pytest.raises(checks.BadData, match=r"the imagined return .* real episode \d is nan"):
+        redrawn_returns(subject._replace(world=broken), jax.random.split(jax.random.key(2)))
+
+
+def test_a_training_world_that_leaves_the_finite_numbers_is_named():
+    subject, broken = broken_subject()
+    trained = PredictedReturn(
+        subject.policy, broken, HORIZON, lambda policy, start, key: start[:, 0]
+    )
+    with pytest.raises(checks.BadData, match=r"in the world of training.* real episode \d is nan"):
+        imagined_returns(subject._replace(predicted=trained))

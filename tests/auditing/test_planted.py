@@ -5,7 +5,8 @@ dynamics model.
 import jax
 import pytest
 
-from paracosm.auditing.verdict import LEARNED, culprit
+from paracosm.auditing.verdict import culprit
+from paracosm.core.records import LEARNED_CAUSES
 from paracosm.imagination.imagine import imagine
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings, LearnSettings
@@ -57,6 +58,6 @@ def test_the_scarce_part_is_named_for_a_policy_trained_in_imagination(transition
         imagined,
         certify=False,
     )
-    assert culprit(diagnosis.gap_training, LEARNED) == part
+    assert culprit(diagnosis.gap_training, LEARNED_CAUSES) == part
     assert CAUSES[part] in diagnosis.verdict_training
-    assert CAUSES[culprit(diagnosis.gap, LEARNED)] in diagnosis.verdict
+    assert CAUSES[culprit(diagnosis.gap, LEARNED_CAUSES)] in diagnosis.verdict

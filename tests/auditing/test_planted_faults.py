@@ -17,10 +17,11 @@ import pytest
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.imagined_returns import imagined_returns
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.verdict import CAUSES, LEARNED, culprit
+from paracosm.auditing.subject import AuditSubject
+from paracosm.auditing.verdict import culprit
 from paracosm.core.networks import MLP
 from paracosm.core.precision import in_double
-from paracosm.core.records import Training
+from paracosm.core.records import CAUSES, LEARNED_CAUSES, Training
 from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.value import Value
@@ -109,20 +110,21 @@ class Fault:
         """Over many episodes, by cause."""
         with jax.enable_x64(True):
             world, episodes, trained = self.case(MANY, 1)
-            imagined = imagined_returns(
+            subject = AuditSubject(
                 world,
                 self.policy,
-                trained.prediction,
                 episodes,
-                discount=world.discount,
-                key=self.key,
+                predict_steps(world, self.policy, episodes, self.key),
+                self.key,
+                (world.discount,),
+                plays_mode=True,
+                predicted=trained.prediction,
             )
-            predictions = predict_steps(world, self.policy, episodes, self.key)
-            terms = attribute(world, self.policy, episodes, predictions, key=self.key)
+            imagined, terms = imagined_returns(subject), attribute(subject)
         horizon = abs(np.mean(imagined.full - imagined.predicted))
-        return {cause: abs(getattr(terms, cause).sum(axis=1).mean()) for cause in LEARNED} | {
-            "horizon": horizon
-        }
+        return {
+            cause: abs(getattr(terms, cause).sum(axis=1).mean()) for cause in LEARNED_CAUSES
+        } | {"horizon": horizon}
 
     def plant(self):
         """Double the guilty part's error until its term is three times any other, if it can be."""

@@ -140,8 +140,12 @@ def test_more_episodes_of_one_policy_are_compared_where_both_played():
 
 def test_lower_ends_that_are_known_narrow_the_pairs_and_hold_at_every_n():
     real, imagined = _rewards((0, 0.1), 12, 0), _rewards((0, 0.1), 100, 1)
-    open_pair = ranking(NAMES[:2], real, imagined, low=np.array([[0, -np.inf], [-np.inf, 0]]))
-    narrowed = ranking(NAMES[:2], real, imagined, low=np.array([[0, -np.inf], [0.01, 0]]))
+    open_pair = ranking(
+        NAMES[:2], real, imagined, anytime=True, lower_ends=np.array([[0, -np.inf], [-np.inf, 0]])
+    )
+    narrowed = ranking(
+        NAMES[:2], real, imagined, anytime=True, lower_ends=np.array([[0, -np.inf], [0.01, 0]])
+    )
     assert not open_pair.pairs[0].real.excludes_zero
     assert "every n" in open_pair.pairs[0].real.method
     assert narrowed.pairs[0].real.low == pytest.approx(0.01)

@@ -16,6 +16,7 @@ from scipy import stats
 from paracosm.auditing.attribution import Terms, attribute
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.regions import LEAST_STEPS, MOST_REGIONS, by_region, partition, regions_of
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.checks import BadData
 from paracosm.core.data import Dataset, Trajectory, Transitions
 from paracosm.core.mdp import never
@@ -61,7 +62,8 @@ def test_terms_of_the_regions_sum_to_the_audits(kind, most):
     with jax.enable_x64(True):
         played = case.world, case.policy, case.episodes
         predictions = predict_steps(*played, KEY)
-        terms = attribute(*played, predictions, key=KEY, most_imagined_steps=most)
+        subject = AuditSubject(*played, predictions, KEY, (case.world.discount,))
+        terms = attribute(subject, most_imagined_steps=most)
     rows = regions_in(case, most).regions
     assert 2 <= len(rows) <= MOST_REGIONS
     for name in ("dynamics", "termination", "reward"):

@@ -13,6 +13,7 @@ import pytest
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.round_audit import audit_round, whole_episodes
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Spec, never
@@ -105,7 +106,7 @@ def test_the_terms_are_those_of_the_full_attribution(kind, seed):
         }
         recorded: Trajectory = in_double(dataclasses.replace(case.episodes, **columns))
         predictions = predict_steps(world, case.policy, recorded, case.key)
-        full = attribute(world, case.policy, recorded, predictions, key=case.key)
+        full = attribute(AuditSubject(world, case.policy, recorded, predictions, case.key, (1.0,)))
     audit = audited(world, data, case.policy)
     size = 1 + sum(np.abs(getattr(full, cause)).sum(axis=1).mean() for cause in TERMS)
     for cause in TERMS:

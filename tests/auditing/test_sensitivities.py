@@ -9,6 +9,7 @@ import pytest
 
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.sensitivities import by_step, directional, weights
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic
 from paracosm.core.rollout import rollout
@@ -98,6 +99,11 @@ def test_a_step_after_the_end_of_its_episode_weighs_nothing():
     )
 
 
+def subject_of(world, policy, episodes, key):
+    predictions = predict_steps(world, policy, episodes, key)
+    return AuditSubject(world, policy, episodes, predictions, key, (world.discount,))
+
+
 def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
     """On small errors of one part the weight times its root mean square error is that
     part's term.
@@ -106,13 +112,15 @@ def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
     by = 1e-4 * jnp.array([1.0, 0.5, -0.5, 1.0])
     for part in ("dynamics", "reward"):
         world = case.real.replace(**{part: Shifted(getattr(case.real, part), by)})
-        predictions = predict_steps(world, case.policy, case.episodes, case.key)
-        realised, steepest = weights(world, case.policy, case.episodes, predictions, case.key)
+        subject = subject_of(world, case.policy, case.episodes, case.key)
+        realised, steepest = weights(subject)
         gap = abs(np.mean(case.returns(case.real) - case.returns(world)))
-        off = predictions.imagined_state - case.episodes.next_state
+        off = subject.predictions.imagined_state - case.episodes.next_state
         size = {
             "dynamics": np.sqrt(np.mean(np.sum(off**2, axis=-1))),
-            "reward": np.sqrt(np.mean((predictions.real.reward - case.episodes.reward) ** 2)),
+            "reward": np.sqrt(
+                np.mean((subject.predictions.real.reward - case.episodes.reward) ** 2)
+            ),
         }[part]
         np.testing.assert_allclose(getattr(realised, part) * size, gap, rtol=0.02)
         assert getattr(realised, part) <= getattr(steepest, part) * np.sqrt(HORIZON)
@@ -137,9 +145,8 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
     start = np.linspace(0.1, 0.9, 8)[:, None]
     episodes = rollout(world_of(0.0), policy, jnp.asarray(start), jax.random.split(key, 8), horizon)
     episodes = jax.tree.map(np.asarray, episodes)
-    predictions = predict_steps(world_of(1e-4), policy, episodes, key)
     slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
-    realised, steepest = weights(world_of(1e-4), policy, episodes, predictions, key)
+    realised, steepest = weights(subject_of(world_of(1e-4), policy, episodes, key))
     most = 2 * np.sum(discount ** np.arange(horizon))
     assert np.abs(slopes.dynamics).max() * 1e-4 > 1e6 * most
     assert realised.dynamics * 1e-4 <= steepest.dynamics * 1e-4 <= most
@@ -148,6 +155,5 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():
     case = Case("smooth", 1)
-    predictions = predict_steps(case.world, case.policy, case.episodes, case.key)
-    steepest = weights(case.world, case.policy, case.episodes, predictions, case.key)[1]
+    steepest = weights(subject_of(case.world, case.policy, case.episodes, case.key))[1]
     assert steepest.reward == pytest.approx(np.sum(case.real.discount ** np.arange(HORIZON)))

@@ -125,8 +125,11 @@ def test_the_interval_of_a_pair_that_is_open_allows_for_skew():
         for i, j in itertools.combinations(range(3), 2):
             n = min(len(result.returns[i]), len(result.returns[j]))
             whole = anytime_mean(table[i, :n] - table[j, :n], 1 - _RISK / 3)
-            if max(result.low[i, j], result.low[j, i]) <= 0:
-                assert (result.low[i, j], -result.low[j, i]) == (whole.low, whole.high)
+            if max(result.lower_ends[i, j], result.lower_ends[j, i]) <= 0:
+                assert (result.lower_ends[i, j], -result.lower_ends[j, i]) == (
+                    whole.low,
+                    whole.high,
+                )
 
 
 def test_differences_that_do_not_matter_need_not_be_told_apart():
@@ -137,7 +140,7 @@ def test_differences_that_do_not_matter_need_not_be_told_apart():
     assert not open_end.sure
     assert near.sure
     assert near.order[2] == 2
-    assert near.low[near.order[0], near.order[1]] > -0.5
+    assert near.lower_ends[near.order[0], near.order[1]] > -0.5
 
 
 def _played(case, **options):

@@ -11,6 +11,7 @@ import pytest
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.importance import importance
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic, StochasticPolicy
@@ -100,7 +101,7 @@ def replications(count, episodes=20):
         lived = episodes_of(real, policy, jax.random.key(0), count * episodes)
         key = jax.random.key(1)
         predictions = predict_steps(world, policy, lived, key, mode=False)
-        terms = attribute(world, policy, lived, predictions, key=key)
+        terms = attribute(AuditSubject(world, policy, lived, predictions, key, (DISCOUNT,)))
     sums = {
         cause: getattr(terms, cause).sum(axis=1) for cause in ("reward", "termination", "dynamics")
     }
@@ -147,13 +148,13 @@ def test_episodes_of_another_policy_stand_for_ours():
         real, world, policy = task(*REAL), task(*WORLD), Spread(np.full(1, POLICY))
         recorder = Spread(np.full(1, POLICY - 0.1))
         lived = episodes_of(real, recorder, jax.random.key(5), 2000)
-        worth = importance(policy, recorder, lived, DISCOUNT)
-        assert_mean(worth.weights, np.ones(HORIZON))
-        assert 200 < worth.effective < 2000
+        weighted = importance(policy, recorder, lived, DISCOUNT)
+        assert_mean(weighted.weights, np.ones(HORIZON))
+        assert 200 < weighted.effective < 2000
         same = importance(recorder, recorder, lived, DISCOUNT)
         assert same.effective == pytest.approx(2000)
     diagnosis = audit(world, policy, lived, discount=DISCOUNT, recorded_by=recorder)
-    assert diagnosis.effective_episodes == pytest.approx(worth.effective)
+    assert diagnosis.effective_episodes == pytest.approx(weighted.effective)
     for cause, truth in TRUTH.items():
         term = getattr(diagnosis.gap, cause)
         assert abs(term.mean - truth) <= 2.5 * (term.high - term.low) / 2 + 1e-9, cause

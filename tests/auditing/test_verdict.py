@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.auditing.advice import advise
-from paracosm.auditing.verdict import CAUSES, LEARNED, culprit, decide, decide_training
-from paracosm.core.records import Estimate, HorizonParts
+from paracosm.auditing.verdict import culprit, decide, decide_training
+from paracosm.core.records import CAUSES, LEARNED_CAUSES, Estimate, HorizonParts
 from paracosm.reporting import diagnosis_words as words
 from tests.auditing.gaps import estimate, evidence, gap
 from tests.reporting import report_records as records
@@ -169,7 +169,7 @@ def test_a_gap_whose_whole_interval_is_small_needs_no_cause():
 def test_where_training_is_to_blame_the_worst_learned_part_is_named_too():
     horizon_led = gap({"horizon": (3.0, 1.0), "reward": (0.2, 0.1), "dynamics": (-0.4, 0.1)})
     assert culprit(horizon_led) == "horizon"
-    assert culprit(horizon_led, LEARNED) == "dynamics"
+    assert culprit(horizon_led, LEARNED_CAUSES) == "dynamics"
     assert verdict(horizon_led).endswith(
         "the learned part that is most clearly wrong is the dynamics model, -0.4 [-0.5, -0.3]."
     )
@@ -318,7 +318,7 @@ def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():
 
 
 def test_episodes_in_which_nothing_happened_say_what_they_cannot_exclude():
-    survived = dict.fromkeys(LEARNED, (0.0, 40.0))
+    survived = dict.fromkeys(LEARNED_CAUSES, (0.0, 40.0))
     equal = dataclasses.replace(gap(survived, real=500.0), total=estimate(0, 80))
     sentence = verdict(equal)
     assert (
@@ -341,7 +341,7 @@ def test_where_nothing_is_clear_that_is_said():
 
 
 def test_no_size_is_given_where_no_range_of_returns_is_known():
-    unpaid = gap(dict.fromkeys(LEARNED, (0.0, np.inf)), real=0.0)
+    unpaid = gap(dict.fromkeys(LEARNED_CAUSES, (0.0, np.inf)), real=0.0)
     unpaid = dataclasses.replace(unpaid, total=estimate(0, np.inf))
     assert "inf" not in verdict(unpaid)
     assert "no range of returns is known, so that no size can be given" in verdict(unpaid)

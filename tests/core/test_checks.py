@@ -43,17 +43,20 @@ REFUSED = {
     ),
     "NaN reward": (
         lambda: checks.finite("the reward", [0.0, 1.0, np.nan]),
-        ("the reward", "nan", "step 2", "finite"),
+        ("the reward", "nan", "entry 2", "finite"),
     ),
     "infinite state": (
-        lambda: checks.finite("the observation", [[0.0, 1.0], [2.0, np.inf]]),
-        ("the observation", "inf", "step 1", "finite"),
+        lambda: checks.finite("the observations", [[0.0, 1.0], [2.0, np.inf]], "row"),
+        ("the observations: inf at row 1; every entry must be finite.",),
     ),
     "one of many": (
         lambda: checks.finite("the image", np.full((2, 99), np.nan)),
-        ("the image", "nan at step 0"),
+        ("the image", "nan at entry 0"),
     ),
-    "NaN number": (lambda: checks.finite("the loss", np.nan), ("the loss", "nan", "finite")),
+    "NaN number": (
+        lambda: checks.finite("the loss", np.nan),
+        ("the loss: nan; every entry must be finite.",),
+    ),
     "wrong shape": (
         lambda: checks.shape("the action", np.zeros((2, 3)), (2, 4)),
         ("the action", "(2, 3)", "(2, 4)"),
@@ -106,7 +109,7 @@ def test_the_first_bad_step_is_named(values, data):
         if values.ndim == 1:
             values[row] = np.nan
     with pytest.raises(checks.BadData, match=f"at step {min(rows)};"):
-        checks.finite("x", values)
+        checks.finite("x", values, "step")
 
 
 def test_the_earliest_bad_step_of_all_episodes_is_named_if_it_was_taken():

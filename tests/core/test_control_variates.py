@@ -139,7 +139,7 @@ def test_measured_variance_is_the_true_one_and_theorys(number):
         (np.ones(1), np.ones(3), "there are 1 gold rows; at least 2 are needed."),
         (np.ones(3), np.ones(2), "cheap values have shape (2,) and gold ones (3,)"),
         (np.ones((3, 2)), np.ones((4, 3)), "cheap values have shape (4, 3) and gold ones (3, 2)"),
-        (np.array([1.0, np.nan]), np.ones(3), "the column of gold values holds nan at step 1"),
+        (np.array([1.0, np.nan]), np.ones(3), "the gold values: nan at row 1"),
     ],
 )
 def test_rows_that_do_not_fit_are_a_sentence(gold, cheap, sentence):

@@ -385,4 +385,4 @@ def test_a_squashed_gaussian_is_the_density_of_its_samples():
     actions = (0.5 + 2.5 * grid)[:, None]
     density = jnp.exp(jax.vmap(lambda a: policy.log_prob(state, a))(actions))
     np.testing.assert_allclose(jnp.trapezoid(density, grid), 1, rtol=1e-3)
-    assert abs(float(jnp.exp(policy.moments(state)[1])[0]) - 0.5) < 0.4
+    assert abs(float(jnp.exp(policy.mean_and_log_std(state)[1])[0]) - 0.5) < 0.4

@@ -54,7 +54,8 @@ def values(kind: Any) -> st.SearchStrategy:
     if origin in (Union, types.UnionType):
         return st.one_of(*map(values, arguments))
     if origin is tuple:
-        return st.lists(values(arguments[0]), max_size=2).map(tuple)
+        any_length = st.lists(values(arguments[0]), max_size=2).map(tuple)
+        return any_length if Ellipsis in arguments else st.tuples(*map(values, arguments))
     if origin is dict:
         return st.dictionaries(st.text(max_size=8), values(arguments[1]), max_size=2)
     return instances(kind)
@@ -77,6 +78,7 @@ class Everything(Record):
     number: float
     absent: float | None
     nested: tuple[tuple[float, ...], ...]
+    pair: tuple[float, int]
     inner: Estimate
     inners: tuple[Estimate, ...]
     table: dict[str, tuple[int, ...]]
@@ -106,6 +108,22 @@ def test_any_float_survives_bit_for_bit(number):
     assert back.mean == number or (math.isnan(back.mean) and math.isnan(number))
     assert math.copysign(1, back.mean) == math.copysign(1, number) or math.isnan(number)
     assert (back.low, back.high, back.method) == (-math.inf, math.inf, "inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends(Record):
+    """A pair, and a field that no file can hold."""
+
+    ends: tuple[float, float]
+    either: int | str = 0
+
+
+def test_a_tuple_of_a_fixed_length_is_read_as_that_and_unions_are_refused():
+    assert Ends.from_dict({"ends": [1, "inf"]}).ends == (1.0, math.inf)
+    with pytest.raises(BadData, match=r"ends is a list of 1; a list of 2 is needed"):
+        Ends.from_dict({"ends": [1]})
+    with pytest.raises(TypeError, match="either is a union of more than one type and None"):
+        Ends.from_dict({"ends": [1, 2], "either": 1})
 
 
 def test_lists_come_back_as_tuples_and_whole_numbers_as_floats():
@@ -144,6 +162,7 @@ GOOD = Everything(
     1.0,
     None,
     ((1.0,),),
+    (1.0, 2),
     Estimate(0.0, 0.0, 0.0, 1, ""),
     (),
     {"k": (1,)},
@@ -158,6 +177,7 @@ ODD = {
     "number": ("1", "NaN", None, True, [1.0], {}, 10**400),
     "absent": ("x", [], True),
     "nested": (1.0, [1.0], [["x"]], {}, "ab", [[None]]),
+    "pair": ([1.0], [1.0, 2, 3], [1.0, 2.5], 1.0, None),
     "inner": ({}, [], None, "x", {"mean": 1.0}, 3),
     "inners": ({}, [1], [None], "x"),
     "table": ([], {"k": 1}, {"k": [1.5]}, {"k": [True]}, None),

@@ -52,7 +52,7 @@ class CrossEntropy(Learner):
         return eqx.tree_at(searched, state["policy"], parameters)
 
     def predicted_return(self, state, problem, start, key):
-        predict = Bootstrapped(problem.pessimistic, problem.horizon)
+        predict = Bootstrapped(problem.training_world, problem.horizon)
         return predict(Mode(self.policy(state)), start, key)
 
 

@@ -46,8 +46,8 @@ def test_it_trains_in_the_loop_that_all_learners_share(imagined):
     assert (training.weighting, training.baseline, imagined.value) == ("none", "none", None)
 
 
-@pytest.mark.parametrize("pessimistic", [True, False])
-def test_the_last_state_is_kept_of_a_learner_that_does_not_climb_the_score(pessimistic):
+@pytest.mark.parametrize("cautious", [True, False])
+def test_the_last_state_is_kept_of_a_learner_that_does_not_climb_the_score(cautious):
     """The score falls from step to step: the best state is that of the first evaluation."""
 
     class Worse(CrossEntropy):
@@ -58,11 +58,11 @@ def test_the_last_state_is_kept_of_a_learner_that_does_not_climb_the_score(pessi
             steps = state["steps"] + 1
             return state | {"mean": state["mean"] + 10 * steps, "steps": steps}, {}
 
-    Worse.pessimistic = pessimistic
+    Worse.cautious_by_default = cautious
     learner = Worse(candidates=4, best=2)
     imagined = imagine_in(integrator(), INITIAL, VISITED, learner=learner, settings=SETTINGS)
     assert imagined.own_prediction is not None
-    assert float(imagined.own_prediction.state["steps"]) == (5 if pessimistic else 20)
+    assert float(imagined.own_prediction.state["steps"]) == (5 if cautious else 20)
 
 
 def test_the_metrics_of_its_steps_are_told_as_means_over_each_chunk():

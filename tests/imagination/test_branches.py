@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.checks import BadArgument
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
 from paracosm.core.mdp import MDP, Discrete, Domain, Spec
 from paracosm.core.members import doubt
@@ -58,7 +58,7 @@ def played(policy, task: Problem, *, branches: int = 8, steps: int = 3, complete
 
     def call(*shared):
         across = lambda shared, numbers: first(local(shared, numbers))  # noqa: E731
-        return first(spread(across, branches, shared=1)(shared, jnp.arange(branches)))
+        return first(map_over_devices(across, branches, shared=1)(shared, jnp.arange(branches)))
 
     return eqx.filter_jit(call)(policy, task, completed)
 

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import AXIS, spread
+from paracosm.core.devices import AXIS, map_over_devices
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
 from paracosm.core.networks import MLP
 from paracosm.core.noise import Flips, GaussianNoise
@@ -142,7 +142,7 @@ def _gradients(learner, problem, steps, coefficient):
 
         return jax.lax.scan(step, jnp.zeros(4), jnp.arange(steps))[1]
 
-    return spread(local, rollouts, shared=3, total=True)(
+    return map_over_devices(local, rollouts, shared=3, total=True)(
         learner, problem, coefficient, jnp.arange(rollouts)
     )
 

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from paracosm.core import checks
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.learner import Problem, StartStates
 from paracosm.core.noise import (
     Bias,
@@ -257,7 +257,7 @@ def trained(
     def local(keys):
         return jax.lax.map(batch, keys)
 
-    gradients = eqx.filter_jit(spread(local, 1, shared=1, total=True))(
+    gradients = eqx.filter_jit(map_over_devices(local, 1, shared=1, total=True))(
         jax.random.split(jax.random.key(11), batches)
     )
     return problem, np.asarray(gradients, np.float64)

@@ -335,7 +335,7 @@ def _start_states(starts: Any, size: int) -> Array:
             f"the starts are an array of shape {states.shape}; at least one state of {size} numbers"
             f" is needed, [start, {size}]."
         )
-    checks.finite("the starts", states)
+    checks.finite("the starts", states, "start")
     return jnp.asarray(states)
 
 

@@ -70,7 +70,7 @@ class Predictor:
         rows = np.asarray(observation)[None] if single else np.asarray(observation)
         rows = rows.reshape(len(rows), -1)
         rows = rows if rows.dtype == np.uint8 else rows.astype(np.float32)
-        checks.finite("the observation", rows)
+        checks.finite("the observation", rows, "row")
         policy = self.policy.greedy() if deterministic else self.policy
         carries = initial_carries(policy, len(rows))
         if state is not None:

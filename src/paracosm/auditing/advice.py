@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from paracosm.auditing.verdict import LEARNED, culprit
+from paracosm.auditing.verdict import culprit
 from paracosm.core.records import (
+    LEARNED_CAUSES,
     Advice,
     Cause,
     CauseByStep,
@@ -45,7 +46,7 @@ def advise(
     if decision.unfit or decision.kind in ("rounding", "unseen"):
         return None
     explained = decision.lead if decision.kind == "explained" else None
-    blamed = explained if explained in LEARNED else culprit(gap, LEARNED)
+    blamed = explained if explained in LEARNED_CAUSES else culprit(gap, LEARNED_CAUSES)
     if blamed is None:
         kinds = about_parts(findings)
         return Advice(None, finding=kinds[0].kind if kinds else None)
@@ -75,7 +76,7 @@ def about_parts(findings: Sequence[Finding]) -> list[Finding]:
 
 def _larger(gap: Gap, blamed: Cause) -> tuple[Cause, float | None]:
     """The part to mend first: the blamed one, or an unsure one that is ten times as large."""
-    sizes: dict[Cause, float] = {cause: abs(getattr(gap, cause).mean) for cause in LEARNED}
+    sizes: dict[Cause, float] = {cause: abs(getattr(gap, cause).mean) for cause in LEARNED_CAUSES}
     largest = max(sizes, key=lambda cause: sizes[cause])
     if sizes[largest] >= _TEN_TIMES * sizes[blamed]:
         return largest, sizes[largest] / sizes[blamed]

@@ -21,18 +21,15 @@ a rollout from each real next state. The horizon is finite, so γ may be 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from scipy import optimize
 
-from paracosm.auditing.one_step import OneStep
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
 from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import PRNGKey
 
 # A quarter of all steps of 20 episodes of 1,000: in a minute or two on two cores
@@ -53,153 +50,100 @@ class Terms(NamedTuple):
     imagined_steps: int
 
 
-def attribute(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
-    *,
-    key: PRNGKey,
-    most_imagined_steps: float = MOST_IMAGINED_STEPS,
-    importance: np.ndarray | None = None,
-) -> Terms:
-    """Split each real episode's gap into its causes, at the world's discount: see
-    `attribute_at`.
-
-    Args:
-        world: The learned world; its discount is that of the gap.
-        policy, episodes, predictions: As for `attribute_at`.
-        key, most_imagined_steps, importance: As for `attribute_at`.
-    """
-    options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
-    return attribute_at(
-        world, policy, episodes, predictions, discounts=(world.discount,), **options
-    )[0]
-
-
-def attribute_at(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
-    *,
-    discounts: Sequence[float],
-    key: PRNGKey,
-    most_imagined_steps: float = MOST_IMAGINED_STEPS,
-    importance: np.ndarray | None = None,
-) -> tuple[Terms, ...]:
-    """Split each real episode's gap into its causes at several discounts, from the same rollouts.
+def attribute(subject: AuditSubject, *, most_imagined_steps: float = MOST_IMAGINED_STEPS) -> Terms:
+    """Split each real episode's gap at the first of the subject's discounts into its causes.
 
     With a finite horizon the identity holds for every `γ ∈ [0, 1]`, 1 included.
 
     Args:
-        world: The learned world, in the precision wanted.
-        policy: The policy whose gap it is; without `importance` it recorded `episodes`.
-        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
-        predictions: Of `world` and `policy` at each of their steps, from `predict_steps`.
-        discounts: γ of each gap; a random subset of steps is chosen for the first. The world's is
-            not used.
-        key: For the random subset of steps, and the noise of stochastic worlds and policies.
+        subject: What is audited.
         most_imagined_steps: Every step is audited up to this cost, in imagined steps; beyond, a
             random subset, reweighted.
-        importance: Weights `w_{0:t}`, `[episode, time]`, of episodes that another policy recorded.
     """
-    options = {"key": key, "most_imagined_steps": most_imagined_steps, "importance": importance}
-    return terms_of(
-        episodes,
-        predictions,
-        roll(world, policy, episodes, predictions, discounts=discounts, **options),
-    )
+    rollouts = imagine_rest(subject, most_imagined_steps=most_imagined_steps)
+    return terms_of(subject, rollouts)[0]
 
 
 class AuditRollouts(NamedTuple):
-    """The imagined rollouts of an audit at each of `discounts`, and what makes terms of them.
+    """The imagined rollouts of an audit, and what makes terms of them.
 
-    Steps that are `audited`, `[episode, time]`, stand for `weight` steps each and count by the
-    episode's importance, which is in `weight` and `counts` both. `worth` is `r̂ + γ (1 − d̂) V̂` of
-    ŝ', `[discount, episode, time]`, and `at_last` the value V̂ at s' where the step is not
-    `followed` by another; `cost` is in imagined steps.
+    Attributes:
+        audited: Whether a step is audited, `[episode, time]`.
+        weight: How many steps an audited one stands for, times its importance; 0 for other steps,
+            `[episode, time]`.
+        followed: Whether another recorded step starts at s', so that V̂(s') follows from that step,
+            `[episode, time]`.
+        step_values: `r̂ + γ (1 − d̂) V̂` of the step to ŝ', `[discount, episode, time]`.
+        last_values: V̂ at s' where the step is not `followed`, `[discount, episode, time]`.
+        cost: In imagined steps.
     """
 
-    discounts: tuple[float, ...]
     audited: np.ndarray
     weight: np.ndarray
-    counts: np.ndarray
     followed: np.ndarray
-    worth: np.ndarray
-    at_last: np.ndarray
+    step_values: np.ndarray
+    last_values: np.ndarray
     cost: int
 
 
-def roll(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
+def imagine_rest(
+    subject: AuditSubject,
     *,
-    discounts: Sequence[float],
-    key: PRNGKey,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
-    importance: np.ndarray | None = None,
     block: int | None = None,
 ) -> AuditRollouts:
     """Imagine the rest of the episode after every audited step.
 
     Args:
-        world, policy, episodes, predictions: As for `attribute_at`.
-        discounts, key, most_imagined_steps, importance: As for `attribute_at`.
+        subject: What is audited. A random subset of its steps is chosen for the first discount.
+        most_imagined_steps: As for `attribute`.
         block: How many rollouts run together, as for `values_at`.
     """
-    alive = np.asarray(episodes.alive)
-    followed = _followed(alive) & (importance is None)
-    called = np.asarray(predictions.real.ended) != np.asarray(episodes.terminated)
-    audited, weight, cost = choose(
-        episodes, discounts[0], most_imagined_steps, key, followed, miscalled=called
-    )
-    values = _continue(
-        world,
-        policy,
+    episodes, predictions = subject.episodes, subject.predictions
+    followed = _followed(np.asarray(episodes.alive)) & (subject.importance is None)
+    sample = choose_steps(
         episodes,
-        predictions,
-        audited,
-        discounts=discounts,
-        followed=followed,
-        key=key,
-        block=block,
+        subject.discounts[0],
+        most_imagined_steps,
+        subject.key,
+        followed,
+        wrong_end=np.asarray(predictions.real.ended) != np.asarray(episodes.terminated),
     )
-    worth = np.stack(
-        [
-            predictions.imagined._replace(value=value).worth(discount)
-            for discount, value in zip(discounts, values[0], strict=True)
-        ]
-    )
-    counts = alive * (1.0 if importance is None else importance)
-    weight = np.where(audited, weight * counts, 0.0)
+    values, last_values = _values_after_steps(subject, sample.audited, followed, block)
     return AuditRollouts(
-        tuple(discounts), audited, weight, counts, followed, worth, values[1], cost
+        audited=sample.audited,
+        weight=np.where(sample.audited, sample.weight * subject.weights, 0.0),
+        followed=followed,
+        step_values=np.stack(
+            [
+                predictions.imagined._replace(value=value).step_value(discount)
+                for discount, value in zip(subject.discounts, values, strict=True)
+            ]
+        ),
+        last_values=last_values,
+        cost=sample.cost,
     )
 
 
-def terms_of(
-    episodes: Trajectory, predictions: OneStep, rollouts: AuditRollouts
-) -> tuple[Terms, ...]:
-    """The terms at each of the discounts of `rollouts`."""
+def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...]:
+    """The terms at each of the subject's discounts."""
+    episodes = subject.episodes
 
-    def at(discount: float, worth: np.ndarray, at_last: np.ndarray) -> Terms:
-        real = predictions.real._replace(value=np.where(rollouts.followed, _next(worth), at_last))
-        powers = discount ** np.arange(worth.shape[1])
+    def at_discount(discount: float, step_value: np.ndarray, last_value: np.ndarray) -> Terms:
+        next_value = np.where(rollouts.followed, _next(step_value), last_value)
+        real = subject.predictions.real._replace(value=next_value)
+        powers = discount ** np.arange(step_value.shape[1])
         weights = rollouts.weight * powers
         return Terms(
-            reward=rollouts.counts * powers * (episodes.reward - real.reward),
+            reward=subject.weights * powers * (episodes.reward - real.reward),
             termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
-            dynamics=weights * (real.worth(discount) - worth),
+            dynamics=weights * (real.step_value(discount) - step_value),
             audited=rollouts.audited,
             imagined_steps=rollouts.cost,
         )
 
-    return tuple(
-        at(*of) for of in zip(rollouts.discounts, rollouts.worth, rollouts.at_last, strict=True)
-    )
+    columns = subject.discounts, rollouts.step_values, rollouts.last_values
+    return tuple(map(at_discount, *columns))
 
 
 def _next(column: np.ndarray) -> np.ndarray:
@@ -212,33 +156,43 @@ def _followed(alive: np.ndarray) -> np.ndarray:
     return alive & _next(alive)
 
 
-def choose(
+class StepSample(NamedTuple):
+    """Which steps are audited and how many each of them stands for, `[episode, time]` both, and
+    what that costs in imagined steps.
+    """
+
+    audited: np.ndarray
+    weight: np.ndarray
+    cost: int
+
+
+def choose_steps(
     episodes: Trajectory,
     discount: float,
     most: float,
     key: PRNGKey,
     followed: np.ndarray | None = None,
     *,
-    miscalled: np.ndarray | bool = False,
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Which steps to audit and how many each stands for, `[episode, time]` both, and the imagined
-    steps that takes.
+    wrong_end: np.ndarray | bool = False,
+) -> StepSample:
+    """Choose the steps to audit.
 
-    An audited step takes a rollout from ŝ'; for the value at s' it takes one from there or, where
-    it is `followed`, the next step's. Without `followed` the first is all. Where all steps take
+    An audited step takes a rollout from ŝ'. A `followed` step takes V̂(s') from the rollout at the
+    next step's ŝ', which is therefore run even if that step is not audited; other steps take a
+    rollout from s'. Without `followed` there is the rollout from ŝ' alone. Where all steps take
     more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
     from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
     cost is `most`. Below γ = ½ it is ½, so that every step can be taken. Steps that end their
-    episodes, and those of which the world says so wrongly, are few and have the largest terms: all
-    are taken, unless they alone cost half of `most`.
+    episodes, and those whose end the world predicts wrongly, are few and have the largest terms:
+    all are taken, unless they alone cost half of `most`.
 
     Args:
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
         discount: γ of the probabilities.
         most: Imagined steps that may be spent; beyond, the steps are a random subset.
         key: Of the subset.
-        followed: Whether the next step's rollout gives a step its value at s', `[episode, time]`.
-        miscalled: Whether the world is wrong about the step's end, `[episode, time]`.
+        followed: Whether another recorded step starts at s', `[episode, time]`.
+        wrong_end: Whether the world is wrong about the step's end, `[episode, time]`.
     """
     alive, remaining = np.asarray(episodes.alive), episodes.remaining_steps
     alone = np.zeros(alive.shape, bool) if followed is None else alive & ~followed
@@ -249,62 +203,60 @@ def choose(
         return float(np.sum(remaining * (p + alone * p + before * (1 - p))))
 
     if cost(alive * 1.0) <= most:
-        return alive, np.ones(alive.shape), int(cost(alive * 1.0))
+        return StepSample(alive, np.ones(alive.shape), int(cost(alive * 1.0)))
 
-    fall = np.log(max(discount, 0.5)) * np.arange(alive.shape[1])
+    log_power = np.log(max(discount, 0.5)) * np.arange(alive.shape[1])
 
-    ends = alive & (np.asarray(episodes.terminated) | miscalled)
+    ends = alive & (np.asarray(episodes.terminated) | wrong_end)
     ends &= cost(ends * 1.0) <= most / 2
 
     def probability(log_c: float) -> np.ndarray:
-        by_time = np.where(alive, np.exp(np.minimum(0, log_c + fall)), 0.0)
+        by_time = np.where(alive, np.exp(np.minimum(0, log_c + log_power)), 0.0)
         return np.where(ends, 1.0, by_time)
 
+    bracket = (-50.0, -log_power[-1])
     p = probability(
-        optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=(-50.0, -fall[-1])).root
+        optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=bracket).root
     )
-    drawn = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
-    return drawn, 1 / np.where(drawn, p, 1.0), int(cost(drawn * 1.0))
+    audited = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
+    return StepSample(audited, 1 / np.where(audited, p, 1.0), int(cost(audited * 1.0)))
 
 
-def _continue(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
-    audited: np.ndarray,
-    *,
-    discounts: Sequence[float],
-    followed: np.ndarray,
-    key: PRNGKey,
-    block: int | None,
+def _values_after_steps(
+    subject: AuditSubject, audited: np.ndarray, followed: np.ndarray, block: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`V̂_{H-t-1}` at ŝ' and, where a step is not `followed`, at s', `[discount, episode, time]`.
-
-    Elsewhere `V̂(s')` follows from the value at the next step's ŝ', which is computed for it.
+    """`V̂_{H-t-1}` at ŝ' of audited steps and of those that follow them, and at s' of audited steps
+    that are not `followed`; 0 elsewhere, `[discount, episode, time]` both.
 
     Args:
-        world, policy, episodes, predictions: As for `attribute_at`.
+        subject: What is audited; each of its episodes has its own noise.
         audited: Which steps are audited, `[episode, time]`.
-        discounts: γ of each value.
-        followed: Whether the next recorded step starts at s', `[episode, time]`.
-        key: Of the noise; each episode has its own.
+        followed: Whether another recorded step starts at s', `[episode, time]`.
         block: How many rollouts run together, as for `values_at`.
     """
+    episodes = subject.episodes
     remaining = episodes.remaining_steps
-    needed = audited.copy()
-    needed[:, 1:] |= (audited & followed)[:, :-1]
-    last = audited & ~followed & (remaining > 0)
+    at_imagined = audited.copy()
+    at_imagined[:, 1:] |= (audited & followed)[:, :-1]
+    at_real = audited & ~followed & (remaining > 0)
 
-    states = np.concatenate([predictions.imagined_state[needed], episodes.next_state[last]])
-    steps = np.concatenate([remaining[needed], remaining[last]])
     episode, time = (
-        np.concatenate(pair) for pair in zip(np.nonzero(needed), np.nonzero(last), strict=True)
+        np.concatenate(pair)
+        for pair in zip(np.nonzero(at_imagined), np.nonzero(at_real), strict=True)
     )
-    keys = jax.random.split(key, len(audited))[episode]
-    options = {"discounts": discounts, "since": time + 1, "block": block}
-    worth = values_at(world, policy, states, steps, keys, **options)
+    values = values_at(
+        subject.world,
+        subject.played,
+        np.concatenate(
+            [subject.predictions.imagined_state[at_imagined], episodes.next_state[at_real]]
+        ),
+        np.concatenate([remaining[at_imagined], remaining[at_real]]),
+        jax.random.split(subject.key, len(audited))[episode],
+        discounts=subject.discounts,
+        since=time + 1,
+        block=block,
+    )
 
-    at_imagined, at_last = np.zeros((2, len(discounts), *audited.shape))
-    at_imagined[:, needed], at_last[:, last] = np.split(worth, [needed.sum()], axis=1)
-    return at_imagined, at_last
+    imagined, real = np.zeros((2, len(subject.discounts), *audited.shape))
+    imagined[:, at_imagined], real[:, at_real] = np.split(values, [at_imagined.sum()], axis=1)
+    return imagined, real

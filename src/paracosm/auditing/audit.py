@@ -9,20 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.auditing.attribution import MOST_IMAGINED_STEPS, roll, terms_of
-from paracosm.auditing.averages import averages
+from paracosm.auditing.attribution import (
+    MOST_IMAGINED_STEPS,
+    AuditRollouts,
+    imagine_rest,
+    terms_of,
+)
 from paracosm.auditing.bounds import UNBOUNDED, bounds
 from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension, unsplit
-from paracosm.auditing.draws import Audited, Drawn, draw
-from paracosm.auditing.imagined_returns import SAMPLES, imagined_returns
+from paracosm.auditing.draws import Drawn, draw
+from paracosm.auditing.imagined_returns import SAMPLES, ImaginedReturns, imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.pairing import OfState, Paired, paired
+from paracosm.auditing.pairing import Paired, StatePart, paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import weights
 from paracosm.auditing.shapley import shapley_values
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.forms import demand_shape
@@ -31,7 +36,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
 from paracosm.core.precision import in_double
 from paracosm.core.predicted import PredictedReturn
-from paracosm.core.records import Diagnosis, Imagination, Reference, ShapleyValues
+from paracosm.core.records import Diagnosis, Imagination, Reference
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 
 # Rollouts of searches that run together on a CPU: as long as the longest, each of whose steps costs
@@ -43,10 +48,10 @@ def diagnose(
     world: MDP,
     policy: Policy,
     episodes: Trajectory,
-    imagined: PredictedReturn | None = None,
+    predicted: PredictedReturn | None = None,
     *,
     discount: float = 1.0,
-    known: Reference | None = None,
+    reference: Reference | None = None,
     seed: int = 0,
     most_imagined_steps: float = MOST_IMAGINED_STEPS,
     sampled: bool = False,
@@ -59,9 +64,10 @@ def diagnose(
 
     Args:
         world, policy, episodes: As for `paracosm.audit`.
-        imagined: The return that training predicted, as `Imagined.prediction` gives it; None as
+        predicted: The return that training predicted, as `Imagined.prediction` gives it; None as
             for `paracosm.audit`.
-        discount, known, seed: As for `paracosm.audit`.
+        discount, seed: As for `paracosm.audit`.
+        reference: What real data say without the policy, `known` of `paracosm.audit`.
         most_imagined_steps, sampled, recorded_by, reward: As for `paracosm.audit`.
         certify, dimensions: As for `paracosm.audit`.
 
@@ -74,152 +80,152 @@ def diagnose(
     checks.in_unit_interval("discount", discount)
     episodes = jax.tree.map(np.asarray, episodes)
     check_episodes(world, episodes)
-    pairs, searches, of_states = None, policy.searches, in_double((world, episodes))
+    plays_mode, searches = not sampled and recorded_by is None, policy.searches
+    states_world, states_episodes = in_double((world, episodes))
+    pairs = None
     if not isinstance(policy, MarkovPolicy):
-        pairs = paired(world, policy, episodes, sampled=sampled or recorded_by is not None)
+        pairs = paired(world, policy, episodes, sampled=not plays_mode)
         world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
-        imagined = None if imagined is None else pairs.prediction(imagined)
-        reward = None if reward is None else OfState(reward, pairs.size)
-    as_played, episodes = policy, in_double(episodes)
-    key = stage_key(seed, "audit")
+        predicted = None if predicted is None else pairs.predicted_at_pairs(predicted)
+        reward = None if reward is None else StatePart(reward, pairs.size)
     with jax.enable_x64(True), callbacks.as_raised():
-        world, policy, imagined, recorded_by = in_double((world, policy, imagined, recorded_by))
-        _check_parts(world, policy, episodes)
-        worth = (
-            None
-            if recorded_by is None
-            else importance(_dense(policy), recorded_by, episodes, discount)
-        )
-        weighted = None if worth is None else worth.weights
-        mode = not (sampled or worth)
-        played = Mode(policy) if mode else policy
-        predictions = predict_steps(world, played, episodes, key, mode=mode, as_played=as_played)
-        returns = imagined_returns(
+        subject = _subject(
             world,
             policy,
-            imagined,
             episodes,
+            predicted,
             discount=discount,
-            key=key,
-            mode=mode,
-            samples=_samples(pairs, sampled=not (searches and mode)),
+            key=stage_key(seed, "audit"),
+            plays_mode=plays_mode,
+            recorded_by=recorded_by,
         )
-        rollouts = roll(
-            world,
-            played,
-            episodes,
-            predictions,
-            discounts=(discount, world.discount),
-            key=key,
+        rollouts = imagine_rest(
+            subject,
             most_imagined_steps=most_imagined_steps,
-            importance=weighted,
             block=_SEARCHES_TOGETHER if searches and jax.default_backend() == "cpu" else None,
         )
-        audited = Audited(
-            world, played, imagined, episodes, predictions, (discount, world.discount), mode
+        samples = _samples(pairs, sampled=not (searches and plays_mode))
+        noisy = not plays_mode or bool(subject.predictions.noisy.any())
+        drawn = _drawn(
+            subject,
+            rollouts,
+            imagined_returns(subject, samples=samples),
+            most_imagined_steps=most_imagined_steps if noisy else None,
         )
-        noisy = not mode or bool(predictions.noisy.any())
-        drawn = Drawn(terms_of(episodes, predictions, rollouts), returns, 1, {}, capped=False)
-        if noisy and worth is None:
-            drawn = draw(
-                audited, rollouts, returns, most_imagined_steps=most_imagined_steps, key=key
-            )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
-        reweighted, orders = worth is not None, None
-        if reward is not None:
-            orders = _in_both_orders(audited, drawn, reward, reweighted=reweighted, key=key)
-        split, sensitivities = unsplit(episodes, terms), ()
+        orders = None if reward is None else shapley_values(subject, terms, returns, reward)
+        by_component, sensitivities, bounded = unsplit(terms), (), UNBOUNDED
         if dimensions:
             most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
-            options = {"key": key, "most": most, "importance": weighted}
-            reported = world.replace(discount=discount)
-            split = by_dimension(reported, played, episodes, predictions, terms, **options)
-            if not reweighted:
-                sensitivities = weights(world, played, episodes, predictions, key)
-        bounded = UNBOUNDED
-        if certify and mode and pairs is None:
-            bounded = bounds(
-                world.replace(discount=discount),
-                policy,
-                episodes,
-                predictions,
-                np.asarray(returns.full),
-                key=key,
-            )
+            by_component = by_dimension(subject, terms, most=most)
+            sensitivities = weights(subject) if subject.importance is None else ()
+        if certify and plays_mode and pairs is None:
+            bounded = bounds(subject, np.asarray(returns.full))
+        predictions = subject.predictions
         if pairs is not None:
-            world, episodes = of_states
-            predictions = pairs.predictions(predictions)
-            returns = returns._replace(episodes=pairs.states(returns.episodes))
-            split = pairs.dimensions(split)
+            predictions = pairs.predictions_of_states(predictions)
+            returns = returns._replace(episodes=pairs.episodes_of_states(returns.episodes))
+            by_component = pairs.dimensions_of_states(by_component)
         measured = AuditMeasurements(
+            world=states_world,
+            episodes=states_episodes,
             discount=discount,
+            training_horizon=None if predicted is None else predicted.horizon,
             imagined=returns,
             predictions=predictions,
             terms=terms,
             terms_training=terms_training,
-            plausibility=plausibility(world, episodes, returns.episodes, known),
-            known=known,
-            dimensions=split,
+            plausibility=plausibility(states_world, states_episodes, returns.episodes, reference),
+            reference=reference,
+            dimensions=by_component,
             weights=sensitivities,
             bounds=bounded,
             orders=orders,
-            findings=lint(world, episodes, predictions, key),
-            worth=worth,
+            findings=lint(states_world, states_episodes, predictions, subject.key),
+            importance=subject.importance,
             noisy=noisy,
             imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
             if noisy
             else None,
             differences=_by_differences(
-                dynamics=world.dynamics, reward=world.reward, policy=policy
+                dynamics=states_world.dynamics, reward=states_world.reward, policy=subject.policy
             ),
         )
-    return diagnosis_of(world, episodes, measured, None if imagined is None else imagined.horizon)
+    return diagnosis_of(measured)
 
 
-def _in_both_orders(
-    audited: Audited,
-    drawn: Drawn,
-    reward: Callable[[State, Action, State], Scalar],
+def _subject(
+    world: MDP,
+    policy: MarkovPolicy,
+    episodes: Trajectory,
+    predicted: PredictedReturn | None,
     *,
-    reweighted: bool,
+    discount: float,
     key: PRNGKey,
-) -> ShapleyValues:
-    """The reward's and the model's share of the gap in both orders, at the reporting discount.
+    plays_mode: bool,
+    recorded_by: StochasticPolicy | None,
+) -> AuditSubject:
+    """What is audited, in 64 bits, with its one-step predictions.
 
     Args:
-        audited, drawn: What is audited, and its terms and imagined returns.
-        reward: The real reward function.
-        reweighted: Whether the episodes stand for another policy's.
-        key: Of the noise of a stochastic world.
+        world, policy, episodes, predicted: As given, in the precision in which they were played.
+        discount: The reporting discount.
+        key, plays_mode: As in `AuditSubject`.
+        recorded_by: What recorded the episodes, if it is another policy.
+
+    Raises:
+        BadArgument: episodes of another policy, and a policy without a density.
+        BadData: as `predict_steps` and `importance` raise it.
     """
-    world, discount = audited.world, audited.discounts[0]
-    average = averages(
-        world,
-        audited.episodes,
-        audited.predictions,
-        drawn.imagined.episodes,
-        discount=discount,
-        reweighted=reweighted,
-    )
-    return shapley_values(
-        world.replace(discount=discount),
-        audited.policy,
-        audited.episodes,
-        drawn.terms[0],
-        drawn.imagined,
-        reward=reward,
-        average=average,
+    as_played, episodes = policy, in_double(episodes)
+    world, policy, predicted, recorded_by = in_double((world, policy, predicted, recorded_by))
+    _check_parts(world, policy, episodes)
+    weighted = None
+    if recorded_by is not None:
+        weighted = importance(_dense(policy), recorded_by, episodes, discount)
+    played = Mode(policy) if plays_mode else policy
+    return AuditSubject(
+        world=world,
+        policy=policy,
+        episodes=episodes,
+        predictions=predict_steps(
+            world, played, episodes, key, mode=plays_mode, as_played=as_played
+        ),
         key=key,
+        discounts=(discount, world.discount),
+        plays_mode=plays_mode,
+        predicted=predicted,
+        importance=weighted,
     )
+
+
+def _drawn(
+    subject: AuditSubject,
+    rollouts: AuditRollouts,
+    returns: ImaginedReturns,
+    *,
+    most_imagined_steps: float | None,
+) -> Drawn:
+    """Terms and imagined returns, of several draws of the noise where there is any.
+
+    Args:
+        subject: What is audited.
+        rollouts, returns: The first draw.
+        most_imagined_steps: How many steps further draws may imagine; None without noise.
+    """
+    if most_imagined_steps is None or subject.importance is not None:
+        terms = terms_of(subject, rollouts)
+        return Drawn(terms, returns, draws=1, imagined_share={}, capped=False)
+    return draw(subject, rollouts, returns, most_imagined_steps=most_imagined_steps)
 
 
 def _samples(pairs: Paired | None, *, sampled: bool) -> int:
     """How many rollouts of the policy's samples there are from each start.
 
     Args:
-        pairs: Of a policy that is not Markov; none is played of one that carries something: what it
-            carries after a sampled action is not known.
-        sampled: Whether any are wanted.
+        pairs: Of a policy that is not Markov. There are no samples of one that carries something:
+            what it carries after a sampled action is not recorded.
+        sampled: Whether samples are wanted.
     """
     if not sampled or (pairs is not None and pairs.world.spec.state_size > pairs.size):
         return 0
@@ -227,9 +233,7 @@ def _samples(pairs: Paired | None, *, sampled: bool) -> int:
 
 
 def _by_differences(**parts: Any) -> tuple[str, ...]:
-    """The parts that have no derivatives but those by finite differences; nothing asks for those of
-    an end rule.
-    """
+    """The names of the parts whose derivatives are finite differences; an end rule needs none."""
     return tuple(
         name
         for name, part in parts.items()
@@ -238,6 +242,11 @@ def _by_differences(**parts: Any) -> tuple[str, ...]:
 
 
 def _dense(policy: Policy) -> StochasticPolicy:
+    """The policy, if it has a density.
+
+    Raises:
+        BadArgument: it has none.
+    """
     if not isinstance(policy, StochasticPolicy):
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which has no density; episodes of another"
@@ -248,7 +257,7 @@ def _dense(policy: Policy) -> StochasticPolicy:
 
 
 def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None:
-    """Every part answers one step in the right shape."""
+    """Require every part to answer one step in the right shape."""
     state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
     answers = {
         "the world's dynamics": (

@@ -145,11 +145,11 @@ def averages(
     imagined: Trajectory,
     *,
     discount: float,
-    rewards: tuple[float, ...] = (),
+    extra_rewards: tuple[float, ...] = (),
     given: tuple[str, ...] = (),
     reweighted: bool = False,
 ) -> Averages:
-    """How to average what is known of these episodes.
+    """How to average returns and terms of these episodes.
 
     Args:
         world: The learned world.
@@ -157,28 +157,27 @@ def averages(
         predictions: The world's at each of their steps.
         imagined: Episodes of the learned world from the same starts.
         discount: At which returns are added up.
-        rewards: Rewards that are known beside those of the episodes.
+        extra_rewards: Rewards that were recorded beside those of the episodes.
         given: Parts of the world that are said to be the real ones.
         reweighted: Whether the episodes stand for another policy's: weighted returns have no known
             range.
     """
-    discounts = discount ** np.arange(episodes.alive.shape[1])
-    steps = float(discounts.sum())
-    real, of_world = (np.asarray(played.reward) @ discounts for played in (episodes, imagined))
+    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
+    real, of_world = episodes.returns(discount), imagined.returns(discount)
     alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
     paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(predictions.real.reward)[alive]
-    known = np.concatenate([paid, rewards])
+    recorded = np.concatenate([paid, extra_rewards])
     possible = np.concatenate(
-        [known, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
+        [recorded, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
     )
     never_ends = world.termination is never and not (ended & alive).any()
     repeated = steps if never_ends else 1.0
-    rare = _rare(real, paid, known, repeated)
+    rare = _rare(real, paid, recorded, repeated)
     of_either = np.concatenate([real, of_world])
     sparse = rare.may_decide and len(real) > 1 and not reweighted
     return Averages(
         sparse=sparse,
-        real=_span(real, rare.unseen, known, steps, tied=rare.tied),
+        real=_span(real, rare.unseen, recorded, steps, tied=rare.tied),
         span=_span(
             of_either,
             _unseen(float(np.median(real)), paid, possible, repeated),
@@ -193,29 +192,31 @@ def averages(
         ),
         never_ends=never_ends,
         reweighted=reweighted,
-        unseen_reward=_farthest(real, rare.unseen, known) if sparse else None,
+        unseen_reward=_farthest(real, rare.unseen, recorded) if sparse else None,
         given=given,
     )
 
 
-def _farthest(returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray) -> float | None:
-    """The known reward that moves the usual return the most, None where these differ by more.
+def _farthest(
+    returns: np.ndarray, unseen: tuple[float, float], recorded: np.ndarray
+) -> float | None:
+    """The recorded reward that moves the usual return the most, None where these differ by more.
 
     Args:
         returns: Of these episodes, `[episode]`.
         unseen: The least and the most that a rare event makes of one.
-        known: All rewards that are known, `[reward]`.
+        recorded: All recorded rewards, `[reward]`.
     """
     usual = float(np.median(returns))
     below, above = usual - unseen[0], unseen[1] - usual
     if max(below, above) <= np.ptp(returns):
         return None
-    return float(np.min(known) if below >= above else np.max(known))
+    return float(np.min(recorded) if below >= above else np.max(recorded))
 
 
 def rare_bounds(
     played: Sequence[Trajectory],
-    known: Sequence[np.ndarray],
+    extra_rewards: Sequence[np.ndarray],
     worlds: Sequence[MDP],
     *,
     discount: float,
@@ -225,16 +226,18 @@ def rare_bounds(
 
     Args:
         played: Real episodes by policy, NumPy arrays `[episode, time, …]`.
-        known: Rewards that are known beside theirs, by policy, `[reward]`.
+        extra_rewards: Rewards that were recorded beside theirs, by policy, `[reward]`.
         worlds: The worlds that the policies were trained in: none that never ends, where no episode
             ended, says that an episode can.
         discount: At which returns are added up.
     """
     rewards = [np.asarray(rows.reward)[np.asarray(rows.alive)] for rows in played]
-    every = np.concatenate([*rewards, *known])
+    recorded = np.concatenate([*rewards, *extra_rewards])
     ends = any(np.asarray(rows.terminated).any() for rows in played)
     never_ends = not ends and all(world.termination is never for world in worlds)
-    spans = [rare_range(rows, every, discount=discount, never_ends=never_ends) for rows in played]
+    spans = [
+        rare_range(rows, recorded, discount=discount, never_ends=never_ends) for rows in played
+    ]
     sparse = [span for span in spans if span is not None]
     if not sparse:
         return None
@@ -259,31 +262,35 @@ def of_differences(bounds: ReturnRange, differences: np.ndarray) -> ReturnRange:
 
 
 def rare_range(
-    episodes: Trajectory, known: np.ndarray, *, discount: float, never_ends: bool
+    episodes: Trajectory, extra_rewards: np.ndarray, *, discount: float, never_ends: bool
 ) -> tuple[float, float] | None:
     """Where returns lie as far as rare episodes make them, None where they vary by themselves.
 
     Args:
         episodes: Real episodes of one policy, NumPy arrays `[episode, time, …]`.
-        known: Rewards that are known beside theirs, `[reward]`.
+        extra_rewards: Rewards that were recorded beside theirs, `[reward]`.
         discount: At which returns are added up.
         never_ends: Whether no episode can end.
     """
-    discounts = discount ** np.arange(episodes.alive.shape[1])
-    real, steps = np.asarray(episodes.reward) @ discounts, float(discounts.sum())
+    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
+    real = episodes.returns(discount)
     paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
-    known = np.concatenate([paid, known])
-    rare = _rare(real, paid, known, steps if never_ends else 1.0)
+    recorded = np.concatenate([paid, extra_rewards])
+    rare = _rare(real, paid, recorded, steps if never_ends else 1.0)
     if not rare.may_decide:
         return None
-    span = _span(real, rare.unseen, known, steps, tied=rare.tied)
+    span = _span(real, rare.unseen, recorded, steps, tied=rare.tied)
     return (span.low, span.high) if span.width else None
 
 
 class _Rare(NamedTuple):
-    """Of returns: whether half of them or more are one value (`tied`), the least and the most that
-    a reward which none of these episodes held makes of the usual one (`unseen`), and whether rare
-    episodes may decide their mean.
+    """What rare events may make of returns.
+
+    Attributes:
+        tied: Whether half of the returns or more are one value.
+        unseen: The least and the most that a reward which none of these episodes held makes of the
+            usual return.
+        may_decide: Whether rare episodes may decide the mean return.
     """
 
     tied: bool
@@ -291,23 +298,23 @@ class _Rare(NamedTuple):
     may_decide: bool
 
 
-def _rare(real: np.ndarray, paid: np.ndarray, known: np.ndarray, repeated: float) -> _Rare:
-    """What is known of events that are rarer than these episodes.
+def _rare(real: np.ndarray, paid: np.ndarray, recorded: np.ndarray, repeated: float) -> _Rare:
+    """What recorded rewards say of events that are rarer than these episodes.
 
     Args:
         real: Their returns, `[episode]`.
-        paid, known, repeated: As for `_unseen`.
+        paid, recorded, repeated: As for `_unseen`.
     """
     tied = bool(2 * most_equal(real) >= len(real))
-    unseen = _unseen(float(np.median(real)), paid, known, repeated)
+    unseen = _unseen(float(np.median(real)), paid, recorded, repeated)
     near = unseen[0] < unseen[1] and concentrated(real, *unseen)
     return _Rare(tied, unseen, bool(tied or near))
 
 
 def _unseen(
-    usual: float, paid: np.ndarray, known: np.ndarray, repeated: float
+    usual: float, paid: np.ndarray, recorded: np.ndarray, repeated: float
 ) -> tuple[float, float]:
-    """What known rewards beyond those `paid` in these episodes make of the `usual` return.
+    """What recorded rewards beyond those `paid` in these episodes make of the `usual` return.
 
     One such reward is paid once; if it is another kind of step than those seen, then as often as it
     may be repeated.
@@ -315,10 +322,10 @@ def _unseen(
     Args:
         usual: The median return of these episodes.
         paid: Their rewards, `[step]`.
-        known: All rewards that are known, `[reward]`.
+        recorded: All recorded rewards, `[reward]`.
         repeated: How often one may be paid in an episode, in discounted steps.
     """
-    below, above = float(np.min(paid) - np.min(known)), float(np.max(known) - np.max(paid))
+    below, above = float(np.min(paid) - np.min(recorded)), float(np.max(recorded) - np.max(paid))
     kind = _APART * float(np.ptp(paid))
     return (
         usual - below * (repeated if below > kind else 1.0),
@@ -327,18 +334,23 @@ def _unseen(
 
 
 def _span(
-    returns: np.ndarray, unseen: tuple[float, float], known: np.ndarray, steps: float, *, tied: bool
+    returns: np.ndarray,
+    unseen: tuple[float, float],
+    recorded: np.ndarray,
+    steps: float,
+    *,
+    tied: bool,
 ) -> Span:
     """Returns seen and unseen; where most are one value, an end at once is among the unseen.
 
     Args:
         returns: Of these episodes, `[episode]`.
         unseen: The least and the most that a rare event makes of one.
-        known: All rewards that are known, `[reward]`.
+        recorded: All recorded rewards, `[reward]`.
         steps: Of a full episode, discounted.
         tied: Whether half of the returns or more are one value.
     """
-    least, most = float(np.min(known)), float(np.max(known))
+    least, most = float(np.min(recorded)), float(np.max(recorded))
     outer = min(least * steps, least, 0.0), max(most * steps, most, 0.0)
     possible = [
         *unseen,

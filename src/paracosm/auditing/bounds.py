@@ -13,13 +13,14 @@ from paracosm.auditing.certificates import LocalConstants, certificates
 from paracosm.auditing.ladder import UNCUT, Clip
 from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.one_step import OneStep
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.termination_margin import margin_of
 from paracosm.core import layers
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, never
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import Bracket, Certificate
-from paracosm.core.types import PRNGKey, Scalar, State
+from paracosm.core.types import Scalar, State
 
 _OF_SPAN = "where an end can differ, rewards are taken to stay within the range that was recorded"
 _STATES = 512  # where lower ends are looked for: as many as `steepest.lower` uses
@@ -36,28 +37,18 @@ class Bounds(NamedTuple):
 UNBOUNDED = Bounds({}, None, ())
 
 
-def bounds(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
-    full: np.ndarray,
-    *,
-    key: PRNGKey,
-) -> Bounds:
-    """Brackets, contraction factor and certificates of a learned world.
+def bounds(subject: AuditSubject, full: np.ndarray) -> Bounds:
+    """Brackets, contraction factor and certificates of a learned world at the reporting discount.
 
     Args:
-        world, policy: The learned world, and the policy whose mode is audited.
-        episodes: Real ones of that mode.
-        predictions: The world's one-step predictions on them.
-        full: Imagined returns from their starts over the whole horizon, `[episode]`.
-        key: Of the actions that are tried beside the policy's.
+        subject: What is audited, of a policy's mode.
+        full: Imagined returns from the real starts over the whole horizon, `[episode]`.
     """
+    world, policy, episodes = subject.reported_world, subject.policy, subject.episodes
     visited = episodes.state[episodes.alive]
     states = visited[:: max(1, len(visited) // _STATES)][:_STATES]
-    brackets = constants.brackets(world, policy, states, key)
-    gap = np.asarray(episodes.reward) @ world.discount ** np.arange(episodes.alive.shape[1]) - full
+    brackets = constants.brackets(world, policy, states, subject.key)
+    gap = episodes.returns(world.discount) - full
     ends = world.termination is not never or bool(episodes.terminated.any())
     ladder = certificates(
         world,
@@ -67,7 +58,7 @@ def bounds(
         brackets,
         local=_local(world, policy, brackets),
         end=margin_of(world, brackets["policy"].upper) if ends else None,
-        reward_span=_span(episodes, predictions) if ends else float("inf"),
+        reward_span=_span(episodes, subject.predictions) if ends else float("inf"),
         clip=_clip(world, episodes),
     )
     if ends:

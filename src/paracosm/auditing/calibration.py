@@ -10,6 +10,7 @@ episodes. Intervals of the world are Gaussian around its predictive mean (Lakshm
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -114,28 +115,29 @@ def calibration_of(
             np.asarray, predict_one_step(world, episodes, permuted, source, key)
         )
         _check_finite(one_step, episodes)
-        horizons = _horizons(world, recorded, one_step.prediction, source, key)
+        horizons = _calibration_by_horizon(world, recorded, one_step.prediction, source, key)
         returns = None
         if (
             source.number > 1
             and source.spread in ("members", "total")
             and isinstance(policy, MarkovPolicy)
         ):
-            options = {"count": source.number, "discount": discount, "key": key}
-            returns = _returns(world, policy, episodes, **options)
+            returns = _returns(
+                world, policy, episodes, count=source.number, discount=discount, key=key
+            )
     judged, alive = _judged(recorded, one_step.prediction), recorded.alive
-    known = source.spread != "none" and bool(judged.any())
-    needed = widths(one_step.prediction, recorded.next_state)
-    factor = widening(needed[HEADLINE], alive, judged) if known else None
+    spread_judged = source.spread != "none" and bool(judged.any())
+    required = widths(one_step.prediction, recorded.next_state)
+    factor = widening(required[HEADLINE], alive, judged) if spread_judged else None
     return Calibration(
         spread=source.spread,
         count=source.number,
         episodes=len(alive),
         steps=int(alive.sum()),
         confidence=None if factor is None else _confidence(factor),
-        coverage=_coverage(shares_held(needed, alive, judged)) if known else None,
+        coverage=_coverage(shares_held(required, alive, judged)) if spread_judged else None,
         factor=factor,
-        components=_components(needed, alive, judged) if known else (),
+        components=_components(required, alive, judged) if spread_judged else (),
         left_out=() if source.spread == "none" else tuple(np.flatnonzero(~judged).tolist()),
         horizons=horizons,
         returns=returns,
@@ -194,63 +196,66 @@ def _confidence(factor: Estimate) -> Confidence:
 
 
 def _components(
-    needed: np.ndarray, valid: np.ndarray, judged: np.ndarray
+    required_widths: np.ndarray, valid: np.ndarray, judged: np.ndarray
 ) -> tuple[ComponentCalibration, ...]:
-    """Each judged component on its own.
+    """The calibration of each judged component on its own.
 
     Args:
-        needed: Widths that hold the real states, `[level, episode, time, state]`.
+        required_widths: Widths that hold the real states, `[level, episode, time, state]`.
         valid: Steps that were taken, `[episode, time]`.
         judged: `[state]`.
     """
     records = []
     for component in np.flatnonzero(judged):
-        shares = shares_held(needed, valid, np.arange(len(judged)) == component)
+        alone = np.arange(len(judged)) == component
+        shares = shares_held(required_widths, valid, alone)
         held = share(shares[HEADLINE])
         records.append(ComponentCalibration(int(component), held, expected_error(shares)))
     return tuple(records)
 
 
-def _horizons(
+def _calibration_by_horizon(
     world: MDP,
     episodes: _Recorded,
     one_step: Prediction,
     source: SpreadSource,
     key: PRNGKey,
 ) -> tuple[HorizonCalibration, ...]:
-    """One step from every recorded state, and more from some, as far as imagination stays finite:
-    with the actions of another state it may leave where the policy would have held it.
+    """The calibration of one step from every recorded state, and of more steps from some, as far as
+    imagination stays finite: with the actions of another state it may leave where the policy would
+    have held it.
 
     Args:
-        world, key: As for `calibration_of`.
+        world: The learned world.
         episodes: Real ones.
         one_step: The predictions of one step.
         source: Of the spread.
+        key: Of the noise.
     """
     judged, scale = _judged(episodes, one_step), np.asarray(world.spec.state_scale)
     center = np.mean(episodes.next_state[episodes.alive], axis=0)
-    options = {"judged": judged, "center": center, "scale": scale}
-    real = _Reached(episodes.state, episodes.next_state, episodes.alive)
-    records = [_horizon(1, real, one_step, **options)]
+    of_horizon = partial(_one_horizon, judged=judged, center=center, scale=scale)
+    real = _RealOutcome(episodes.state, episodes.next_state, episodes.alive)
+    records = [of_horizon(1, real, one_step)]
     longest = min(_LONGEST, int(episodes.alive.sum(axis=1).max()))
     grid = tuple(2**power for power in range(1, longest.bit_length()))
     if not grid:
         return tuple(records)
-    time = _starts(episodes, source, grid[-1])
-    ahead = _ahead(world, episodes, time, source, key, grid=grid)
+    time = _start_times(episodes, source, grid[-1])
+    ahead = _predict_from_starts(world, episodes, time, source, key, grid=grid)
     rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
     for i, steps in enumerate(grid):
         at = np.minimum(time + steps - 1, last)
         alive = (time + steps - 1 <= last) & episodes.alive[rows, at]
-        real = _Reached(episodes.state[rows, time], episodes.next_state[rows, at], alive)
+        real = _RealOutcome(episodes.state[rows, time], episodes.next_state[rows, at], alive)
         prediction = Prediction(*(column[:, :, i] for column in ahead))
         if not (np.abs(prediction.audited[alive]) < _LARGEST).all():
             break
-        records.append(_horizon(steps, real, prediction, **options))
+        records.append(of_horizon(steps, real, prediction))
     return tuple(records)
 
 
-def _ahead(
+def _predict_from_starts(
     world: MDP,
     episodes: _Recorded,
     time: np.ndarray,
@@ -262,8 +267,8 @@ def _ahead(
     """The predictions from the recorded states at these times, `[episode, start, grid, state]`.
 
     Args:
-        world, episodes, source, key: As for `_horizons`.
-        time: `[episode, start]`.
+        world, episodes, source, key: As for `_calibration_by_horizon`.
+        time: When each start is, `[episode, start]`.
         grid: Numbers of steps.
     """
     rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
@@ -277,15 +282,17 @@ def _ahead(
     )
 
 
-class _Reached(NamedTuple):
-    """Real states, where their imagination starts, and which count, `[episode, row, …]`."""
+class _RealOutcome(NamedTuple):
+    """Real states some steps after a start, `[episode, row, …]`, beside the start itself, and which
+    of them count.
+    """
 
     start: np.ndarray
     state: np.ndarray
     valid: np.ndarray
 
 
-def _starts(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarray:
+def _start_times(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarray:
     """Times of so many steps of each episode as may be imagined from, `[episode, start]`, evenly
     over it.
     """
@@ -296,22 +303,22 @@ def _starts(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarr
     return np.arange(count) * steps[:, None] // count
 
 
-def _horizon(
+def _one_horizon(
     steps: int,
-    real: _Reached,
+    real: _RealOutcome,
     prediction: Prediction,
     *,
     judged: np.ndarray,
     center: np.ndarray,
     scale: np.ndarray,
 ) -> HorizonCalibration:
-    """The record of one horizon.
+    """The calibration of one horizon.
 
     Args:
-        steps: How many.
-        real: What they lead to.
-        prediction: Of that.
-        judged: Components, `[state]`.
+        steps: How many steps it has.
+        real: The real states that so many steps lead to.
+        prediction: Of those states.
+        judged: Whether a component is judged, `[state]`.
         center: The mean real state, `[state]`.
         scale: The state scale, `[state]`.
     """
@@ -349,16 +356,14 @@ def _returns(
     """The spread of the imagined return over members, beside the gap.
 
     Args:
-        world, policy, episodes, discount, key: As for `calibration_of`.
+        world, policy, episodes, discount: As for `calibration_of`.
         count: Of members.
+        key: Of the noise.
     """
-    options = {"count": count, "discount": discount, "key": key}
-    imagined = member_returns(world, policy, episodes, **options)
-    real = episodes.reward @ discount ** np.arange(episodes.alive.shape[1])
+    imagined = member_returns(world, policy, episodes, count=count, discount=discount, key=key)
     by_member = imagined.members.mean(axis=1)
     spread = float(by_member.std(ddof=1)) if count > 1 else 0.0
-    gaps = real - imagined.audited
-    gap = mean(gaps)
+    gap = mean(episodes.returns(discount) - imagined.audited)
     ratio = _in_spreads(gap, spread, float(np.abs(by_member).max()))
     return ReturnSpread(
         discount=discount,
@@ -366,8 +371,13 @@ def _returns(
         spread=spread,
         gap=gap,
         ratio=ratio,
-        inside=True if ratio.high <= _INSIDE else False if ratio.low > _INSIDE else None,
+        inside=_verdict(ratio.high <= _INSIDE, ratio.low > _INSIDE),
     )
+
+
+def _verdict(holds: bool, fails: bool) -> bool | None:
+    """Whether something is so, None where its interval allows both."""
+    return holds if holds or fails else None
 
 
 def _in_spreads(gap: Estimate, spread: float, size: float) -> Estimate:
@@ -401,13 +411,12 @@ def _action_use(
         for guess in (one_step.prediction.audited, one_step.shuffled)
     )
     rise = _rise(recorded, shuffled, _rounding(episodes, scale))
-    blind = True if rise.low <= 0 and rise.high < _NO_RISE else False if rise.low > 0 else None
     return ActionUse(
         steps=int(valid.sum()),
         recorded=root_mean_square(recorded),
         shuffled=root_mean_square(shuffled),
         rise=rise,
-        blind=blind,
+        blind=_verdict(rise.low <= 0 and rise.high < _NO_RISE, rise.low > 0),
     )
 
 

@@ -175,7 +175,7 @@ def _standing(
     used: dict[str, Bracket | LocalConstants] = {name: brackets[name] for name in _NEEDS[rung]}
     if local is not None and rung in ("trajectory", "value"):
         used = {"local": local}
-    guessed = [(name, known.why) for name, known in used.items() if known.kind == "estimate"]
+    guessed = [(name, bound.why) for name, bound in used.items() if bound.kind == "estimate"]
     if guessed:
         name, why = guessed[0]
         return "estimate", f"the {name.replace('_', ' ')} constant is not proven: {why}"

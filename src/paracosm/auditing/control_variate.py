@@ -82,15 +82,19 @@ def assisted_mean(
         return _unassisted(plain, Help.RARE, len(fresh), correlation)
     if debiased.coefficient == 0:
         return _unassisted(plain, Help.UNRELATED, len(fresh), correlation)
-    n, alone = len(real), float(real.var(ddof=1)) / len(real)
-    factor = debiased.variance / alone
+    n, plain_variance = len(real), float(real.var(ddof=1)) / len(real)
+    factor = debiased.variance / plain_variance
     if factor >= 1:
         return _unassisted(plain, Help.NO_GAIN, len(fresh), correlation)
-    value = _interval(debiased, plain, alone, level)
-    saved = n / factor - n
-    coefficient = debiased.coefficient
     return AssistedMean(
-        value, plain, Help.HELPED, coefficient, correlation, factor, len(fresh), saved
+        value=_interval(debiased, plain, plain_variance, level),
+        plain=plain,
+        help=Help.HELPED,
+        coefficient=debiased.coefficient,
+        correlation=correlation,
+        factor=factor,
+        fresh=len(fresh),
+        saved=n / factor - n,
     )
 
 
@@ -101,40 +105,54 @@ def _wider(plain: Estimate, spread: Estimate) -> bool:
 
 
 def _unassisted(plain: Estimate, why: Help, fresh: int, correlation: float = 0.0) -> AssistedMean:
-    """The plain mean.
+    """The plain mean, which imagination does not narrow.
 
     Args:
-        plain: It.
+        plain: The mean of the real returns with its interval.
         why: What imagination could not do.
         fresh: Number of fresh imagined starts.
-        correlation: Of real and imagined returns, 0 where it was not looked at.
+        correlation: Of real and imagined returns, 0 where it was not computed.
     """
-    return AssistedMean(plain, plain, why, 0.0, correlation, 1.0, fresh, 0.0)
+    return AssistedMean(
+        value=plain,
+        plain=plain,
+        help=why,
+        coefficient=0.0,
+        correlation=correlation,
+        factor=1.0,
+        fresh=fresh,
+        saved=0.0,
+    )
 
 
-def _interval(debiased: DebiasedMean, plain: Estimate, alone: float, level: float) -> Estimate:
-    """The debiased mean between its ends.
+def _interval(
+    debiased: DebiasedMean, plain: Estimate, plain_variance: float, level: float
+) -> Estimate:
+    """The debiased mean with its interval.
 
     Args:
         debiased: The mean.
-        plain: That of the real returns alone, with its interval.
-        alone: Its variance.
+        plain: The mean of the real returns alone, with its interval.
+        plain_variance: Of that mean.
         level: Of the interval.
     """
     rows, center = debiased.corrected, float(debiased.value)
-    own = float(rows.var(ddof=1)) / len(rows)
-    surplus = max(debiased.variance - own, 0.0)
-    of_rows, shrunk = estimators.varied_mean(rows, level), math.sqrt(own / alone)
-    fresh = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(surplus)
-    low, high = (
-        math.hypot(max(mine, shrunk * theirs), fresh)
-        for mine, theirs in (
-            (of_rows.mean - of_rows.low, plain.mean - plain.low),
-            (of_rows.high - of_rows.mean, plain.high - plain.mean),
+    rows_variance = float(rows.var(ddof=1)) / len(rows)
+    fresh_variance = max(debiased.variance - rows_variance, 0.0)
+    corrected, ratio = (
+        estimators.varied_mean(rows, level),
+        math.sqrt(rows_variance / plain_variance),
+    )
+    fresh_width = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(fresh_variance)
+    width_below, width_above = (
+        math.hypot(max(corrected_width, ratio * plain_width), fresh_width)
+        for corrected_width, plain_width in (
+            (corrected.mean - corrected.low, plain.mean - plain.low),
+            (corrected.high - corrected.mean, plain.high - plain.mean),
         )
     )
     method = f"mean, {probability(level)} with imagined returns as control variate"
-    return Estimate(center, center - low, center + high, len(rows), method)
+    return Estimate(center, center - width_below, center + width_above, len(rows), method)
 
 
 def imagined_from(
@@ -166,7 +184,7 @@ def imagined_from(
         )
         total = _imagined(world, policy, rows, int(np.max(steps)), discount)
     columns = np.asarray(total, np.float64)
-    checks.finite("the column of imagined returns", columns)
+    checks.finite("the imagined returns", columns, "start")
     return columns
 
 

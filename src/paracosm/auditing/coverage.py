@@ -51,18 +51,18 @@ def own_means(
 
 
 def shares_held(
-    needed: Float[np.ndarray, "level episode row state"],
+    required_widths: Float[np.ndarray, "level episode row state"],
     valid: Bool[np.ndarray, "episode row"],
     judged: Bool[np.ndarray, " state"],
 ) -> Float[np.ndarray, "level held"]:
     """The share of each episode's real states in the intervals of each level.
 
     Args:
-        needed: As `widths` gives them.
+        required_widths: As `widths` gives them.
         valid: The rows that count.
         judged: The components that count.
     """
-    inside = (needed[..., judged] <= 1).mean(axis=-1)
+    inside = (required_widths[..., judged] <= 1).mean(axis=-1)
     return np.stack([own_means(at_level, valid) for at_level in inside])
 
 
@@ -87,7 +87,7 @@ def expected_error(shares: Float[np.ndarray, "level episode"]) -> Estimate:
 
 
 def widening(
-    needed: Float[np.ndarray, "episode row state"],
+    required_widths: Float[np.ndarray, "episode row state"],
     valid: Bool[np.ndarray, "episode row"],
     judged: Bool[np.ndarray, " state"],
 ) -> Estimate:
@@ -97,13 +97,13 @@ def widening(
     Its interval holds the widths at which the interval of the coverage holds the level.
 
     Args:
-        needed: As `widths` gives them, of that level.
+        required_widths: As `widths` gives them, of that level.
         valid: The rows that count.
         judged: The components that count.
     """
     level = LEVELS[HEADLINE]
-    held = needed[valid.any(axis=1)][..., judged]
-    rows = valid[valid.any(axis=1)]
+    present = valid.any(axis=1)
+    held, rows = required_widths[present][..., judged], valid[present]
     weights = np.broadcast_to((rows / rows.sum(axis=1, keepdims=True))[..., None], held.shape)
     order = np.argsort(held, axis=None)
     total = np.cumsum(weights.ravel()[order]) / weights.sum()
@@ -113,14 +113,14 @@ def widening(
     def at(width: float) -> Estimate:
         return share(own_means((held <= width).mean(axis=-1), rows))
 
-    low = factor / _reached(lambda ratio: at(factor / ratio).high < level)
-    ratio = _reached(lambda ratio: at(factor * ratio).low > level)
+    low = factor / _least_ratio(lambda ratio: at(factor / ratio).high < level)
+    ratio = _least_ratio(lambda ratio: at(factor * ratio).low > level)
     high = factor * ratio if np.isfinite(ratio) else np.inf
     method = f"width at which {level:.0%} are held, by inverting the coverage's interval"
     return Estimate(factor, low, high, len(rows), method)
 
 
-def _reached(passes: Callable[[float], bool]) -> float:
+def _least_ratio(passes: Callable[[float], bool]) -> float:
     """The smallest ratio above 1 that passes, infinite if none of those tried does."""
     tried = 1.0, *np.exp(_FIRST * 2.0 ** np.arange(_DOUBLINGS))
     for below, above in itertools.pairwise(map(float, tried)):

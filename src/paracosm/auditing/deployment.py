@@ -66,15 +66,15 @@ def bounded_difference(
     reach = old.value + new.value
     proven = old.kind == new.kind == "certificate"
     return BoundedDifference(
-        "certificate" if proven else "estimate",
-        old.rung,
-        new.rung,
-        difference,
-        old.value,
-        new.value,
-        difference - reach,
-        difference + reach,
-        _over_starts(imagined, old, new, level),
+        kind="certificate" if proven else "estimate",
+        old_rung=old.rung,
+        new_rung=new.rung,
+        imagined=difference,
+        old_gap=old.value,
+        new_gap=new.value,
+        low=difference - reach,
+        high=difference + reach,
+        over_starts=_over_starts(imagined, old, new, level),
     )
 
 
@@ -113,10 +113,10 @@ def by_rung(
         old, new: The ladders.
         level: As for `bounded_difference`.
     """
-    theirs = {rung.rung: rung for rung in new}
-    shared = [rung for rung in old if rung.rung in theirs and rung.rung != "minimum"]
+    new_rungs = {rung.rung: rung for rung in new}
+    shared = [rung for rung in old if rung.rung in new_rungs and rung.rung != "minimum"]
     return tuple(
-        bounded_difference(imagined, rung, theirs[rung.rung], level=level) for rung in shared
+        bounded_difference(imagined, rung, new_rungs[rung.rung], level=level) for rung in shared
     )
 
 
@@ -160,14 +160,21 @@ def next_episode(differences: Float[np.ndarray, " pair"], level: float = 0.95) -
     Raises:
         BadData: there is no pair, or a difference is not finite.
     """
-    ordered = np.sort(np.asarray(differences, np.float64))
-    if not len(ordered):
+    differences = np.asarray(differences, np.float64)
+    if not len(differences):
         raise checks.BadData("there are no paired episodes; at least one pair is needed.")
-    checks.finite("the differences of paired returns", ordered)
+    checks.finite("the differences of paired returns", differences, "pair")
+    ordered = np.sort(differences)
     n, risk = len(ordered), 1 - level
     rank = max(1, math.floor(risk * (n + 1) * (1 + 1e-12)))  # 0.05 × 20 is 1, rounding or not
     least = math.ceil(1 / risk * (1 - 1e-12)) - 1
-    return NextEpisode(float(ordered[rank - 1]), 1 - rank / (n + 1), rank, n, least)
+    return NextEpisode(
+        low=float(ordered[rank - 1]),
+        probability=1 - rank / (n + 1),
+        rank=rank,
+        pairs=n,
+        least=least,
+    )
 
 
 def further_pairs(
@@ -201,8 +208,8 @@ def further_pairs(
     def settles(m: int) -> bool:
         plain = estimators.mean(ordered[np.arange(m) * n // m], level, bounds)
         reach = plain.mean - plain.low if value.mean > 0 else plain.high - plain.mean
-        ask = reach + _POWER * spread / math.sqrt(m)
-        return ask * math.sqrt(_factor(assisted, m)) <= abs(value.mean)
+        required = reach + _POWER * spread / math.sqrt(m)
+        return required * math.sqrt(_factor(assisted, m)) <= abs(value.mean)
 
     low, high = n, min(2 * n, _MOST)
     while not settles(high):

@@ -16,11 +16,12 @@ from paracosm.auditing.dimensions import Dimensions
 from paracosm.auditing.imagined_returns import ImaginedReturns, informative_horizon, overlay
 from paracosm.auditing.importance import Importance
 from paracosm.auditing.one_step import OneStep, baselines
-from paracosm.auditing.verdict import LEARNED, decide, decide_training
+from paracosm.auditing.verdict import decide, decide_training
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
+    LEARNED_CAUSES,
     CauseByStep,
     Diagnosis,
     DynamicsByDimension,
@@ -46,30 +47,60 @@ _OVERLAYS = 3  # episodes drawn on a page
 
 
 class AuditMeasurements(NamedTuple):
-    """All that an audit measured; `worth` only of episodes of another policy, `orders` (Shapley
-    values) only with the real reward.
+    """All that an audit measured.
 
-    `terms` and all that follows from them are at the reporting `discount`, `terms_training` at the
-    world's. `noisy` says whether chance is left in the terms, `differences` the parts whose
-    derivatives are finite differences.
+    Attributes:
+        world: The learned world, of states; its discount is that of training.
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        discount: The reporting discount.
+        training_horizon: Steps of a rollout in training; None where training is taken to have
+            imagined whole episodes.
+        imagined: Imagined episodes from the real starts, and their returns.
+        predictions: Of the world at each real step.
+        terms: The causes of the gap at `discount`.
+        terms_training: The causes of the gap at the world's discount.
+        plausibility: Whether imagination stays among what was recorded.
+        reference: What real data say without the policy, if there are any.
+        dimensions: The dynamics term of `terms` by state component.
+        weights: What errors of the parts cost; none for episodes of another policy.
+        bounds: Lipschitz brackets, and what they prove.
+        orders: Shapley values; None without the real reward.
+        findings: Of the linter.
+        importance: Weights of episodes of another policy; None for the policy's own.
+        noisy: Whether chance is left in the terms.
+        imagination: How often a stochastic world or policy was drawn; None if nothing is noisy.
+        differences: The parts whose derivatives are finite differences.
     """
 
+    world: MDP
+    episodes: Trajectory
     discount: float
+    training_horizon: int | None
     imagined: ImaginedReturns
     predictions: OneStep
     terms: Terms
     terms_training: Terms
     plausibility: Plausibility
-    known: Reference | None
+    reference: Reference | None
     dimensions: Dimensions
     weights: tuple[Weights, ...]
     bounds: Bounds
     orders: ShapleyValues | None
     findings: tuple[Finding, ...]
-    worth: Importance | None
+    importance: Importance | None
     noisy: bool
     imagination: Imagination | None
     differences: tuple[str, ...]
+
+    @property
+    def reweighted(self) -> bool:
+        """Whether the episodes stand for those of another policy than recorded them."""
+        return self.importance is not None
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a subset of the real steps was audited."""
+        return bool(self.terms.audited.sum() < self.episodes.alive.sum())
 
 
 class _Causes(NamedTuple):
@@ -107,43 +138,28 @@ class _Causes(NamedTuple):
         return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
 
 
-def diagnosis_of(
-    world: MDP, episodes: Trajectory, measured: AuditMeasurements, training_horizon: int | None
-) -> Diagnosis:
-    """The record, its texts still empty.
-
-    Args:
-        world: The learned world.
-        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
-        measured: All that was measured of them.
-        training_horizon: Steps of a rollout in training; without it training is taken to have
-            imagined whole episodes.
-    """
-    imagined, terms, worth = measured.imagined, measured.terms, measured.worth
-    causes = _causes(
-        world,
-        episodes,
-        measured,
-        discount=measured.discount,
-        predicted=np.asarray(imagined.full),
-        terms=terms,
-    )
-    of_sums = _averages(world, 1.0, episodes, measured)
-    gap, gap_training = causes.gap(), _gap_training(world, episodes, measured, training_horizon)
-    by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED}
+def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
+    """The record of what was measured, its texts still empty."""
+    world, episodes, imagined = measured.world, measured.episodes, measured.imagined
+    terms, reweighted = measured.terms, measured.reweighted
+    causes = _causes(measured, measured.discount, np.asarray(imagined.full), terms)
+    gap, gap_training = causes.gap(), _gap_training(measured)
+    by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED_CAUSES}
     dimensions = _dimensions(measured.dimensions, causes.average, world.spec.components)
-    of_training = _averages(world, world.discount, episodes, measured)
-    parts = None if training_horizon is None else _horizon_parts(imagined, of_training)
+    parts = None
+    if measured.training_horizon is not None:
+        parts = _horizon_parts(imagined, _averages(measured, world.discount))
     horizon = episodes.alive.shape[1]
     # Then real and imagined episodes are not each other's copies.
-    apart = measured.noisy or worth is not None
-    shown = 0 if worth is not None else min(_OVERLAYS, len(causes.real))
-    weight = 1 if worth is None else worth.weights
-    real_return = of_sums.value((weight * episodes.reward).sum(axis=1))
-    check = _check(world, causes, measured, episodes)
+    apart = measured.noisy or reweighted
+    shown = 0 if reweighted else min(_OVERLAYS, len(causes.real))
+    weight = 1 if measured.importance is None else measured.importance.weights
+    undiscounted = _averages(measured, 1.0)
+    real_return = undiscounted.value((weight * episodes.reward).sum(axis=1))
+    check = _check(causes, measured)
     decision = dataclasses.replace(
         unfit(check, measured.plausibility, gap) or decide(gap),
-        few_steps=0 if worth is not None else _few_steps(gap, terms, check.steps),
+        few_steps=0 if reweighted else _few_steps(gap, terms, check.steps),
     )
     decision_training = None
     if gap_training is not None and not decision.unfit:
@@ -154,15 +170,15 @@ def diagnosis_of(
         discount=measured.discount,
         training_discount=world.discount,
         horizon=horizon,
-        training_horizon=training_horizon or horizon,
+        training_horizon=measured.training_horizon or horizon,
         causes=by_step,
         real_return=real_return,
-        imagined_return=of_sums.value(imagined.undiscounted, imagined=True),
-        reference=measured.known,
+        imagined_return=undiscounted.value(imagined.undiscounted, imagined=True),
+        reference=measured.reference,
         plausibility=measured.plausibility,
         mode_versus_sampled=None
         if imagined.sampled is None
-        else causes.average.term(_apart(imagined.mode, imagined.sampled)),
+        else causes.average.term(_difference(imagined.mode, imagined.sampled)),
         baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
@@ -180,7 +196,7 @@ def diagnosis_of(
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
         orders=measured.orders,
-        effective_episodes=None if worth is None else worth.effective,
+        effective_episodes=None if measured.importance is None else measured.importance.effective,
         weights=measured.weights,
         lipschitz=measured.bounds.lipschitz,
         contraction=measured.bounds.contraction,
@@ -190,7 +206,7 @@ def diagnosis_of(
         decision=decision,
         decision_training=decision_training,
         advice=advise(gap, decision, by_step, dimensions, measured.findings),
-        remarks=_remarks(measured, episodes, real_return, _widening(causes, gap)),
+        remarks=_remarks(measured, real_return, _widening(causes, gap)),
         verdict="",
         verdict_training="",
         explanation="",
@@ -199,22 +215,15 @@ def diagnosis_of(
 
 
 def _remarks(
-    measured: AuditMeasurements,
-    episodes: Trajectory,
-    real_return: Estimate,
-    unseen_reward: float | None,
+    measured: AuditMeasurements, real_return: Estimate, unseen_reward: float | None
 ) -> Remarks:
-    """What is said beside the verdict.
-
-    Args:
-        measured, episodes: As for `diagnosis_of`.
-        real_return: Not discounted.
-        unseen_reward: What makes intervals wide.
+    """What is said beside the verdict: of the undiscounted `real_return`, and of the
+    `unseen_reward` that makes intervals wide.
     """
     return Remarks(
-        policy=policy_standing(real_return, measured.known),
+        policy=policy_standing(real_return, measured.reference),
         noisiest=noisiest(measured.imagination),
-        sums=_sum_check(measured, episodes),
+        sums=_sum_check(measured),
         noise_share=noise_share(measured.imagination),
         finite_differences=measured.differences,
         unseen_reward=unseen_reward,
@@ -230,7 +239,7 @@ def _widening(causes: _Causes, gap: Gap) -> float | None:
     return causes.average.unseen_reward if wide else None
 
 
-def _apart(first: Array, second: Array) -> np.ndarray:
+def _difference(first: Array, second: Array) -> np.ndarray:
     """The difference of returns, 0 where it is rounding."""
     returns = np.asarray(first), np.asarray(second)
     same = np.isclose(*returns, rtol=_ROUNDING, atol=_ROUNDING)
@@ -248,115 +257,91 @@ def _few_steps(gap: Gap, terms: Terms, real_steps: int) -> int:
     return audited if few and sampled > _WIDE * max(widths["total"], widths["reward"]) else 0
 
 
-def _sum_check(measured: AuditMeasurements, episodes: Trajectory) -> SumCheck:
+def _sum_check(measured: AuditMeasurements) -> SumCheck:
     """What bounds how well the terms sum to the gap."""
-    if measured.worth is not None:
+    if measured.reweighted:
         return "reweighted"
     if measured.noisy:
         return "stochastic"
-    return "subset" if measured.terms.audited.sum() < episodes.alive.sum() else "actions"
+    return "subset" if measured.partial else "actions"
 
 
-def _averages(
-    world: MDP, discount: float, episodes: Trajectory, measured: AuditMeasurements
-) -> Averages:
-    """How returns and terms at one discount are averaged.
-
-    Args:
-        world, episodes, measured: As for `diagnosis_of`.
-        discount: At which returns are added up, in [0, 1].
-    """
+def _averages(measured: AuditMeasurements, discount: float) -> Averages:
+    """How returns and terms at one discount are averaged."""
+    reference = measured.reference
     return averages(
-        world,
-        episodes,
+        measured.world,
+        measured.episodes,
         measured.predictions,
         measured.imagined.episodes,
         discount=discount,
-        rewards=measured.known.reward if measured.known else (),
-        given=measured.known.given if measured.known else (),
-        reweighted=measured.worth is not None,
+        extra_rewards=reference.reward if reference else (),
+        given=reference.given if reference else (),
+        reweighted=measured.reweighted,
     )
 
 
 def _causes(
-    world: MDP,
-    episodes: Trajectory,
-    measured: AuditMeasurements,
-    *,
-    discount: float,
-    predicted: np.ndarray,
-    terms: Terms,
+    measured: AuditMeasurements, discount: float, predicted: np.ndarray, terms: Terms
 ) -> _Causes:
-    """Of another policy's episodes the real return is what imagination and its causes say: the
-    terms are weighted.
+    """The predicted return, `[episode]`, and the causes of its gap at one discount.
+
+    The real return of episodes that another policy recorded is the sum of the predicted one and the
+    weighted terms.
 
     Args:
-        world, episodes, measured: As for `diagnosis_of`.
-        discount: Of all that follows, in [0, 1].
+        measured: All that was measured.
+        discount: Of all returns, in [0, 1].
         predicted: The predicted return, `[episode]`.
         terms: Why that is not the real one, `[episode, time]` each.
     """
-    by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED}
-    real = np.asarray(episodes.reward) @ discount ** np.arange(episodes.alive.shape[1])
-    if measured.worth is not None:
+    by_cause = {cause: getattr(terms, cause).sum(axis=1) for cause in LEARNED_CAUSES}
+    real = measured.episodes.returns(discount)
+    if measured.reweighted:
         real = predicted + np.sum([*by_cause.values()], axis=0)
-    return _Causes(real, predicted, by_cause, _averages(world, discount, episodes, measured))
+    return _Causes(real, predicted, by_cause, _averages(measured, discount))
 
 
-def _gap_training(
-    world: MDP, episodes: Trajectory, measured: AuditMeasurements, training_horizon: int | None
-) -> Gap | None:
-    """The gap of what training believed; none where nothing tells it from that of whole
-    episodes.
-
-    Args:
-        world, episodes, measured, training_horizon: As for `diagnosis_of`.
+def _gap_training(measured: AuditMeasurements) -> Gap | None:
+    """The gap of what training predicted; None where it is that of whole episodes at the reporting
+    discount.
     """
-    if training_horizon is None and world.discount == measured.discount:
+    discount, imagined = measured.world.discount, measured.imagined
+    if measured.training_horizon is None and discount == measured.discount:
         return None
-    imagined, terms = measured.imagined, measured.terms_training
-    causes = _causes(
-        world,
-        episodes,
-        measured,
-        discount=world.discount,
-        predicted=np.asarray(imagined.full_training),
-        terms=terms,
-    )
-    if training_horizon is None:
+    full = np.asarray(imagined.full_training)
+    causes = _causes(measured, discount, full, measured.terms_training)
+    if measured.training_horizon is None:
         return causes.gap()
     predicted = np.asarray(imagined.predicted)
-    horizon = np.asarray(imagined.full_training) - predicted
     return causes._replace(
-        predicted=predicted, by_cause=causes.by_cause | {"horizon": horizon}
+        predicted=predicted, by_cause=causes.by_cause | {"horizon": full - predicted}
     ).gap()
 
 
-def _check(world: MDP, causes: _Causes, measured: AuditMeasurements, episodes: Trajectory) -> Check:
-    """What the conditions of a verdict hang on.
-
-    Args:
-        world, measured, episodes: As for `diagnosis_of`.
-        causes: At the reporting discount.
-    """
-    alive = np.asarray(episodes.alive)
-    partial = measured.terms.audited.sum() < alive.sum()
+def _check(causes: _Causes, measured: AuditMeasurements) -> Check:
+    """What the conditions of a verdict hang on, by the causes at the reporting discount."""
     size = np.maximum(np.abs(causes.total), causes.sizes)
     return Check(
-        exact=not (measured.noisy or partial or measured.worth is not None),
+        exact=not (measured.noisy or measured.partial or measured.reweighted),
         missed=float(np.mean(np.abs(causes.missed))),
         size=float(np.mean(size)),
         other_actions=int(measured.predictions.other_action.sum()),
-        steps=int(alive.sum()),
-        action_difference=_action_difference(world, episodes, measured.predictions),
+        steps=int(measured.episodes.alive.sum()),
+        action_difference=_action_difference(measured),
     )
 
 
-def _action_difference(world: MDP, episodes: Trajectory, predictions: OneStep) -> float:
+def _action_difference(measured: AuditMeasurements) -> float:
     """The largest difference of recorded actions that count as the policy's from its own, in ranges
     of the box.
     """
-    space, own = world.spec.action, np.asarray(episodes.alive) & ~predictions.other_action
+    space, episodes, predictions = (
+        measured.world.spec.action,
+        measured.episodes,
+        measured.predictions,
+    )
+    own = np.asarray(episodes.alive) & ~predictions.other_action
     if not isinstance(space, Box) or not own.any():
         return 0.0
     difference = np.abs(np.asarray(episodes.action) - predictions.action) / np.asarray(
@@ -385,8 +370,8 @@ def _dimensions(
 
 def _horizon_parts(imagined: ImaginedReturns, average: Averages) -> HorizonParts:
     return HorizonParts(
-        bootstrap=average.term(imagined.pessimistic - imagined.predicted),
-        edge=average.term(imagined.full_training - imagined.pessimistic),
+        bootstrap=average.term(imagined.in_training_world - imagined.predicted),
+        edge=average.term(imagined.full_training - imagined.in_training_world),
     )
 
 

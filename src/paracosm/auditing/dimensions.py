@@ -18,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing.attribution import Terms, choose
-from paracosm.auditing.one_step import OneStep
+from paracosm.auditing.attribution import Terms, choose_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import block_size, gradients
-from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.types import Array, PRNGKey
@@ -68,59 +67,46 @@ class _Paths(NamedTuple):
 
 
 def by_dimension(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
-    predictions: OneStep,
-    terms: Terms,
-    *,
-    key: PRNGKey,
-    most: float = MOST_GRADIENT_STEPS,
-    importance: np.ndarray | None = None,
+    subject: AuditSubject, terms: Terms, *, most: float = MOST_GRADIENT_STEPS
 ) -> Dimensions:
-    """Split the dynamics term of `terms` by state dimension.
+    """Split the dynamics term of `terms`, at the reporting discount, by state dimension.
 
     Args:
-        world, policy, episodes, predictions: As for `attribute`.
-        terms: What it gave.
-        key: For the random subset of steps and for the noise of stochastic worlds.
+        subject: What is audited.
+        terms: Its terms.
         most: Imagined steps that may be spent on gradients of states of at most 128 components;
             of wider ones as many numbers. Every step is integrated if a first round over all takes
             a quarter of them at most; else a random subset, reweighted.
-        importance: As for `attribute`.
     """
-    key = jax.random.fold_in(key, 3)
+    world, key = subject.reported_world, jax.random.fold_in(subject.key, 3)
     most *= min(1, _WIDE / world.spec.state_size)
-    chosen, weight, _ = choose(episodes, world.discount, _FIRST_ROUND * most / len(_NODES), key)
-    paths = _paths(episodes, predictions, chosen, key)
-    discounts = (
-        weight
-        * world.discount ** np.arange(chosen.shape[1])
-        * (1 if importance is None else importance)
+    most_first = _FIRST_ROUND * most / len(_NODES)
+    sample = choose_steps(subject.episodes, world.discount, most_first, key)
+    chosen = sample.audited
+    powers = world.discount ** np.arange(chosen.shape[1])
+    weights = (sample.weight * powers * subject.weights)[chosen]
+    parts = np.zeros(subject.episodes.state.shape)
+    paths = _paths(subject, chosen, key)
+    parts[chosen] = weights[:, None] * _integrate(world, subject.played, paths, most)
+    return Dimensions(
+        terms=parts,
+        remainder=terms.dynamics.sum(axis=1) - parts.sum(axis=(1, 2)),
+        steps=int(chosen.sum()),
     )
-    parts = np.zeros(episodes.state.shape)
-    parts[chosen] = discounts[chosen][:, None] * _integrate(world, policy, paths, most)
-    return Dimensions(parts, terms.dynamics.sum(axis=1) - parts.sum(axis=(1, 2)), int(chosen.sum()))
 
 
-def unsplit(episodes: Trajectory, terms: Terms) -> Dimensions:
-    """A dynamics term that is not split: no state dimension, and all of it left.
+def unsplit(terms: Terms) -> Dimensions:
+    """The dynamics term of `terms`, not split: no state dimension, and all of it left."""
+    none = np.zeros((*terms.dynamics.shape, 0))
+    return Dimensions(terms=none, remainder=terms.dynamics.sum(axis=1), steps=0)
 
-    Args:
-        episodes, terms: As for `by_dimension`.
+
+def _paths(subject: AuditSubject, chosen: np.ndarray, key: PRNGKey) -> _Paths:
+    """The straight ways from ŝ' to s' of the chosen steps, `[episode, time]`; `key` is of their
+    noise.
     """
-    none = np.zeros((*episodes.alive.shape, 0))
-    return Dimensions(none, terms.dynamics.sum(axis=1), 0)
-
-
-def _paths(episodes: Trajectory, predictions: OneStep, chosen: np.ndarray, key: PRNGKey) -> _Paths:
-    """The ways of the chosen steps.
-
-    Args:
-        episodes, predictions, key: As for `by_dimension`.
-        chosen: Which steps, `[episode, time]`.
-    """
-    start = np.asarray(predictions.imagined_state)[chosen]
+    episodes = subject.episodes
+    start = np.asarray(subject.predictions.imagined_state)[chosen]
     return _Paths(
         state=np.asarray(episodes.state)[chosen],
         action=np.asarray(episodes.action)[chosen],
@@ -210,16 +196,16 @@ def _interval(
     flat = np.pad(points.reshape(-1, points.shape[-1]), (padding, (0, 0)))
     steps = np.where(np.arange(len(path)) < at.size, paths.steps[path], 0)
     after = gradients(world, policy, flat, steps, paths.keys[path], most=paths.most, block=block)
-    columns = _worth(world, paths.state[path], paths.action[path], flat, after)
-    worth, gradient = (np.asarray(column)[: at.size] for column in columns)
-    worth, gradient = worth.reshape(at.shape), gradient.reshape(points.shape)
+    columns = _step_value(world, paths.state[path], paths.action[path], flat, after)
+    value, gradient = (np.asarray(column)[: at.size] for column in columns)
+    value, gradient = value.reshape(at.shape), gradient.reshape(points.shape)
     inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
-    change = worth[:, -1] - worth[:, 0]
+    change = value[:, -1] - value[:, 0]
     return inside, change - inside.sum(axis=1), change
 
 
 @eqx.filter_jit
-def _worth(
+def _step_value(
     world: MDP,
     state: Float[Array, "rows state"],
     action: Array,

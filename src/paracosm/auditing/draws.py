@@ -23,30 +23,15 @@ from jaxtyping import Float, Int, Key
 
 from paracosm.auditing.attribution import AuditRollouts, Terms, terms_of
 from paracosm.auditing.imagined_returns import ImaginedReturns, ReturnDraws, redrawn_returns
-from paracosm.auditing.one_step import OneStep
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
-from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy
-from paracosm.core.predicted import PredictedReturn
 from paracosm.core.types import Array, PRNGKey
 
 MOST_DRAWS = 64  # beyond the first: 64 leave an eighth of its standard deviation
 _BATCH = 8  # draws at a time, so that few programs serve any number of them
 _ROUNDING = 1e-9  # of the terms: smaller differences of draws are arithmetic, not noise
 _SMALL = 0.1  # of the variance that the real episodes leave: it widens intervals by a twentieth
-
-
-class Audited(NamedTuple):
-    """What is audited; the reporting discount is the first of the rollouts' `discounts`."""
-
-    world: MDP
-    policy: MarkovPolicy
-    predicted: PredictedReturn | None
-    episodes: Trajectory
-    predictions: OneStep
-    discounts: tuple[float, ...]
-    mode: bool
 
 
 class Drawn(NamedTuple):
@@ -66,122 +51,115 @@ class Drawn(NamedTuple):
 
 
 class _Draws(NamedTuple):
-    """What was drawn several times: of the steps that do not cancel `[draw, discount, step]`, and
-    the imagined returns.
+    """What was drawn several times.
+
+    Attributes:
+        step_values: `r̂ + γ (1 - d̂) V̂` of the steps to ŝ' that do not cancel, `[draw, discount,
+            step]`.
+        last_values: V̂ of the s' that no step follows, where it does not cancel, `[draw, discount,
+            step]`.
+        returns: The imagined returns, `[draw, episode]` each.
     """
 
-    worth: np.ndarray
-    at_last: np.ndarray
+    step_values: np.ndarray
+    last_values: np.ndarray
     returns: ReturnDraws
+
+    @property
+    def number(self) -> int:
+        """How many draws there are."""
+        return len(self.step_values)
 
 
 def draw(
-    audited: Audited,
+    subject: AuditSubject,
     rollouts: AuditRollouts,
     imagined: ImaginedReturns,
     *,
     most_imagined_steps: float,
-    key: PRNGKey,
 ) -> Drawn:
     """Draw again what noise is left in, until it is small or the work is spent.
 
     Args:
-        audited: What is audited; the world or the policy is stochastic, and the policy recorded the
+        subject: What is audited; the world or the policy is stochastic, and the policy recorded the
             episodes.
         rollouts: The first draw, of every step. Of a subset of the steps there is no other.
         imagined: The first draw of imagined episodes.
         most_imagined_steps: How many more may be imagined.
-        key: Of the further draws.
     """
-    cost = _cost(audited)
-    complete = rollouts.audited.sum() == np.sum(audited.episodes.alive)
+    cost = _cost(subject)
+    complete = rollouts.audited.sum() == np.sum(subject.episodes.alive)
     allowed = 1 + (int(min(MOST_DRAWS, most_imagined_steps // cost)) if complete else 0)
-    draws, needed = _first(audited, rollouts, imagined), np.inf
-    while needed > len(draws.worth) and len(draws.worth) < allowed:
-        draws = _extended(audited, draws, min(len(draws.worth) + _BATCH, allowed), key)
-        samples = _samples(audited, rollouts, draws)
+    draws, needed = _first(subject, rollouts, imagined), np.inf
+    while needed > draws.number and draws.number < allowed:
+        draws = _extended(subject, draws, min(draws.number + _BATCH, allowed))
+        samples = _samples(subject, rollouts, draws)
         needed = max(_needed(draws_of_term) for draws_of_term in samples.values())
 
-    count = len(draws.worth)
-    terms = _terms(audited, rollouts, draws.worth.mean(axis=0), draws.at_last.mean(axis=0))
-    means = ReturnDraws(*(column.mean(axis=0) for column in draws.returns))._asdict()
-    spent = rollouts.cost + (count - 1) * cost
+    terms = _terms(
+        subject, rollouts, draws.step_values.mean(axis=0), draws.last_values.mean(axis=0)
+    )
+    means = ReturnDraws(*(column.mean(axis=0) for column in draws.returns))
+    imagined = imagined._replace(**means._asdict())
+    spent = rollouts.cost + (draws.number - 1) * cost
     return Drawn(
         terms=tuple(at_discount._replace(imagined_steps=spent) for at_discount in terms),
-        imagined=imagined._replace(**means, **({"mode": means["full"]} if audited.mode else {})),
-        draws=count,
+        imagined=imagined._replace(mode=means.full) if subject.plays_mode else imagined,
+        draws=draws.number,
         imagined_share={
             name: _share(draws_of_term)
-            for name, draws_of_term in _samples(audited, rollouts, draws).items()
+            for name, draws_of_term in _samples(subject, rollouts, draws).items()
         },
-        capped=needed > count,
+        capped=needed > draws.number,
     )
 
 
-def _steps(audited: Audited) -> tuple[np.ndarray, np.ndarray]:
+def _redrawn_steps(subject: AuditSubject) -> tuple[np.ndarray, np.ndarray]:
     """Steps whose rollout from ŝ', and those whose rollout from s', do not cancel, `[episode,
     time]`.
     """
-    alive = np.asarray(audited.episodes.alive)
-    differ = alive & (
-        np.asarray(audited.predictions.real.ended) != np.asarray(audited.episodes.terminated)
-    )
+    episodes = subject.episodes
+    alive = np.asarray(episodes.alive)
+    wrong_end = np.asarray(subject.predictions.real.ended) != np.asarray(episodes.terminated)
+    wrong_end &= alive
     from_imagined, last = alive.copy(), alive.copy()
-    from_imagined[:, 1:] &= differ[:, :-1]
+    from_imagined[:, 1:] &= wrong_end[:, :-1]
     last[:, :-1] &= ~alive[:, 1:]
-    return from_imagined, last & differ & (audited.episodes.remaining_steps > 0)
+    return from_imagined, last & wrong_end & (episodes.remaining_steps > 0)
 
 
-def _cost(audited: Audited) -> int:
+def _cost(subject: AuditSubject) -> int:
     """Imagined steps of another draw."""
-    remaining, played = audited.episodes.remaining_steps, 1 if audited.predicted is None else 3
-    return sum(int(remaining[steps].sum()) for steps in _steps(audited)) + played * remaining.size
+    remaining = subject.episodes.remaining_steps
+    of_terms = sum(int(remaining[steps].sum()) for steps in _redrawn_steps(subject))
+    return of_terms + (1 if subject.predicted is None else 3) * remaining.size
 
 
-def _first(audited: Audited, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
+def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
     """The draw that the audit has begun with."""
-    from_imagined, at_last = _steps(audited)
-    returns = ReturnDraws(
-        *(np.asarray(getattr(imagined, name))[None] for name in ReturnDraws._fields)
-    )
+    from_imagined, last = _redrawn_steps(subject)
     return _Draws(
-        rollouts.worth[None, :, from_imagined], rollouts.at_last[None, :, at_last], returns
+        step_values=rollouts.step_values[None, :, from_imagined],
+        last_values=rollouts.last_values[None, :, last],
+        returns=imagined.draws(),
     )
 
 
-def _extended(audited: Audited, draws: _Draws, count: int, key: PRNGKey) -> _Draws:
-    """`count` draws, the further ones each with a key of its own.
+def _extended(subject: AuditSubject, draws: _Draws, count: int) -> _Draws:
+    """`count` draws: those that there are, and further ones by a key each."""
+    key = jax.random.fold_in(subject.key, 7)
+    keys = [jax.random.fold_in(key, number) for number in range(draws.number, count)]
+    more = _Draws(*_redrawn_values(subject, keys), redrawn_returns(subject, keys))
+    return jax.tree.map(lambda *columns: np.concatenate(columns), draws, more)
 
-    Args:
-        audited: What is audited.
-        draws: Those that there are, fewer than `count`.
-        count: How many there shall be.
-        key: Of the further ones.
+
+def _redrawn_values(
+    subject: AuditSubject, keys: Sequence[PRNGKey]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Step values and last values at the steps that do not cancel, `[draw, discount, step]`, once
+    by each key.
     """
-    key = jax.random.fold_in(key, 7)
-    keys = [jax.random.fold_in(key, number) for number in range(len(draws.worth), count)]
-    world, policy, predicted, episodes = audited[:4]
-    again = redrawn_returns(
-        world,
-        policy,
-        predicted,
-        episodes,
-        discount=audited.discounts[0],
-        keys=keys,
-        mode=audited.mode,
-    )
-    worth, at_last = _redrawn(audited, keys)
-    returns = ReturnDraws(
-        *(np.concatenate(pair) for pair in zip(draws.returns, again, strict=True))
-    )
-    return _Draws(
-        np.concatenate([draws.worth, worth]), np.concatenate([draws.at_last, at_last]), returns
-    )
-
-
-def _redrawn(audited: Audited, keys: Sequence[PRNGKey]) -> tuple[np.ndarray, np.ndarray]:
-    """`r̂ + γ (1 − d̂) V̂` of ŝ', and V̂ of s', drawn again at the steps that do not cancel."""
-    episodes, draws = audited.episodes, len(keys)
+    episodes, draws = subject.episodes, len(keys)
     by_episode = jnp.concatenate([jax.random.split(key, len(episodes.alive)) for key in keys])
     first = np.arange(draws)[:, None] * len(episodes.alive)
 
@@ -189,24 +167,26 @@ def _redrawn(audited: Audited, keys: Sequence[PRNGKey]) -> tuple[np.ndarray, np.
         episode, time = np.nonzero(steps)
         return np.tile(episode, draws), np.tile(time, draws), by_episode[(first + episode).ravel()]
 
-    (episode, time, noise), (last, at, noise_last) = map(rows, _steps(audited))
+    (episode, time, noise), (last, at, noise_last) = map(rows, _redrawn_steps(subject))
     state, action = (
         np.asarray(column)[episode, time] for column in (episodes.state, episodes.action)
     )
-    imagined, reward, ended = map(np.asarray, _imagined(audited.world, state, action, noise, time))
+    imagined, reward, ended = map(
+        np.asarray, _imagined_step(subject.world, state, action, noise, time)
+    )
     remaining = episodes.remaining_steps
     value = values_at(
-        audited.world,
-        audited.policy,
+        subject.world,
+        subject.played,
         np.concatenate([imagined, np.asarray(episodes.next_state)[last, at]]),
         np.concatenate([remaining[episode, time], remaining[last, at]]),
         jnp.concatenate([noise, noise_last]),
-        discounts=audited.discounts,
+        discounts=subject.discounts,
         since=np.concatenate([time, at]) + 1,
     )
-    value, at_last = np.split(value, [len(time)], axis=1)
-    worth = reward + np.array(audited.discounts)[:, None] * np.where(ended, 0.0, value)
-    return _by_draw(worth, draws), _by_draw(at_last, draws)
+    value, last_value = np.split(value, [len(time)], axis=1)
+    step_value = reward + np.array(subject.discounts)[:, None] * np.where(ended, 0.0, value)
+    return _by_draw(step_value, draws), _by_draw(last_value, draws)
 
 
 def _by_draw(values: np.ndarray, draws: int) -> np.ndarray:
@@ -215,7 +195,7 @@ def _by_draw(values: np.ndarray, draws: int) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _imagined(
+def _imagined_step(
     world: MDP,
     state: Float[Array, "rows state"],
     action: Array,
@@ -244,41 +224,46 @@ def _imagined(
 
 
 def _terms(
-    audited: Audited, rollouts: AuditRollouts, worth: np.ndarray, at_last: np.ndarray
+    subject: AuditSubject,
+    rollouts: AuditRollouts,
+    step_values: np.ndarray,
+    last_values: np.ndarray,
 ) -> tuple[Terms, ...]:
     """The terms with other values at the steps that do not cancel.
 
     Args:
-        audited, rollouts: What is audited, and its first draw.
-        worth: `r̂ + γ (1 - d̂) V̂` of the step to ŝ', `[discount, step]`.
-        at_last: V̂ of s' where no step follows, `[discount, step]`.
+        subject: What is audited.
+        rollouts: Its first draw.
+        step_values, last_values: One draw of those in `_Draws`, `[discount, step]`.
     """
-    from_imagined, last = _steps(audited)
-    changed = rollouts._replace(worth=rollouts.worth.copy(), at_last=rollouts.at_last.copy())
-    changed.worth[:, from_imagined], changed.at_last[:, last] = worth, at_last
-    return terms_of(audited.episodes, audited.predictions, changed)
+    from_imagined, last = _redrawn_steps(subject)
+    every_step, every_last = rollouts.step_values.copy(), rollouts.last_values.copy()
+    every_step[:, from_imagined], every_last[:, last] = step_values, last_values
+    return terms_of(subject, rollouts._replace(step_values=every_step, last_values=every_last))
 
 
-def _samples(audited: Audited, rollouts: AuditRollouts, draws: _Draws) -> dict[str, np.ndarray]:
-    """Of every draw the terms of each episode, `[draw, episode]`, by cause and discount."""
+def _samples(
+    subject: AuditSubject, rollouts: AuditRollouts, draws: _Draws
+) -> dict[str, np.ndarray]:
+    """The terms of each episode in every draw, `[draw, episode]`, by cause and discount."""
     by_draw = [
-        _terms(audited, rollouts, *pair) for pair in zip(draws.worth, draws.at_last, strict=True)
+        _terms(subject, rollouts, *values)
+        for values in zip(draws.step_values, draws.last_values, strict=True)
     ]
-    paid, times = np.asarray(audited.episodes.reward), np.arange(audited.episodes.alive.shape[1])
     predicted = draws.returns.full, draws.returns.predicted
     samples = {"horizon": np.asarray(draws.returns.full_training - draws.returns.predicted)}
-    for i, discount in enumerate(audited.discounts):
+    for i, discount in enumerate(subject.discounts):
         at = "" if i == 0 else ", training"
         for cause in ("termination", "dynamics"):
             samples[cause + at] = np.stack(
                 [getattr(terms[i], cause).sum(axis=1) for terms in by_draw]
             )
-        samples["total" + at] = np.asarray(paid @ discount**times - predicted[i])
+        samples["total" + at] = np.asarray(subject.episodes.returns(discount) - predicted[i])
     return samples
 
 
 def _variances(samples: np.ndarray) -> tuple[float, float]:
-    """Of the mean over draws of an episode: the noise of imagination in it, and its variance over
+    """The noise of imagination in an episode's mean over draws, and that mean's variance over
     episodes.
     """
     draws, episodes = samples.shape
@@ -295,8 +280,8 @@ def _share(samples: np.ndarray) -> float:
 
 
 def _needed(samples: np.ndarray) -> float:
-    """Draws after which the noise is small beside what the real episodes leave; 1 where nothing can
-    be known of it.
+    """Draws after which the noise is small beside what the real episodes leave; 1 where one draw
+    or one episode tells nothing of it.
     """
     noise, variance = _variances(samples)
     if not noise > 0:

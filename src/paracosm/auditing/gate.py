@@ -215,19 +215,19 @@ def _ranked_apart(runs: Sequence[RunResult]) -> bool:
 
 
 def _missing(rule: GateRule, runs: Sequence[RunResult]) -> GateCheck:
-    """What is said of a quantity that a run did not measure."""
+    """The check of a quantity that a run did not measure."""
     before = [measured(run, rule.section, rule.name) for run in runs[:-1]]
-    known = [abs(estimate.mean) for estimate in before if estimate is not None]
+    sizes = [abs(estimate.mean) for estimate in before if estimate is not None]
     after = measured(runs[-1], rule.section, rule.name)
     return _uncompared(
         rule,
-        float(np.mean(known)) if len(known) == len(before) else None,
+        float(np.mean(sizes)) if len(sizes) == len(before) else None,
         None if after is None else abs(after.mean),
     )
 
 
 def _uncompared(rule: GateRule, baseline: float | None, candidate: float | None) -> GateCheck:
-    """A quantity of which nothing can be said."""
+    """The check of a quantity that cannot be compared."""
     named = rule.allowance is not None
     return GateCheck(rule.section, rule.name, "not compared", baseline, candidate, named=named)
 

@@ -1,10 +1,10 @@
-"""What imagination says of the starts of real episodes: whole episodes, and what training believed
-of them.
+"""Imagined episodes from the starts of real ones, their returns, and what training predicted of
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -27,38 +28,51 @@ from paracosm.core.types import Array, PRNGKey
 SAMPLES = 16  # rollouts a start: the noise of their mean is a quarter of one rollout's
 
 
-class ImaginedReturns(NamedTuple):
-    """Imagined episodes of the mode from the real starts, and returns `[episode]` beside them.
+class ReturnDraws(NamedTuple):
+    """The imagined returns that the gap is made of, `[episode]`, or `[draw, episode]` of several
+    draws of the noise.
 
-    At the reporting discount: `full` is the return of `episodes`, `mode` and `sampled` those of the
-    policy's mode and of its samples, if any were drawn. At the training discount: `full_training`
-    is the return of `episodes`, `predicted` what training took for it, `pessimistic` that of whole
-    episodes in the world that training took place in. `undiscounted` is the return of `episodes` at
-    1. `edge_share` is the share of steps of `episodes` at the edge of the world's domain, if it has
-    one.
+    Attributes:
+        full: At the reporting discount.
+        full_training: At the training discount, as are the next two.
+        predicted: What training predicted; `full_training` if nothing was predicted.
+        in_training_world: Of whole episodes in the world that caution made of the learned one for
+            training; `full_training` if nothing was predicted.
+        undiscounted: At 1.
+    """
+
+    full: Array
+    full_training: Array
+    predicted: Array
+    in_training_world: Array
+    undiscounted: Array
+
+
+class ImaginedReturns(NamedTuple):
+    """Imagined episodes from the real starts, and returns `[episode]` from there.
+
+    Attributes:
+        episodes: Of the policy as it plays: its mode or its samples.
+        full, full_training, predicted, in_training_world, undiscounted: As in `ReturnDraws`.
+        mode: Of the policy's mode, at the reporting discount.
+        sampled: Of the policy's samples, at the reporting discount; None if none were drawn.
+        edge_share: The share of steps of `episodes` at the edge of the world's domain, if it has
+            one.
     """
 
     episodes: Trajectory
     full: Array
+    full_training: Array
+    predicted: Array
+    in_training_world: Array
+    undiscounted: Array
     mode: Array
     sampled: Array | None
-    full_training: Array
-    predicted: Array
-    pessimistic: Array
-    undiscounted: Array
     edge_share: Array | None
 
-
-class ReturnDraws(NamedTuple):
-    """The imagined returns that the gap is made of, of several draws of the noise: `[draw,
-    episode]`.
-    """
-
-    full: Array
-    full_training: Array
-    predicted: Array
-    pessimistic: Array
-    undiscounted: Array
+    def draws(self) -> ReturnDraws:
+        """The returns that the gap is made of, as one draw, `[1, episode]`."""
+        return ReturnDraws(*(np.asarray(getattr(self, name))[None] for name in ReturnDraws._fields))
 
 
 class EpisodeStarts(NamedTuple):
@@ -69,73 +83,62 @@ class EpisodeStarts(NamedTuple):
     keys: Key[jax.Array, " episode"]
 
 
-def imagined_returns(
-    world: MDP,
-    policy: MarkovPolicy,
-    predicted: PredictedReturn | None,
-    episodes: Trajectory,
-    *,
-    discount: float,
-    key: PRNGKey,
-    mode: bool = True,
-    samples: int = SAMPLES,
-) -> ImaginedReturns:
+def imagined_returns(subject: AuditSubject, *, samples: int = SAMPLES) -> ImaginedReturns:
     """Imagine from the start of each real episode, for as many steps as its record could have.
 
     Args:
-        world: The learned world; its discount is that of training.
-        policy: The audited policy.
-        predicted: What training predicted of it, if that is known.
-        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
-        discount: The reporting discount, in [0, 1].
-        key: Of the noise.
-        mode: Whether the policy's mode plays, else its samples.
+        subject: What is audited.
         samples: Rollouts of the policy's samples from each start; none gives no `sampled`.
 
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    horizon, start = episodes.alive.shape[1], episodes.state[:, 0]
-    imaginer = _Imaginer(world, policy, predicted, horizon, discount, mode)
-    of_samples = jax.random.split(jax.random.fold_in(key, 1), max(samples, 1) * len(start))
-    columns = imaginer.first(start, episodes.steps, key, of_samples[:: max(samples, 1)])
-    imagined = ImaginedReturns(*jax.tree.map(np.asarray, columns))
+    start, steps = subject.episodes.state[:, 0], subject.episodes.steps
+    of_samples = jax.random.split(jax.random.fold_in(subject.key, 1), max(samples, 1) * len(start))
+    imaginer = _imaginer(subject)
+    first = imaginer.first(start, steps, subject.key, of_samples[:: max(samples, 1)])
+    imagined = jax.tree.map(np.asarray, first)
     if samples:
-        starts, steps = np.repeat(start, samples, axis=0), np.repeat(episodes.steps, samples)
-        drawn = values_at(world, policy, starts, steps, of_samples, discounts=(discount,))
+        drawn = values_at(
+            subject.world,
+            subject.policy,
+            np.repeat(start, samples, axis=0),
+            np.repeat(steps, samples),
+            of_samples,
+            discounts=subject.discounts[:1],
+        )
         imagined = imagined._replace(sampled=drawn.reshape(len(start), samples).mean(axis=1))
     _check_steps(imagined.episodes)
-    _check_finite("full", imagined.full)
-    if imagined.sampled is not None:
-        _check_finite("sampled", imagined.sampled)
-    _check_finite("full, training", imagined.full_training)
-    _check_finite("believed", imagined.predicted)
+    _check_returns({"mode": imagined.mode, "sampled": imagined.sampled})
+    _check_returns(imagined.draws()._asdict())
     return imagined
 
 
-def redrawn_returns(
-    world: MDP,
-    policy: MarkovPolicy,
-    predicted: PredictedReturn | None,
-    episodes: Trajectory,
-    *,
-    discount: float,
-    keys: Sequence[PRNGKey],
-    mode: bool = True,
-) -> ReturnDraws:
-    """Imagine the same starts again, once with each of `keys`.
+def redrawn_returns(subject: AuditSubject, keys: Sequence[PRNGKey]) -> ReturnDraws:
+    """Imagine from the start of each real episode again, `[draw, episode]`.
 
     Args:
-        world, policy, predicted, episodes, discount, mode: As for `imagined_returns`.
+        subject: What is audited.
         keys: Of the noise, one a draw.
+
+    Raises:
+        BadData: if the world leaves the finite numbers.
     """
-    imaginer = _Imaginer(world, policy, predicted, episodes.alive.shape[1], discount, mode)
+    imaginer, episodes = _imaginer(subject), subject.episodes
     draws = [imaginer.again(episodes.state[:, 0], episodes.steps, key) for key in keys]
-    return ReturnDraws(
-        *(
-            np.stack([np.asarray(draw[i]) for draw in draws])
-            for i in range(len(ReturnDraws._fields))
-        )
+    columns = ReturnDraws(*(np.stack(column) for column in zip(*draws, strict=True)))
+    _check_returns(columns._asdict())
+    return columns
+
+
+def _imaginer(subject: AuditSubject) -> _Imaginer:
+    return _Imaginer(
+        world=subject.world,
+        policy=subject.policy,
+        predicted=subject.predicted,
+        horizon=subject.episodes.alive.shape[1],
+        discount=subject.discounts[0],
+        plays_mode=subject.plays_mode,
     )
 
 
@@ -160,8 +163,12 @@ def member_returns(
     """Imagine from the start of each real episode in the deterministic world of each member.
 
     Args:
-        world, policy, episodes, discount, key: As for `imagined_returns`.
+        world: The learned world, an ensemble.
+        policy: Whose mode plays.
+        episodes: Real ones, NumPy arrays `[episode, time, …]`.
         count: Of members.
+        discount: Of the returns, in [0, 1].
+        key: Of the noise.
 
     Raises:
         BadData: if a member's world leaves the finite numbers.
@@ -171,9 +178,8 @@ def member_returns(
     horizon = episodes.alive.shape[1]
     columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
     imagined = MemberReturns(*map(np.asarray, columns))
-    for number, column in enumerate(imagined.members):
-        _check_finite(f"member {number}", column)
-    _check_finite("full", imagined.audited)
+    _check_returns({f"member {i}": column for i, column in enumerate(imagined.members)})
+    _check_returns({"full": imagined.audited})
     return imagined
 
 
@@ -213,21 +219,37 @@ def _check_steps(imagined: Trajectory) -> None:
     )
 
 
-def _check_finite(name: str, imagined: Array) -> None:
-    bad = np.flatnonzero(~np.isfinite(np.asarray(imagined)))
-    if len(bad):
-        raise checks.BadData(
-            f"the imagined return ({name}) from the start of real episode {bad[0]} is"
-            f" {imagined[bad[0]]}; the learned world must give finite states and rewards."
-        )
+# What messages call the returns
+_NAMES = {
+    "full_training": "full, training",
+    "predicted": "predicted by training",
+    "in_training_world": "in the world of training",
+}
+
+
+def _check_returns(columns: Mapping[str, Array | None]) -> None:
+    """Require imagined returns `[…, episode]` to be finite.
+
+    Raises:
+        BadData: one is not; the sentence names the return, the episode and the world.
+    """
+    for name, column in columns.items():
+        bad = np.argwhere(~np.isfinite(np.asarray(0.0 if column is None else column)))
+        if len(bad):
+            raise checks.BadData(
+                f"the imagined return ({_NAMES.get(name, name)}) from the start of real episode"
+                f" {bad[0][-1]} is {np.asarray(column)[tuple(bad[0])]}; the learned world must give"
+                " finite states and rewards."
+            )
 
 
 class _Imaginer(eqx.Module):
     """Imagines episodes from real starts, and takes their returns.
 
     Attributes:
-        world, policy, predicted, discount, mode: As for `imagined_returns`.
+        world, policy, predicted, plays_mode: As in `AuditSubject`.
         horizon: Steps of the longest episode.
+        discount: The reporting discount.
     """
 
     world: MDP
@@ -235,7 +257,7 @@ class _Imaginer(eqx.Module):
     predicted: PredictedReturn | None
     horizon: int = eqx.field(static=True)
     discount: float
-    mode: bool = eqx.field(static=True)
+    plays_mode: bool = eqx.field(static=True)
 
     @eqx.filter_jit
     def first(
@@ -249,27 +271,22 @@ class _Imaginer(eqx.Module):
 
         Args:
             start, steps: Where each episode starts, and how long it is.
-            key: Of the mode's noise, and of what training believed.
+            key: Of the mode's noise, and of what training predicted.
             of_samples: Of the noise of episodes of the policy's samples.
         """
         rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         episodes = of_mode = self._play(Mode(self.policy), rows)
-        if not self.mode:
+        if not self.plays_mode:
             episodes = self._play(self.policy, rows._replace(keys=of_samples))
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
-        main = self._returns(episodes, rows, key)
         return ImaginedReturns(
-            episodes,
-            main.full,
-            returns(of_mode.reward, self.discount),
-            None,
-            main.full_training,
-            main.predicted,
-            main.pessimistic,
-            main.undiscounted,
-            share,
+            episodes=episodes,
+            **self._returns(episodes, rows, key)._asdict(),
+            mode=returns(of_mode.reward, self.discount),
+            sampled=None,
+            edge_share=share,
         )
 
     @eqx.filter_jit
@@ -278,21 +295,27 @@ class _Imaginer(eqx.Module):
     ) -> ReturnDraws:
         """One more draw of the returns, `[episode]` each."""
         rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-        episodes = self._play(Mode(self.policy) if self.mode else self.policy, rows)
+        episodes = self._play(Mode(self.policy) if self.plays_mode else self.policy, rows)
         return self._returns(episodes, rows, key)
 
     def _returns(self, episodes: Trajectory, rows: EpisodeStarts, key: PRNGKey) -> ReturnDraws:
-        """The returns of imagined `episodes`, and what training believed of their starts `rows`, by
-        the same noise.
+        """The returns of imagined `episodes`, and what training predicted from their starts `rows`,
+        by the same noise.
         """
-        full = returns(episodes.reward, self.discount)
-        predicted = pessimistic = training = returns(episodes.reward, self.world.discount)
+        predicted = in_training_world = training = returns(episodes.reward, self.world.discount)
         if self.predicted is not None:
-            trained = self.predicted.policy.greedy() if self.mode else self.predicted.policy
+            trained = self.predicted.policy
+            trained = trained.greedy() if self.plays_mode else trained
             predicted = self.predicted.function(trained, rows.start, key)
-            long = play_in(self.predicted.trained_in, trained, rows, self.horizon)
-            pessimistic = returns(long.reward, self.world.discount)
-        return ReturnDraws(full, training, predicted, pessimistic, episodes.reward.sum(axis=1))
+            whole = play_in(self.predicted.trained_in, trained, rows, self.horizon)
+            in_training_world = returns(whole.reward, self.world.discount)
+        return ReturnDraws(
+            full=returns(episodes.reward, self.discount),
+            full_training=training,
+            predicted=predicted,
+            in_training_world=in_training_world,
+            undiscounted=episodes.reward.sum(axis=1),
+        )
 
     def _play(self, policy: Policy, rows: EpisodeStarts) -> Trajectory:
         return play_in(self.world, policy, rows, self.horizon)

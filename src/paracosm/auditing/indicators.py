@@ -155,7 +155,7 @@ def _numbers(what: str, series: Any) -> Float[np.ndarray, " checkpoint"]:
         raise checks.BadData(
             f"{what} has the shape {column.shape}; a number per checkpoint is needed."
         )
-    checks.finite(what, column)
+    checks.finite(what, column, "checkpoint")
     return column
 
 
@@ -296,8 +296,8 @@ def residual_test(
             view[which].correlations(order) for view, order in zip(views, orders, strict=True)
         ]
         means = np.tensordot(rows / rows.sum(), np.stack(by_training), axes=1)
-        reached = np.abs(means) >= np.abs(means[..., :1]) - _ROUNDING
-        sides.append((means[..., 0], reached.mean(axis=-1)))
+        as_large = np.abs(means) >= np.abs(means[..., :1]) - _ROUNDING
+        sides.append((means[..., 0], as_large.mean(axis=-1)))
     (levels, p_levels), (differences, p_differences) = sides
     agree = levels * differences > 0
     p_values = np.where(agree, np.maximum(p_levels, p_differences), 1.0)
@@ -311,7 +311,7 @@ def _weaker(levels: np.ndarray, differences: np.ndarray) -> np.ndarray:
 
 
 def _orders(count: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "order row"]:
-    """The order that was recorded, and random ones."""
+    """The recorded order, and random ones."""
     recorded = np.arange(count)
     return np.concatenate([recorded[None], rng.permuted(np.tile(recorded, (draws, 1)), axis=1)])
 
@@ -340,5 +340,5 @@ def pairing_test(
     else:
         orders = _orders(count, _DRAWS, rng)
     means = pairs[np.arange(count), orders].mean(axis=1) - pairs.mean()
-    reached = np.abs(means) >= np.abs(means[0]) - _ROUNDING
-    return float(means[0]), float(reached.mean())
+    as_large = np.abs(means) >= np.abs(means[0]) - _ROUNDING
+    return float(means[0]), float(as_large.mean())

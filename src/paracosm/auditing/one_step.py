@@ -27,9 +27,21 @@ class StepOutcome(NamedTuple):
     ended: Array
     value: Array
 
-    def worth(self, discount: float) -> np.ndarray:
+    def step_value(self, discount: float) -> np.ndarray:
         """`r̂ + γ (1 - d̂) V̂`."""
         return np.asarray(self.reward) + discount * np.where(self.ended, 0.0, self.value)
+
+
+def step_outcome(world: MDP, state: Array, action: Array, next_state: Array) -> StepOutcome:
+    """What the learned parts predict of one step, its value 0: V̂ is not computed yet.
+
+    Args:
+        world: Whose parts they are.
+        state, action, next_state: `[state]`, `[action]` or a number, `[state]`.
+    """
+    reward = world.reward(state, action, next_state)
+    ended = world.termination(state, action, next_state)
+    return StepOutcome(reward, ended, jnp.zeros_like(reward))
 
 
 class OneStep(NamedTuple):
@@ -115,20 +127,19 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
         """
         # The noise that a rollout has at that time, so that both draw the same.
         imagined = world.dynamics(state, action, jax.random.split(key)[1])
-
-        def outcome(next_state: Array) -> StepOutcome:
-            reward = world.reward(state, action, next_state)
-            ended = world.termination(state, action, next_state)
-            return StepOutcome(reward, ended, jnp.zeros_like(reward))
-
         chosen = policy.mode(state)
-        differs = differ(world.spec.action, action, chosen)
         again = move(state, action, jax.random.fold_in(key, 2))
-        noisy = jnp.any(again != imagined[: len(again)])
-        return OneStep(imagined, outcome(next_state), outcome(imagined), chosen, differs, noisy)
+        return OneStep(
+            imagined_state=imagined,
+            real=step_outcome(world, state, action, next_state),
+            imagined=step_outcome(world, state, action, imagined),
+            action=chosen,
+            other_action=differ(world.spec.action, action, chosen),
+            noisy=jnp.any(again != imagined[: len(again)]),
+        )
 
     # Of pairs the states alone: whatever else a pair holds follows from them.
-    move = getattr(world.dynamics, "of_state", world.dynamics)
+    move = getattr(world.dynamics, "next_state_alone", world.dynamics)
     count, times = episodes.alive.shape
     keys = jax.vmap(lambda key: jax.random.split(key, times))(jax.random.split(key, count))
     columns = episodes.state, episodes.action, episodes.next_state

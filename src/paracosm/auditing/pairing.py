@@ -46,7 +46,7 @@ class Paired(NamedTuple):
     episodes: Trajectory
     size: int
 
-    def states(self, episodes: Trajectory) -> Trajectory:
+    def episodes_of_states(self, episodes: Trajectory) -> Trajectory:
         """Episodes of pairs without their carries."""
         return dataclasses.replace(
             episodes,
@@ -54,24 +54,24 @@ class Paired(NamedTuple):
             next_state=episodes.next_state[..., : self.size],
         )
 
-    def predictions(self, predictions: OneStep) -> OneStep:
+    def predictions_of_states(self, predictions: OneStep) -> OneStep:
         """One-step predictions of pairs without their carries."""
         return predictions._replace(imagined_state=predictions.imagined_state[..., : self.size])
 
-    def prediction(self, predicted: PredictedReturn) -> PredictedReturn:
-        """What training predicted, asked at pairs."""
-        policy, trained_in = predicted.policy, predicted.trained_in
+    def predicted_at_pairs(self, predicted: PredictedReturn) -> PredictedReturn:
+        """What training predicted of states, asked at pairs."""
+        policy = predicted.policy
         layout = PairLayout(policy.greedy(), self.size)
         return PredictedReturn(
-            PairPolicy(policy, layout),
-            _pair_world(trained_in, layout, self.world.spec),
-            predicted.horizon,
-            OfPairs(predicted.function, policy.greedy(), self.size),
+            policy=PairPolicy(policy, layout),
+            trained_in=_pair_world(predicted.trained_in, layout, self.world.spec),
+            horizon=predicted.horizon,
+            function=StatePrediction(predicted.function, policy.greedy(), self.size),
         )
 
-    def dimensions(self, dimensions: Dimensions) -> Dimensions:
-        """The split of the dynamics term by state component; what is left to carries is rounding,
-        and goes to the remainder.
+    def dimensions_of_states(self, dimensions: Dimensions) -> Dimensions:
+        """The split of the dynamics term without carries, whose share is rounding and goes to the
+        remainder.
         """
         terms = dimensions.terms
         rest = terms[..., self.size :].sum(axis=(1, 2))
@@ -94,8 +94,8 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     Raises:
         BadArgument: samples of a policy that carries something.
     """
-    first = _flat(policy.initial())
-    if sampled and first.size:
+    carries_any = _carry_size(policy) > 0
+    if sampled and carries_any:
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which carries something from step to step;"
             " only its greedy() can be audited, not its samples."
@@ -103,88 +103,111 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     size = world.spec.state_size
     layout = PairLayout(policy.greedy(), size)
     carries = following = np.zeros((*episodes.alive.shape, 0))
-    if first.size:
+    if carries_any:
         carries, following = (
-            _replayed(layout.policy, episodes)
+            _replayed_carries(layout.policy, episodes)
             if episodes.carry is None
-            else _recorded(layout.policy, episodes, world.spec.action)
+            else _recorded_carries(layout.policy, episodes, world.spec.action)
         )
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
-    sizes = {"state_size": len(scale), "state_scale": jnp.asarray(scale), "components": ()}
-    spec = dataclasses.replace(world.spec, **sizes)
+    spec = dataclasses.replace(
+        world.spec, state_size=len(scale), state_scale=jnp.asarray(scale), components=()
+    )
     return Paired(
-        _pair_world(world, layout, spec),
-        PairPolicy(policy, layout),
-        dataclasses.replace(
+        world=_pair_world(world, layout, spec),
+        policy=PairPolicy(policy, layout),
+        episodes=dataclasses.replace(
             episodes,
             state=np.concatenate([episodes.state, carries], axis=-1),
             next_state=np.concatenate([episodes.next_state, following], axis=-1),
         ),
-        size,
+        size=size,
     )
 
 
 def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
     """A world of states as one of pairs."""
-    carried = spec.state_size - layout.size
+    ends, domain = world.termination, world.domain
     return MDP(
-        spec,
-        PairDynamics(world.dynamics, layout),
-        OfState(world.reward, layout.size),
-        never if world.termination is never else OfState(world.termination, layout.size),
-        PairInitial(world.initial, layout),
-        world.discount,
-        None if world.domain is None else _unbounded(world.domain, carried),
+        spec=spec,
+        dynamics=PairDynamics(world.dynamics, layout),
+        reward=StatePart(world.reward, layout.size),
+        termination=never if ends is never else StatePart(ends, layout.size),
+        initial=PairInitial(world.initial, layout),
+        discount=world.discount,
+        domain=None if domain is None else _unbounded(domain, spec.state_size - layout.size),
     )
 
 
-def _replayed(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+def _replayed_carries(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """What stands beside each recorded state and each next one, `[episode, time, …]`: the policy's
     carries and answers on its way through the episodes, played again.
     """
-    by_step, after = _answers(policy, episodes)
-    columns, last = flat_carries(by_step, 2), flat_carries(after, 1)
-    return columns, np.concatenate([columns[:, 1:], last[:, None]], axis=1)
+    by_step, after = _replay(policy, episodes)
+    return _with_next(flat_carries(by_step, 2), flat_carries(after, 1))
 
 
-def _recorded(
+def _recorded_carries(
     policy: Policy, episodes: Trajectory, space: Box | Discrete
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same by the carries that were recorded, and the recorded actions, which lie in `space`.
+    """What stands beside each recorded state and each next one, as `_replayed_carries` gives it,
+    but of the recorded carries and actions, which lie in `space`.
 
     Raises:
         BadData: the policy does not act as recorded.
     """
-    carry, first = np.asarray(episodes.carry), policy.initial()
-    if carry.shape[-1] != _flat(first).size:
+    recorded, size = np.asarray(episodes.carry), _carry_size(policy)
+    if recorded.shape[-1] != size:
         raise checks.BadData(
-            f"the episodes' carry has {carry.shape[-1]} components; the policy's has"
-            f" {_flat(first).size}: another policy recorded them."
+            f"the episodes' carry has {recorded.shape[-1]} components; the policy's has"
+            f" {size}: another policy recorded them."
         )
     alive = np.asarray(episodes.alive)
-    recorded = episodes.action[alive]
+    steps = int(alive.sum())
     carries, states = (
-        np.concatenate([column[alive], column[:, -1]]) for column in (carry, episodes.state)
+        np.concatenate([column[alive], column[:, -1]]) for column in (recorded, episodes.state)
     )
-    _, chosen, following = _answer(policy, _unraveled(first, carries), jnp.asarray(states))
-    following = jax.tree.map(lambda leaf: leaf[len(recorded) :], following)
-    differs = np.asarray(
-        jax.vmap(partial(differ, space))(jnp.asarray(recorded), chosen[: len(recorded)])
+    carries = jax.tree.map(
+        lambda like, leaf: jnp.asarray(leaf, jnp.result_type(like)),
+        policy.initial(),
+        unflatten_carry(policy.initial(), carries),
     )
+    _, actions, next_carries = _answers_at(policy, carries, jnp.asarray(states))
+    _check_actions(policy, space, episodes.action[alive], actions[:steps])
+    last_carry = jax.tree.map(lambda leaf: leaf[steps:], next_carries)
+    after = _answers_at(policy, last_carry, jnp.asarray(episodes.next_state[:, -1]))
+    next_carry = np.concatenate([recorded[:, 1:], flat_carries(last_carry, 1)[:, None]], axis=1)
+    action = episodes.action.reshape(*alive.shape, -1).astype(np.float64)
+    columns = np.concatenate([recorded, action, next_carry], axis=-1)
+    return _with_next(columns, flat_carries(after, 1))
+
+
+def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chosen: Array) -> None:
+    """Require recorded actions, `[rows, …]` in `space`, to be those that the policy has chosen.
+
+    Args:
+        policy: Whose name messages give.
+        space: Of the actions.
+        recorded, chosen: `[rows, …]`.
+
+    Raises:
+        BadData: more of them differ than rounding explains.
+    """
+    differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), chosen))
     if differs.mean() > OTHER_ACTIONS:
         raise checks.BadData(
             f"{int(differs.sum())} of the {len(differs)} recorded actions are not those of the"
             f" policy, a {type(policy).__name__}: attribution needs its own episodes."
         )
-    after = _answer(policy, following, jnp.asarray(episodes.next_state[:, -1]))
-    carries = np.concatenate([carry, flat_carries(following, 1)[:, None]], axis=1)
-    actions = episodes.action.reshape(*carry.shape[:2], -1).astype(np.float64)
-    columns = np.concatenate([carries[:, :-1], actions, carries[:, 1:]], axis=-1)
-    return columns, np.concatenate([columns[:, 1:], flat_carries(after, 1)[:, None]], axis=1)
+
+
+def _with_next(columns: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns by step, and the same one step later, where `after` `[episode, …]` is the last."""
+    return columns, np.concatenate([columns[:, 1:], after[:, None]], axis=1)
 
 
 @eqx.filter_jit
-def _answer(policy: Policy, carries: Any, states: Array) -> tuple[Any, Array, Any]:
+def _answers_at(policy: Policy, carries: Any, states: Array) -> tuple[Any, Array, Any]:
     """Carry, action and next carry at each of some states, `[episode, …]`."""
 
     def answer(carry: Any, state: Array) -> tuple[Any, Array, Any]:
@@ -193,19 +216,8 @@ def _answer(policy: Policy, carries: Any, states: Array) -> tuple[Any, Array, An
     return jax.vmap(answer)(carries, states)
 
 
-def _unraveled(first: Any, rows: np.ndarray) -> Any:
-    """Carries `[episode, …]` of the structure of `first`, of flat ones `[episode, carry]`."""
-    leaves, structure = jax.tree.flatten(first)
-    parts = np.split(rows, np.cumsum([np.size(leaf) for leaf in leaves])[:-1], axis=1)
-    shaped = [
-        jnp.asarray(part.reshape(len(rows), *np.shape(leaf)), jnp.result_type(leaf))
-        for part, leaf in zip(parts, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, shaped)
-
-
 @eqx.filter_jit
-def _answers(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
+def _replay(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
     """Carry, action and next carry at each recorded step, `[episode, time, …]` in every leaf, and
     at the last next state, `[episode, …]`.
     """
@@ -222,28 +234,58 @@ def _answers(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
     return jax.vmap(of_episode)(states, last)
 
 
-def _flat(carry: Any) -> np.ndarray:
-    """A carry as one vector of 64 bits, which hold every whole number of 32.
+def _carry_size(policy: Policy) -> int:
+    """How many numbers the policy carries.
 
     Raises:
-        Unsupported: it holds a random key, which is no number.
+        Unsupported: it carries a random key, which is no number.
     """
-    leaves = jax.tree.leaves(carry)
+    leaves = jax.tree.leaves(policy.initial())
     if any(jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) for leaf in leaves):
         raise checks.Unsupported(
             "the policy carries a random key, which an audit cannot pair with states; carry a"
             " counter and make the key of it with jax.random.fold_in."
         )
-    return np.concatenate([np.zeros(0), *(np.asarray(leaf, np.float64).ravel() for leaf in leaves)])
+    return sum(map(np.size, leaves))
 
 
-class Apart(NamedTuple):
+def flatten_carry(carry: Any, dtype: Any) -> Array:
+    """A carry as one vector, inside a compiled program."""
+    leaves = [jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(carry)]
+    return jnp.concatenate([jnp.zeros(0, dtype), *leaves])
+
+
+def unflatten_carry(initial: Any, flat: np.ndarray | Array) -> Any:
+    """Carries of the structure of `initial` from flat ones `[…, carry]`; floating leaves have the
+    precision of `flat`.
+
+    NumPy takes NumPy's apart: in 64 bits, which hold every whole number of 32, where JAX has 32.
+    """
+    numpy = np if isinstance(flat, np.ndarray) else jnp
+    leaves, structure = jax.tree.flatten(initial)
+    ends = np.cumsum([math.prod(jnp.shape(leaf)) for leaf in leaves])
+    parts = numpy.split(flat, ends[:-1], axis=-1) if leaves else []
+    kinds = [jnp.result_type(leaf) for leaf in leaves]
+    shaped = [
+        part if jnp.issubdtype(kind, jnp.floating) else numpy.round(part).astype(kind)
+        for part, kind in zip(parts, kinds, strict=True)
+    ]
+    return jax.tree.unflatten(
+        structure,
+        [
+            part.reshape(*flat.shape[:-1], *jnp.shape(leaf))
+            for part, leaf in zip(shaped, leaves, strict=True)
+        ],
+    )
+
+
+class PairParts(NamedTuple):
     """A pair's state and carry, and what the policy answers there: its action and next carry."""
 
     state: State
     carry: Any
     action: Any
-    following: Any
+    next_carry: Any
 
 
 class PairLayout(eqx.Module):
@@ -259,40 +301,20 @@ class PairLayout(eqx.Module):
         """Whether the policy carries anything."""
         return bool(jax.tree.leaves(self.policy.initial()))
 
-    def of(self, state: State, carry: Any) -> Array:
+    def join(self, state: State, carry: Any) -> Array:
         """The pair of a state and a carry; the policy is asked once."""
         if not self.carries:
             return state
-        action, following = self.policy.act(carry, state, jax.random.key(0))
-        return jnp.concatenate([state, ravelled((carry, action, following), state.dtype)])
+        action, next_carry = self.policy.act(carry, state, jax.random.key(0))
+        return jnp.concatenate([state, flatten_carry((carry, action, next_carry), state.dtype)])
 
-    def apart(self, pair: Array) -> Apart:
+    def split(self, pair: Array) -> PairParts:
         """The parts of a pair."""
         state, first = pair[: self.size], self.policy.initial()
         if not self.carries:
-            return Apart(state, first, *self.policy.act(first, state, jax.random.key(0)))
+            return PairParts(state, first, *self.policy.act(first, state, jax.random.key(0)))
         answer = jax.eval_shape(self.policy.act, first, state, jax.random.key(0))
-        return Apart(state, *_like((first, *answer), pair[self.size :]))
-
-
-def ravelled(carry: Any, dtype: Any) -> Array:
-    """A carry as one vector, inside a compiled program."""
-    leaves = [jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(carry)]
-    return jnp.concatenate([jnp.zeros(0, dtype), *leaves])
-
-
-def _like(initial: Any, flat: Array) -> Any:
-    """The carry with the structure of `initial`; its floating leaves in the precision of `flat`."""
-    leaves, structure = jax.tree.flatten(initial)
-    ends = np.cumsum([math.prod(jnp.shape(leaf)) for leaf in leaves])
-    parts = jnp.split(flat, ends[:-1]) if leaves else []
-    shaped = [
-        part.reshape(jnp.shape(leaf))
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
-        else jnp.round(part).reshape(jnp.shape(leaf)).astype(jnp.result_type(leaf))
-        for part, leaf in zip(parts, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, shaped)
+        return PairParts(state, *unflatten_carry((first, *answer), pair[self.size :]))
 
 
 class PairPolicy(MarkovPolicy):
@@ -302,11 +324,11 @@ class PairPolicy(MarkovPolicy):
     layout: PairLayout
 
     def sample(self, state: State, key: PRNGKey) -> Action:
-        apart = self.layout.apart(state)
-        return self.policy.act(apart.carry, apart.state, key)[0]
+        parts = self.layout.split(state)
+        return self.policy.act(parts.carry, parts.state, key)[0]
 
     def mode(self, state: State) -> Action:
-        return self.layout.apart(state).action
+        return self.layout.split(state).action
 
 
 class PairDynamics(eqx.Module):
@@ -316,15 +338,15 @@ class PairDynamics(eqx.Module):
     layout: PairLayout
 
     def __call__(self, pair: State, action: Action, key: PRNGKey) -> State:
-        following = self.of_state(pair, action, key)
-        return self.layout.of(following, self.layout.apart(pair).following)
+        next_state = self.next_state_alone(pair, action, key)
+        return self.layout.join(next_state, self.layout.split(pair).next_carry)
 
-    def of_state(self, pair: Float[Array, " pair"], action: Action, key: PRNGKey) -> State:
+    def next_state_alone(self, pair: Float[Array, " pair"], action: Action, key: PRNGKey) -> State:
         """The next state alone, which takes no answer of the policy."""
         return self.dynamics(pair[: self.layout.size], action, key)
 
 
-class OfState(eqx.Module):
+class StatePart(eqx.Module):
     """A reward or an end rule of states, asked at pairs."""
 
     part: Callable[[State, Action, State], Scalar | Flag]
@@ -334,7 +356,7 @@ class OfState(eqx.Module):
         return self.part(pair[: self.size], action, next_pair[: self.size])
 
 
-class OfPairs(eqx.Module):
+class StatePrediction(eqx.Module):
     """A predicted return of states, asked at first pairs; only that of the greedy policy."""
 
     function: Callable[[Policy, Array, PRNGKey], Float[Array, " episode"]]
@@ -352,7 +374,7 @@ class PairInitial(eqx.Module):
     layout: PairLayout
 
     def __call__(self, key: PRNGKey) -> State:
-        return self.layout.of(self.initial(key), self.layout.policy.initial())
+        return self.layout.join(self.initial(key), self.layout.policy.initial())
 
 
 def _unbounded(domain: Domain, carried: int) -> Domain:

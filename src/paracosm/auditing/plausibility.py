@@ -77,7 +77,7 @@ def _return_range(data: Dataset, horizon: int) -> tuple[float, float]:
 
 
 def plausibility(
-    world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None
+    world: MDP, episodes: Trajectory, imagined: Trajectory, reference: Reference | None
 ) -> Plausibility:
     """Hold imagined episodes against the rewards and states that were recorded.
 
@@ -85,12 +85,12 @@ def plausibility(
         world: The learned world.
         episodes: Real episodes of the policy.
         imagined: Imagined ones from the same starts, `[episode, time, …]`.
-        known: What the purchased data say, if there are any; `episodes` add to it.
+        reference: What the purchased data say, if there are any; `episodes` add to it.
     """
-    low, high = _allowed(world, episodes, known)
+    low, high = _allowed(world, episodes, reference)
     returns = np.asarray(imagined.reward).sum(axis=1)
     beyond = _TOLERANCE * (high - low)
-    distance = _distance(world, episodes, imagined, known)
+    distance = _distance(world, episodes, imagined, reference)
     outside = distance > _BEYOND
     farthest = np.unravel_index(int(np.argmax(distance)), distance.shape)
     return Plausibility(
@@ -104,9 +104,11 @@ def plausibility(
     )
 
 
-def _allowed(world: MDP, episodes: Trajectory, known: Reference | None) -> tuple[float, float]:
+def _allowed(world: MDP, episodes: Trajectory, reference: Reference | None) -> tuple[float, float]:
     """The least and the most return that the recorded rewards allow in the steps of an episode."""
-    rewards = np.concatenate([episodes.reward[episodes.alive], known.reward if known else ()])
+    rewards = np.concatenate(
+        [episodes.reward[episodes.alive], reference.reward if reference else ()]
+    )
     steps = int(episodes.steps.max())
     ends = world.termination is not never or bool(episodes.terminated.any())
     low, high = rewards.min() * steps, rewards.max() * steps
@@ -114,17 +116,17 @@ def _allowed(world: MDP, episodes: Trajectory, known: Reference | None) -> tuple
 
 
 def _distance(
-    world: MDP, episodes: Trajectory, imagined: Trajectory, known: Reference | None
+    world: MDP, episodes: Trajectory, imagined: Trajectory, reference: Reference | None
 ) -> np.ndarray:
     """How far imagined next states lie from the middle of the recorded range, in its half widths,
     `[episode, time]`.
 
     Args:
-        world, episodes, imagined, known: As for `plausibility`.
+        world, episodes, imagined, reference: As for `plausibility`.
     """
     recorded = [episodes.state[episodes.alive], episodes.next_state[episodes.alive]]
-    if known is not None:
-        recorded += [np.array([known.state_low]), np.array([known.state_high])]
+    if reference is not None:
+        recorded += [np.array([reference.state_low]), np.array([reference.state_high])]
     states = np.concatenate(recorded)
     low, high = states.min(axis=0), states.max(axis=0)
     middle, half = (

@@ -64,8 +64,8 @@ class Prediction(NamedTuple):
 
 
 class OneStepPredictions(NamedTuple):
-    """Of every recorded step, `[episode, time, …]`: its prediction, and that of the audited world
-    with another step's action.
+    """Predictions of every recorded step, `[episode, time, …]`, and in `shuffled` the audited
+    world's with another step's action.
     """
 
     prediction: Prediction
@@ -146,8 +146,8 @@ def predict_one_step(
 
 
 def _pooled(paths: Float[Array, "member draw *rest"]) -> Prediction:
-    """Mean and variance of what members and their draws say; the members are all that there are,
-    the draws a sample.
+    """Mean and variance of the predictions of members and their draws; the members are all that
+    there are, the draws a sample.
     """
     members, draws = paths.shape[:2]
     own, mean = paths.mean(axis=1), paths.mean(axis=(0, 1))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from paracosm.auditing.averages import ReturnRange, around, of_differences
-from paracosm.auditing.sequential import added_up
+from paracosm.auditing.sequential import added_up, corrected_order
 from paracosm.core import checks
 from paracosm.core.anytime import anytime_mean
 from paracosm.core.estimators import mean
@@ -50,8 +50,9 @@ def ranking(
     discount: float = 1.0,
     level: float = 0.95,
     bounds: ReturnRange = None,
-    low: np.ndarray | None = None,
-    proven: Sequence[int] | None = None,
+    anytime: bool = False,
+    lower_ends: np.ndarray | None = None,
+    order: Sequence[int] | None = None,
     horizons: Sequence[int] | None = None,
 ) -> Ranking:
     """Rank policies by their real returns, and compare how imagination ranks them.
@@ -66,9 +67,12 @@ def ranking(
         level: Of all pairs together; of each policy's own interval.
         bounds: The least and the most that a return can be, where rare episodes may decide: equal
             samples are then no evidence of equal means.
-        low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, that `separate` gave with the episodes
-            that it bought; all intervals of real returns then hold at every number of episodes.
-        proven: The order that `separate` came to, the best first; that of the means if None.
+        anytime: Whether the real episodes were bought until something was sure: all intervals of
+            real returns then hold at every number of episodes.
+        lower_ends: Lower ends of `J(i) - J(j)`, `[policy, policy]`, that hold besides, as
+            `separate` gives them.
+        order: The policies in the order to report, the best first; by default by their means, but
+            for neighbours that are surely the other way round.
         horizons: At which flips are looked for, in steps; 1, 2, 5, 10, … up to the longest episode
             if None.
 
@@ -85,11 +89,12 @@ def ranking(
         )
     played = _Rewards(_arrays("real", names, real), _arrays("imagined", names, imagined), discount)
     grid = horizons or horizon_grid(played.steps)
-    sides = _Sides(len(names), 1 - level, bounds, low is not None)
-    differences = sides.differences(played, played.steps, low)
+    sides = _Sides(len(names), 1 - level, bounds, anytime)
+    differences = sides.differences(played, played.steps, lower_ends)
     returns, imaginations = played.returns(played.real), played.returns(played.imagined)
-    order = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
-    order = _consistent(order, differences.real) if proven is None else list(proven)
+    if order is None:
+        by_mean = np.argsort([-float(np.mean(row)) for row in returns], kind="stable").tolist()
+        order = corrected_order(by_mean, lambda i, j: differences.real[i, j].low > 0)
     flips = tuple(
         _flips_at(
             names,
@@ -171,12 +176,21 @@ class _Sides(NamedTuple):
     anytime: bool
 
     def differences(
-        self, played: _Rewards, steps: int, known: np.ndarray | None = None
+        self, played: _Rewards, steps: int, lower_ends: np.ndarray | None = None
     ) -> _Differences:
-        """Of returns of the first `steps` steps; `known` are lower ends of real ones."""
+        """The differences of returns of the first `steps` steps.
+
+        Args:
+            played: The rewards.
+            steps: How many.
+            lower_ends: Lower ends of differences of real returns that hold besides.
+        """
         averaged = anytime_mean if self.anytime else mean
         real = self._all(
-            played.returns(played.real, steps), (1 - IMAGINED_SHARE) * self.risk, averaged, known
+            played.returns(played.real, steps),
+            (1 - IMAGINED_SHARE) * self.risk,
+            averaged,
+            lower_ends,
         )
         imagined = self._all(
             played.returns(played.imagined, steps), IMAGINED_SHARE * self.risk, mean
@@ -188,7 +202,7 @@ class _Sides(NamedTuple):
         returns: list[np.ndarray],
         risk: float,
         averaged: Callable[..., Estimate],
-        known: np.ndarray | None = None,
+        lower_ends: np.ndarray | None = None,
     ) -> dict[tuple[int, int], Estimate]:
         """The differences of all pairs, both ways.
 
@@ -196,7 +210,7 @@ class _Sides(NamedTuple):
             returns: By policy.
             risk: Of all pairs together.
             averaged: Gives a mean with its interval.
-            known: Lower ends that hold beside.
+            lower_ends: Lower ends that hold besides.
         """
         pairs = list(itertools.combinations(range(self.policies), 2))
         paired = {}
@@ -207,7 +221,7 @@ class _Sides(NamedTuple):
         low = np.zeros((self.policies, self.policies))
         for (i, j), difference in paired.items():
             low[i, j], low[j, i] = difference.low, -difference.high
-        low = added_up(low if known is None else np.maximum(low, known))
+        low = added_up(low if lower_ends is None else np.maximum(low, lower_ends))
         return {
             key: difference
             for (i, j), pair in paired.items()
@@ -241,7 +255,7 @@ def _arrays(
             raise checks.BadData(
                 f"the {side} rewards of {name} have shape {rows.shape}; [episode, time] is needed."
             )
-        checks.finite(f"the {side} rewards of {name}", rows)
+        checks.finite(f"the {side} rewards of {name}", rows, "episode")
     return arrays
 
 
@@ -262,17 +276,6 @@ def _policy(
         averaged(real, level, around(sides.bounds, real)),
         mean(imagined, level, around(sides.bounds, imagined)),
     )
-
-
-def _consistent(order: list[int], real: dict[tuple[int, int], Estimate]) -> list[int]:
-    """The order with neighbours that are surely the other way round exchanged: means of different
-    episodes may have misplaced them.
-    """
-    for _ in order:
-        for i in range(len(order) - 1):
-            if real[order[i], order[i + 1]].high < 0:
-                order[i], order[i + 1] = order[i + 1], order[i]
-    return order
 
 
 def _flips_at(names: Sequence[str], differences: _Differences, steps: int) -> HorizonFlips:

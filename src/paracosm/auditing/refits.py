@@ -87,19 +87,23 @@ def reaches(
 
 
 def _of_refits(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
-    """`t_{K-1}(1 - tail) √(s² (1 + 1/K) + max(0, excess of the candidate's variance))`, `[…]`."""
+    """How far refits carry the candidate, `[…]`:
+    `t_{K-1}(1 - tail) √(s² (1 + 1/K) + max(0, excess of the candidate's variance))`.
+    """
     runs = len(baselines.value)
     if runs < REFITS:
         return np.zeros_like(candidate.value)
     of_baselines = np.mean(baselines.error**2, axis=0)
-    known = np.isfinite(of_baselines)  # else episodes alone have no limit, and no excess matters
-    excess = np.where(known, candidate.error**2 - np.where(known, of_baselines, 0), 0)
+    # Where the errors are not finite episodes alone have no limit, and no excess matters.
+    finite = np.isfinite(of_baselines)
+    excess = np.where(finite, candidate.error**2 - np.where(finite, of_baselines, 0), 0)
     variance = np.var(baselines.value, axis=0, ddof=1) * (1 + 1 / runs) + np.maximum(excess, 0)
     return np.asarray(-special.stdtrit(runs - 1, tail) * np.sqrt(variance))
 
 
 def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: float) -> np.ndarray:
-    """By the standard errors of candidate and of the baselines' mean, `[…]`.
+    """How far episodes alone carry the candidate, by its standard error and that of the baselines'
+    mean, `[…]`.
 
     Args:
         baselines, candidate, tail, degrees: As for `reaches`.

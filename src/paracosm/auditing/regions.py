@@ -34,6 +34,7 @@ from paracosm.auditing.attribution import Terms, attribute
 from paracosm.auditing.audit import check_episodes
 from paracosm.auditing.averages import term_mean
 from paracosm.auditing.one_step import predict_steps
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks
 from paracosm.core.data import Trajectory, Transitions
 from paracosm.core.mdp import MDP
@@ -97,7 +98,8 @@ def regions_of(
     with jax.enable_x64(True):
         played = in_double((world, policy.greedy(), jax.tree.map(np.asarray, episodes)))
         predictions = predict_steps(*played, key, as_played=policy.greedy())
-        terms = attribute(*played, predictions, key=key, most_imagined_steps=most_imagined_steps)
+        subject = AuditSubject(*played, predictions, key, (world.discount,))
+        terms = attribute(subject, most_imagined_steps=most_imagined_steps)
     states = np.asarray(episodes.state)[np.asarray(episodes.alive)]
     parts = partition(states, np.asarray(world.spec.state_scale))
     regions = by_region(terms, episodes, parts, bought, discount=world.discount)

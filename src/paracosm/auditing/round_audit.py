@@ -21,17 +21,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing.one_step import StepOutcome
+from paracosm.auditing.one_step import StepOutcome, step_outcome
 from paracosm.auditing.values import values_at
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, not_drawn
 from paracosm.core.members import predictive_moments
 from paracosm.core.policy import Policy
 from paracosm.core.precision import in_double
 from paracosm.core.records.rounds import RoundAudit
-from paracosm.core.types import Array, PRNGKey, State
+from paracosm.core.types import Array, PRNGKey
 
 # Rollouts side by side. Their number is the same in each round, so that one program serves all; the
 # starts of few episodes are rolled out so many times as fit in.
@@ -72,13 +72,13 @@ def audit_round(
     if not episodes:
         return None
     # Initial states are of another number in each round, and nothing here starts in them.
-    world = learned.world.replace(initial=_not_drawn)
+    world = learned.world.replace(initial=not_drawn)
     with jax.enable_x64(True), callbacks.as_raised():
         world, policy = in_double((world, policy))
         steps = _predicted(world, bought, key)
         values, ends = _values((world, policy), bought, steps, episodes, key)
-    checks.finite("the imagined returns along the run", values)
-    checks.finite("the termination terms along the run", ends)
+    checks.finite("the imagined returns along the run", values, "episode")
+    checks.finite("the termination terms along the run", ends, "wrong end")
     real, believed = (
         np.array([column[rows].sum() for rows in episodes])
         for column in (_rewards(learned, bought, steps), np.asarray(steps.real.reward))
@@ -121,8 +121,9 @@ def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:
     """The real reward of each step, `[rows]`: its label, else what a known reward says, else
     NaN.
     """
-    known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
-    return np.where(bought.has_label, bought.reward, steps.real.reward if known else np.nan)
+    reward_known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
+    unlabelled = steps.real.reward if reward_known else np.nan
+    return np.where(bought.has_label, bought.reward, unlabelled)
 
 
 class _Steps(NamedTuple):
@@ -160,16 +161,15 @@ def _predict(world: MDP, state: Array, action: Array, next_state: Array, key: PR
 
     def at(state: Array, action: Array, next_state: Array) -> _Steps:
         imagined = world.dynamics(state, action, key)
-
-        def outcome(next_state: Array) -> StepOutcome:
-            reward = world.reward(state, action, next_state)
-            ended = world.termination(state, action, next_state)
-            return StepOutcome(reward, ended, jnp.zeros_like(reward))
-
         mean, variance = predictive_moments(world.dynamics, state, action)
         rounding = jnp.finfo(jnp.float32).eps * next_state  # no spread can announce less
         squared = jnp.square(next_state - mean) / (variance + jnp.square(rounding))
-        return _Steps(imagined, outcome(next_state), outcome(imagined), squared)
+        return _Steps(
+            imagined_state=imagined,
+            real=step_outcome(world, state, action, next_state),
+            imagined=step_outcome(world, state, action, imagined),
+            squared=squared,
+        )
 
     return jax.vmap(at)(state, action, next_state)
 
@@ -212,7 +212,7 @@ def _values(
     reward, ended = (column[starts, None] for column in steps.imagined[:2])
     differ = steps.real.ended[wrong] * 1.0 - bought.terminated[wrong]
     at_wrong = values[len(starts) * draws : len(rows)]
-    return StepOutcome(reward, ended, drawn).worth(1.0), differ * at_wrong
+    return StepOutcome(reward, ended, drawn).step_value(1.0), differ * at_wrong
 
 
 def _spread(real: np.ndarray, predicted: Float[np.ndarray, "episode draw"]) -> float | None:
@@ -235,8 +235,3 @@ def _calibration(squared: Float[np.ndarray, "rows state"]) -> float | None:
     if not varying.size:
         return None
     return float(np.median(np.minimum(varying, _MOST_SQUARED).mean(axis=0)))
-
-
-def _not_drawn(key: PRNGKey) -> State:
-    """Stands for initial states, in which nothing starts here."""
-    raise LookupError("rollouts along the run start in recorded states")

@@ -24,12 +24,12 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.estimators import mean, most_equal
 from paracosm.core.forms import demand_shape
-from paracosm.core.mdp import MDP, Discrete
+from paracosm.core.mdp import MDP, Discrete, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.records import Estimate
 from paracosm.core.records.search import Regret, SearchShare, SearchTrial
 from paracosm.core.rollout import returns, rollout
-from paracosm.core.types import Array, PRNGKey
+from paracosm.core.types import PRNGKey
 
 LEVEL = 0.95
 # Of the larger imagined return: a search that is better by less is no reason to train again.
@@ -92,20 +92,20 @@ def search_share(
         _demand_acts(world, candidate.policy, name)
     starting = _SearchStarts(np.asarray(starts, np.float32), horizon, discount, key)
     own = starting.returns(world, policy, "the policy")
-    reached = {
+    returns_of = {
         name: starting.returns(world, candidate.policy, name)
         for name, candidate in candidates.items()
     }
     level = 1 - (1 - LEVEL) / len(candidates)
     trials = tuple(
         SearchTrial(
-            name,
-            starting.mean(values),
-            starting.difference(values, own, level),
-            candidates[name].spent + candidates[name].steps * values.size * horizon,
+            search=name,
+            imagined=starting.mean(values),
+            better_by=starting.difference(values, own, level),
+            imagined_steps=candidates[name].spent + candidates[name].steps * values.size * horizon,
             alike=starting.alike(values, own),
         )
-        for name, values in reached.items()
+        for name, values in returns_of.items()
     )
     best = max(trials, key=lambda trial: trial.better_by.low)
     least = max(best.better_by.low, 0.0)
@@ -116,7 +116,7 @@ def search_share(
             starting.returns(real, policy, "the policy"),
             starting.returns(real, candidates[name].policy, name),
         )
-        regret = starting.regret(name, *values, own, reached[name], level=level)
+        regret = starting.regret(name, *values, own, returns_of[name], level=level)
     return SearchShare(
         discount=discount,
         horizon=horizon,
@@ -140,7 +140,7 @@ class _SearchStarts(NamedTuple):
     key: PRNGKey
 
     def returns(self, world: MDP, policy: Policy, name: str) -> Float[np.ndarray, " start"]:
-        """Of the greedy play from each start.
+        """Returns of the greedy play from each start.
 
         Args:
             world, policy: What is played.
@@ -150,7 +150,7 @@ class _SearchStarts(NamedTuple):
             BadData: one is not finite.
         """
         keys = jax.random.split(self.key, len(self.starts))
-        world = world.replace(initial=_not_drawn)
+        world = world.replace(initial=not_drawn)
         played = rollout(world, policy.greedy(), jnp.asarray(self.starts), keys, self.horizon)
         values = np.asarray(returns(played.reward, self.discount), np.float64)
         if not np.isfinite(values).all():
@@ -163,12 +163,12 @@ class _SearchStarts(NamedTuple):
     def mean(
         self, samples: np.ndarray, level: float = LEVEL, bounds: tuple[float, float] | None = None
     ) -> Estimate:
-        """Over starts; exact where all starts are one, as an environment may have it.
+        """The mean over starts; exact where all starts are one, as an environment may have it.
 
         Args:
             samples: `[start]`.
             level: Of the interval.
-            bounds: Of the samples, where known.
+            bounds: Of the samples, if there are any.
         """
         if (self.starts == self.starts[0]).all() and len(set(samples)) == 1:
             bounds = float(samples[0]), float(samples[0])
@@ -229,7 +229,3 @@ def _demand_acts(world: MDP, policy: Policy, name: str) -> None:
         lambda: greedy.act(greedy.initial(), state, jax.random.key(0))[0],
         needed,
     )
-
-
-def _not_drawn(key: PRNGKey) -> Array:
-    raise LookupError("searches start in given states")

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.auditing.one_step import OneStep
-from paracosm.core.data import Trajectory
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import Weights
@@ -166,9 +165,7 @@ def _by_step(
     return jax.vmap(of_episode)(start, steps, keys)
 
 
-def weights(
-    world: MDP, policy: MarkovPolicy, episodes: Trajectory, predictions: OneStep, key: PRNGKey
-) -> tuple[Weights, Weights]:
+def weights(subject: AuditSubject) -> tuple[Weights, Weights]:
     """What a unit of root mean square error of each part costs in return, at errors of the size
     that was measured.
 
@@ -178,15 +175,17 @@ def weights(
     and returns do not: no step's error is taken to cost more than what the rewards' range leaves of
     the return, nor all of them more than that range allows at all.
 
-    Args:
-        world, policy: The learned world, and the policy whose mode is audited.
-        episodes: Real ones of that mode.
-        predictions: The world's one-step predictions on them.
-        key: Of the world's noise.
+    The weights are at the training discount.
     """
+    world, episodes, predictions = subject.world, subject.episodes, subject.predictions
     horizon = episodes.alive.shape[1]
     gradient = by_step(
-        world, policy, np.asarray(episodes.state)[:, 0], episodes.steps, key, horizon=horizon
+        world,
+        subject.played,
+        np.asarray(episodes.state)[:, 0],
+        episodes.steps,
+        subject.key,
+        horizon=horizon,
     )
     alive, scale = np.asarray(episodes.alive), np.asarray(world.spec.state_scale)
     off = np.where(

@@ -57,55 +57,49 @@ class _Buying:
     within: float
 
     def buy(self, policy: int) -> None:
-        """The next episode of a policy."""
+        """Buy the next episode of a policy, and compare it with those of its rivals."""
         number = self.counts[policy]
         if number == self.returns.shape[1]:
             self.returns = np.concatenate([self.returns, np.zeros_like(self.returns)], axis=1)
         self.returns[policy, number] = self.play(policy, int(number))
         self.counts[policy] += 1
         for rival in np.flatnonzero(self.counts > number).tolist():
-            if rival != policy and not self._told(policy, rival):
+            if rival != policy and not self._is_decided(policy, rival):
                 self._compare(policy, rival, spared=self.within)
 
     def complete(self) -> None:
-        """The whole interval of each pair that is open: `buy` spares what cannot tell the pair, but
-        sums along chains would rest on it.
+        """Compute the whole interval of each open pair: `buy` spares what cannot decide the pair,
+        but sums along chains would rest on it.
         """
-        for two in itertools.combinations(range(len(self.counts)), 2):
-            if not self._told(*two):
-                self._compare(*two)
+        for pair in itertools.combinations(range(len(self.counts)), 2):
+            if not self._is_decided(*pair):
+                self._compare(*pair)
 
-    def _told(self, policy: int, rival: int) -> bool:
-        """Whether the interval of a pair has told it already: intervals at all n hold together."""
+    def _is_decided(self, policy: int, rival: int) -> bool:
+        """Whether an interval of the pair has decided it already: intervals at all n hold
+        together.
+        """
         ends = self.low[policy, rival], self.low[rival, policy]
         return bool(max(ends) > 0 or min(ends) > -self.within)
 
     def _compare(self, policy: int, rival: int, *, spared: float | None = None) -> None:
-        """Look at the difference of two policies, by `anytime_mean`."""
+        """Compute the interval of the difference of two policies, by `anytime_mean`."""
         rows = self.differences(policy, rival)
         difference = anytime_mean(rows, self.level, self.bounds, spared=spared)
         self.low[policy, rival], self.low[rival, policy] = difference.low, -difference.high
 
     def differences(self, policy: int, rival: int) -> np.ndarray:
-        """Of the episodes that both have played."""
+        """The differences of the episodes that both policies have played."""
         n = min(self.counts[policy], self.counts[rival])
         return self.returns[policy, :n] - self.returns[rival, :n]
-
-    def order(self, low: np.ndarray) -> list[int]:
-        """The policies by their means, but neighbours that are surely the other way round."""
-        means = [row[:n].mean() for row, n in zip(self.returns, self.counts, strict=True)]
-        order = np.argsort(-np.asarray(means), kind="stable").tolist()
-        for _ in order:
-            for i in range(len(order) - 1):
-                if low[order[i + 1], order[i]] > 0:
-                    order[i], order[i + 1] = order[i + 1], order[i]
-        return order
 
     def state(self) -> tuple[list[int], tuple[int, int] | None]:
         """The present order, and which two policies to tell apart next, None if all are."""
         low = self.low if self.best else added_up(self.low)
-        order = self.order(low)
-        unsure = [pair for pair in self._places(order) if not low[pair] > -self.within]
+        means = [row[:n].mean() for row, n in zip(self.returns, self.counts, strict=True)]
+        by_mean = np.argsort(-np.asarray(means), kind="stable").tolist()
+        order = corrected_order(by_mean, lambda i, j: bool(low[i, j] > 0))
+        unsure = [pair for pair in self._claims(order) if not low[pair] > -self.within]
         place = {policy: number for number, policy in enumerate(order)}
 
         def urgency(pair: tuple[int, int]) -> tuple[float, float]:
@@ -115,7 +109,7 @@ class _Buying:
 
         return order, min(unsure, key=urgency, default=None)
 
-    def _places(self, order: Sequence[int]) -> list[tuple[int, int]]:
+    def _claims(self, order: Sequence[int]) -> list[tuple[int, int]]:
         """The pairs that an order claims to be so."""
         if self.best:
             return [(order[0], rival) for rival in order[1:]]
@@ -128,16 +122,17 @@ class SeparatedPolicies:
 
     Attributes:
         returns: By policy, `[episode]`.
-        low: Lower ends of `J(i) - J(j)`, `[policy, policy]`, which hold together; of the best alone
-            none do.
-        order: The policies from the best on.
-        sure: Whether that is sure.
+        lower_ends: Lower ends of `J(i) - J(j)`, `[policy, policy]`, which hold together; None where
+            only the best was told from the rest, whose intervals hold for its own pairs alone.
+        order: The policies by their means, the best first, but for neighbours that are surely the
+            other way round.
+        sure: Whether the order, or its first place if only the best counts, is sure.
         equal: How many episodes of each a design of equal numbers would need, None where the
             differences cannot tell.
     """
 
     returns: tuple[np.ndarray, ...]
-    low: np.ndarray
+    lower_ends: np.ndarray | None
     order: tuple[int, ...]
     sure: bool
     equal: int | None
@@ -183,14 +178,14 @@ def separate(
     low = np.full((policies, policies), -math.inf)
     np.fill_diagonal(low, 0)
     buying = _Buying(
-        play,
-        first,
-        np.full(policies, least),
-        low.copy(),
-        1 - risk / pairs,
-        None if span is None else (-span, span),
-        best,
-        within,
+        play=play,
+        returns=first,
+        counts=np.full(policies, least),
+        low=low,
+        level=1 - risk / pairs,
+        bounds=None if span is None else (-span, span),
+        best=best,
+        within=within,
     )
     buying.complete()
     order, pair = buying.state()
@@ -201,12 +196,15 @@ def separate(
             buying.complete()
             order, pair = buying.state()
     rests_on = [(order[0], k) for k in order[1:]] if best else itertools.pairwise(order)
-    told = [buying.differences(*two) for two in rests_on]
-    returns = tuple(row[:n] for row, n in zip(buying.returns, buying.counts, strict=True))
-    equal = equal_episodes(told, within, risk / pairs)
-    equal = None if equal is None else max(equal, least)
-    together = low if best else buying.low
-    return SeparatedPolicies(returns, together, tuple(order), pair is None, equal)
+    differences = [buying.differences(*two) for two in rests_on]
+    equal = equal_episodes(differences, within, risk / pairs)
+    return SeparatedPolicies(
+        returns=tuple(row[:n] for row, n in zip(buying.returns, buying.counts, strict=True)),
+        lower_ends=None if best else buying.low,
+        order=tuple(order),
+        sure=pair is None,
+        equal=None if equal is None else max(equal, least),
+    )
 
 
 def _check(policies: int, most: int, least: int, within: float, risk: float) -> None:
@@ -223,6 +221,19 @@ def _check(policies: int, most: int, least: int, within: float, risk: float) -> 
     checks.between("risk", risk, 1e-12, 0.5)
 
 
+def corrected_order(order: Sequence[int], surely_above: Callable[[int, int], bool]) -> list[int]:
+    """The order with neighbours exchanged that are surely the other way round: means of different
+    episodes may have misplaced them.
+    """
+    corrected = list(order)
+    for _ in corrected:
+        for i in range(len(corrected) - 1):
+            above, below = corrected[i : i + 2]
+            if surely_above(below, above):
+                corrected[i : i + 2] = below, above
+    return corrected
+
+
 def added_up(low: np.ndarray) -> np.ndarray:
     """Lower ends of `J(i) - J(j)` `[policy, policy]` with those that sums along chains of pairs
     give (Floyd & Warshall); unchanged where they contradict one another.
@@ -235,19 +246,19 @@ def added_up(low: np.ndarray) -> np.ndarray:
 
 def equal_episodes(differences: Sequence[np.ndarray], within: float, risk: float) -> int | None:
     """How many episodes of every policy a design of equal numbers needs: the least n at which
-    Student's interval of every one of these pairs tells it, if the differences go on as they are.
+    Student's interval decides every one of these pairs, if the differences go on as they are.
 
     Args:
-        differences: Of each pair that must be told, `[n]`, the better minus the worse.
-        within: Pairs are told if they surely differ by no more.
+        differences: Of each pair that must be told apart, `[n]`, the better minus the worse.
+        within: Pairs need not be told apart if they surely differ by no more.
         risk: Of each pair's interval.
 
     Returns:
         None where a pair's differences do not vary, or are no better than its tolerance.
     """
     counts = [_equal_episodes(row, within, risk) for row in differences]
-    known = [count for count in counts if count is not None]
-    return max(known) if len(known) == len(counts) else None
+    possible = [count for count in counts if count is not None]
+    return max(possible) if len(possible) == len(counts) else None
 
 
 def _equal_episodes(differences: np.ndarray, within: float, risk: float) -> int | None:
@@ -257,6 +268,6 @@ def _equal_episodes(differences: np.ndarray, within: float, risk: float) -> int 
     least, most = 2, _MOST_EQUAL
     while least < most:
         n = (least + most) // 2
-        told = margin * math.sqrt(n) > spread * float(special.stdtrit(n - 1, 1 - risk / 2))
-        least, most = (least, n) if told else (n + 1, most)
+        decides = margin * math.sqrt(n) > spread * float(special.stdtrit(n - 1, 1 - risk / 2))
+        least, most = (least, n) if decides else (n + 1, most)
     return None if least == _MOST_EQUAL else least

@@ -14,41 +14,41 @@ import jax
 import numpy as np
 
 from paracosm.auditing.attribution import Terms
-from paracosm.auditing.averages import Averages
+from paracosm.auditing.averages import averages
 from paracosm.auditing.imagined_returns import ImaginedReturns
+from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values
-from paracosm.core.data import Trajectory
-from paracosm.core.mdp import MDP
-from paracosm.core.policy import MarkovPolicy
 from paracosm.core.records import ShapleyValues
-from paracosm.core.types import Action, PRNGKey, Scalar, State
+from paracosm.core.types import Action, Scalar, State
 
 
 def shapley_values(
-    world: MDP,
-    policy: MarkovPolicy,
-    episodes: Trajectory,
+    subject: AuditSubject,
     terms: Terms,
     imagined: ImaginedReturns,
-    *,
     reward: Callable[[State, Action, State], Scalar],
-    average: Averages,
-    key: PRNGKey,
 ) -> ShapleyValues:
-    """The reward's and the model's (dynamics and end rule) share of the gap, each at real and at
-    imagined states.
+    """The reward's and the model's (dynamics and end rule) share of the gap at the reporting
+    discount, each at real and at imagined states.
 
     Args:
-        world, policy, episodes: What is audited.
+        subject: What is audited.
         terms: The attribution, of the learned reward at real states, `[episode, time]`.
         imagined: The imagined episodes and their returns.
         reward: The real reward `(s, a, s') -> r`, which is computed at imagined states.
-        average: How terms are averaged over episodes.
-        key: Of the rollouts' noise.
     """
-    corrected = world.replace(reward=reward)
-    start = np.asarray(episodes.state[:, 0])
-    paid = values(corrected, policy, start, episodes.steps, jax.random.fold_in(key, 5))
+    episodes = subject.episodes
+    average = averages(
+        subject.world,
+        episodes,
+        subject.predictions,
+        imagined.episodes,
+        discount=subject.discounts[0],
+        reweighted=subject.importance is not None,
+    )
+    corrected = subject.reported_world.replace(reward=reward)
+    start, key = np.asarray(episodes.state[:, 0]), jax.random.fold_in(subject.key, 5)
+    paid = values(corrected, subject.played, start, episodes.steps, key)
     at_real = {
         "reward": terms.reward.sum(axis=1),
         "model": (terms.termination + terms.dynamics).sum(axis=1),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key
 
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Policy
 from paracosm.core.rollout import advance
@@ -168,7 +168,9 @@ def _values(
         start: tuple[Any, ...] = (jnp.zeros((), int), states, steps > 0, total)
         return jax.lax.while_loop(lambda carry: jnp.any(carry[2]), step, start)[3]
 
-    return (spread(local, len(states), shared=2)(discounts, played, steps, states, *noise),)
+    return (
+        map_over_devices(local, len(states), shared=2)(discounts, played, steps, states, *noise),
+    )
 
 
 @eqx.filter_jit
@@ -230,4 +232,4 @@ def _gradients(
         last, _, _, total, passed, lived = played
         return total, jax.lax.fori_loop(0, last, backward, jnp.zeros_like(states))
 
-    return spread(local, len(states), shared=2)(world, policy, states, steps, keys)
+    return map_over_devices(local, len(states), shared=2)(world, policy, states, steps, keys)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from paracosm.core.records import (
+    CAUSES,
+    LEARNED_CAUSES,
     Cause,
     Estimate,
     Gap,
@@ -17,8 +19,6 @@ from paracosm.core.records import (
     Verdict,
 )
 
-CAUSES: tuple[Cause, ...] = ("reward", "termination", "dynamics", "horizon")
-LEARNED: tuple[Cause, ...] = ("reward", "termination", "dynamics")
 _MOST = 2 / 3  # of all causes of the gap's sign: beside it none is nearly as large
 _LARGER = 1.25  # times the gap: a cause that much larger is not all that there is
 _MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap is about
@@ -182,7 +182,7 @@ def _explained(gap: Gap, lead: Cause, largest: Cause) -> Verdict:
         unsure=(max(unsure, key=lambda cause: reach[cause]),) if unsure else (),
         opposing=None if largest in _along(gap) else largest,
         taken_back=_taken_back(gap, lead) if share == "most" else None,
-        worst_part=None if lead in LEARNED else culprit(gap, LEARNED),
+        worst_part=None if lead in LEARNED_CAUSES else culprit(gap, LEARNED_CAUSES),
     )
 
 

@@ -70,7 +70,7 @@ def anytime_mean(
     samples = np.asarray(samples, np.float64)
     if not len(samples):
         raise checks.BadData("the samples to average are none; at least one is needed.")
-    checks.finite("the samples to average", samples)
+    checks.finite("the samples to average", samples, "sample")
     low, high = (-math.inf, math.inf) if bounds is None else bounds
     low, high = min(low, float(samples.min())), max(high, float(samples.max()))
     risk, center = 1 - level, float(np.mean(samples))

@@ -99,7 +99,7 @@ class Range:
 
 
 COUNT = Range(1, MOST, integer=True)
-COUNT_OR_NONE = Range(0, MOST, integer=True)
+COUNT_OR_ZERO = Range(0, MOST, integer=True)
 SEED = Range(0, 2**32, open_right=True, integer=True)  # JAX keys tell no others apart
 POSITIVE = Range(0, open_left=True)
 NON_NEGATIVE = Range(0)
@@ -258,19 +258,24 @@ def _as_float(number: int | float) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-def finite(what: str, values: Any) -> None:
-    """Require every entry of an array to be finite; `what` names it and names its first axis.
+def finite(what: str, values: Any, axis: str = "entry") -> None:
+    """Require a number or every entry of an array to be finite.
+
+    Args:
+        what: What the sentence calls the values.
+        values: The number or array.
+        axis: What the sentence calls one place along the first axis of an array.
 
     Raises:
-        BadData: naming the first row that holds NaN or infinity.
+        BadData: the sentence names the first place that holds NaN or infinity.
     """
     values = np.asarray(values)
     if values.dtype.kind in _EXACT:
         return
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        value, place = values[tuple(bad[0])], f" at step {bad[0][0]}" if values.ndim else ""
-        raise BadData(f"{what} holds {value}{place}; every entry must be finite.")
+        value, place = values[tuple(bad[0])], f" at {axis} {bad[0][0]}" if values.ndim else ""
+        raise BadData(f"{what}: {value}{place}; every entry must be finite.")
 
 
 def finite_steps(of: str, columns: Mapping[str, Any], alive: Any) -> None:

@@ -103,8 +103,8 @@ def _check(gold: np.ndarray, cheap: np.ndarray) -> None:
             " shape per row and a "
             "cheap row for each gold one, in front, are needed."
         )
-    checks.finite("the column of gold values", gold)
-    checks.finite("the column of cheap values", cheap)
+    checks.finite("the gold values", gold, "row")
+    checks.finite("the cheap values", cheap, "row")
 
 
 def _moments(gold: np.ndarray, cheap: np.ndarray) -> _Moments:

@@ -41,10 +41,18 @@ class Trajectory(eqx.Module):
 
     @property
     def steps(self) -> Int[np.ndarray, " episode"]:
-        """The horizon H of each episode; where a record stops without an end, H is its length."""
+        """The horizon H of each episode: the steps that it could take, not those that it took.
+
+        An ended episode could go on to the last step of the record; one whose record stops without
+        an end could take as many steps as are recorded.
+        """
         alive = np.asarray(self.alive)
         ended = np.any(np.asarray(self.terminated) & alive, axis=1)
         return np.where(ended, alive.shape[1], alive.sum(axis=1))
+
+    def returns(self, discount: float) -> Float[np.ndarray, " episode"]:
+        """The return `Σ_t γ^t r_t` of each episode."""
+        return np.asarray(self.reward) @ discount ** np.arange(self.alive.shape[1])
 
     @property
     def remaining_steps(self) -> Int[np.ndarray, "episode time"]:
@@ -136,9 +144,9 @@ class Dataset:
         for name in ("terminated", "truncated", "has_transition", "has_label"):
             object.__setattr__(self, name, _flags(name, getattr(self, name)))
         checks.shape("the data set's next states", self.next_state, self.state.shape)
-        checks.finite("the data set's states", self.state)
-        checks.finite("the data set's next states", self.next_state)
-        checks.finite("the data set's actions", self.action)
+        checks.finite("the data set's states", self.state, "step")
+        checks.finite("the data set's next states", self.next_state, "step")
+        checks.finite("the data set's actions", self.action, "step")
         bad = self.has_label & ~np.isfinite(self.reward)
         if bad.any():
             row = int(np.argmax(bad))

@@ -1,4 +1,4 @@
-"""Spreading a batch over the host's devices.
+"""Mapping over a batch on all of the host's devices.
 
 On a CPU one XLA device uses its cores poorly on the small matrix products of world models; as many
 host devices as cores, each with its share of the batch, is faster
@@ -24,34 +24,34 @@ AXIS = "device"
 
 
 @functools.cache
-def mesh(share: int) -> Mesh:
-    """A line of as many devices as divide `share` evenly."""
+def mesh(count: int) -> Mesh:
+    """A line of as many devices as divide `count` rows evenly."""
     devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if share % n == 0)
-    return jax.make_mesh((count,), (AXIS,), devices=devices[:count], axis_types=(AxisType.Auto,))
+    used = max(n for n in range(1, len(devices) + 1) if count % n == 0)
+    return jax.make_mesh((used,), (AXIS,), devices=devices[:used], axis_types=(AxisType.Auto,))
 
 
-def on_all(tree: Any, share: int) -> Any:
-    """The tree on every device of `mesh(share)`, to be called inside `jit`.
+def on_all(tree: Any, count: int) -> Any:
+    """The tree on every device of `mesh(count)`, to be called inside `jit`.
 
-    So `spread` with `total` returns it: a program that takes either is compiled once.
+    `map_over_devices` with `total` returns it so: a program that takes either is compiled once.
     """
     arrays, rest = eqx.partition(tree, eqx.is_array)
-    everywhere = NamedSharding(mesh(share), P())
+    everywhere = NamedSharding(mesh(count), P())
     return eqx.combine(jax.lax.with_sharding_constraint(arrays, everywhere), rest)
 
 
 def step_on_all(
-    step: Callable[[Any, Any, Array], tuple[Any, Any]], state: Any, shared: Any, share: int
+    step: Callable[[Any, Any, Array], tuple[Any, Any]], state: Any, shared: Any, count: int
 ) -> tuple[Any, Any]:
     """A training step on every device at once, to be called inside `jit`.
 
     Args:
         step: `(state, shared, numbers) -> (state, metrics)` on a device's part of the numbers `0 …
-            share - 1`; it sums over `AXIS` itself, so that both are equal on all devices.
+            count - 1`; it sums over `AXIS` itself, so that both are equal on all devices.
         state: A pytree; leaves that are no arrays stay as they are.
         shared: What every device gets whole.
-        share: How many numbers there are.
+        count: How many numbers there are.
     """
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -60,37 +60,37 @@ def step_on_all(
         new, metrics = step(eqx.combine(arrays, static), shared, numbers)
         return eqx.filter(new, eqx.is_array), metrics
 
-    call = spread(local, share, shared=1, total=True)
-    arrays, metrics = call((arrays, shared), jnp.arange(share))
+    call = map_over_devices(local, count, shared=1, total=True)
+    arrays, metrics = call((arrays, shared), jnp.arange(count))
     return eqx.combine(arrays, static), metrics
 
 
-def spread(
-    function: Callable[..., Any], share: int, shared: int, total: bool = False
+def map_over_devices(
+    local: Callable[..., Any], count: int, *, shared: int, total: bool = False
 ) -> Callable[..., Any]:
-    """`function` on every device at once, to be called inside `jit`.
+    """A function that calls `local` on every device at once, to be called inside `jit`.
 
     Arguments are pytrees whose leaves may be anything. Results are joined along their first axis,
     unless they are a `total`.
 
     Args:
-        function: What runs on each device, on its share of the arrays.
-        share: Length of the first axis, along which arrays are cut.
+        local: What runs on each device, on its part of the arrays.
+        count: Length of the first axis, along which arrays are cut.
         shared: How many arguments, the first ones, every device gets whole.
-        total: Whether results are equal on all devices, since `function` sums over `AXIS` itself;
+        total: Whether results are equal on all devices, since `local` sums over `AXIS` itself;
             they are then returned once.
     """
 
     def call(*arguments: Any) -> Any:
         arrays, static = eqx.partition(arguments, eqx.is_array)
 
-        def local(*arrays: Any) -> Any:
-            return function(*eqx.combine(arrays, static))
+        def on_device(*arrays: Any) -> Any:
+            return local(*eqx.combine(arrays, static))
 
         specs = (P(),) * shared + (P(AXIS),) * (len(arguments) - shared)
         out = P() if total else P(AXIS)
         return jax.shard_map(
-            local, mesh=mesh(share), in_specs=specs, out_specs=out, check_vma=False
+            on_device, mesh=mesh(count), in_specs=specs, out_specs=out, check_vma=False
         )(*arrays)
 
     return call

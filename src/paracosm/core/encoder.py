@@ -214,7 +214,8 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
         belief, both = _encoded_rows(encoder, belief, filled)
         beliefs[:, part] = np.asarray(both)[:, : rows - first]
     for name, values in {"initial": beliefs[0, begins], "update": beliefs[1]}.items():
-        checks.finite(f"what {encoder.called(name)} gives", values)
+        axis = "episode" if name == "initial" else "step"
+        checks.finite(f"what {encoder.called(name)} gives", values, axis)
     return dataclasses.replace(data, state=beliefs[0], next_state=beliefs[1])
 
 

@@ -142,7 +142,7 @@ def _samples(samples: ArrayLike) -> np.ndarray:
     samples = np.asarray(samples, np.float64)
     if not len(samples):
         raise checks.BadData("the samples to average are none; at least one is needed.")
-    checks.finite("the samples to average", samples)
+    checks.finite("the samples to average", samples, "sample")
     return samples
 
 
@@ -230,10 +230,11 @@ def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
     Raises:
         BadData: if there is no sample or one is not finite.
     """
-    ordered = np.sort(np.asarray(samples, np.float64))
-    if not len(ordered):
+    samples = np.asarray(samples, np.float64)
+    if not len(samples):
         raise checks.BadData("the samples to take the median of are none; at least one is needed.")
-    checks.finite("the samples to take the median of", ordered)
+    checks.finite("the samples to take the median of", samples, "sample")
+    ordered = np.sort(samples)
     n, center = len(ordered), float(np.median(ordered))
     outside = int(
         stats.binom.ppf((1 - level) / 2, n, 0.5)

@@ -55,7 +55,7 @@ class Learned(NamedTuple):
             rewards = np.asarray(
                 jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
             )
-            checks.finite("the known reward on the bought transitions", rewards)
+            checks.finite("the known reward on the bought transitions", rewards, "transition")
         if not len(rewards):
             raise checks.BadData(
                 f"the data hold no {source}; the lowest of their rewards is needed."

@@ -75,7 +75,7 @@ class Problem(eqx.Module):
 
     Attributes:
         world: The learned world, in which the policy is evaluated.
-        pessimistic: The world that caution makes of it: rollouts of training run here.
+        training_world: The world that caution makes of it: rollouts of training run here.
         starts: Where rollouts start. The worlds' own `initial` must not be asked.
         horizon: Steps of a rollout of training, at most those of an episode.
         rate: Learning rate of the present phase of training; a learner that has none ignores it.
@@ -85,7 +85,7 @@ class Problem(eqx.Module):
     """
 
     world: MDP
-    pessimistic: MDP
+    training_world: MDP
     starts: StartStates
     horizon: int = eqx.field(static=True)
     rate: Scalar
@@ -101,12 +101,13 @@ class Problem(eqx.Module):
 class Learner(eqx.Module):
     """Trains a policy for a `Problem`; every method may be compiled.
 
-    `pessimistic` is whether it is told to be careful at the edge of the data unless a caution is
-    given, and judged by what it comes to there: of its states the one of the highest score is
-    kept, else the last one.
+    Attributes:
+        cautious_by_default: Whether it trains with caution at the edge of the data unless another
+            caution is given; then also the state of the highest score in `Problem.training_world`
+            is kept, and else the last state.
     """
 
-    pessimistic: ClassVar[bool] = True
+    cautious_by_default: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, problem: Problem, key: PRNGKey) -> Any:

@@ -40,8 +40,8 @@ class Box(eqx.Module):
         low = _vector("low", self.low, "action")
         high = _vector("high", self.high, "action", np.shape(self.low))
         if low is not None and high is not None:
-            checks.finite("the lower bound of a Box of actions", low)
-            checks.finite("the upper bound of a Box of actions", high)
+            checks.finite("the lower bound of a Box of actions", low, "component")
+            checks.finite("the upper bound of a Box of actions", high, "component")
             _ordered("a Box of actions", low, high)
 
     @property
@@ -231,6 +231,13 @@ class MDP(eqx.Module):
 def never(state: Array, action: Array, next_state: Array) -> Flag:
     """The termination rule of a task that never ends."""
     return jnp.zeros((), bool)
+
+
+def not_drawn(key: PRNGKey) -> State:
+    """Stands for initial states in programs that start in given ones: the number of states in data
+    is a shape, by which they would be compiled anew.
+    """
+    raise LookupError("rollouts start in given states")
 
 
 def _vector(

@@ -47,8 +47,8 @@ from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 _LOG_STD_RANGE = (-5.0, 1.0)
-# Where an untrained network's raw spread of 0 starts: at a standard deviation of 0.5.
-_RAW_STD = math.log((math.log(0.5) + 5) / (1 - math.log(0.5)))
+# What is added to a raw spread, so that 0, an untrained network's, is a standard deviation of 0.5
+_RAW_STD = math.log((math.log(0.5) - _LOG_STD_RANGE[0]) / (_LOG_STD_RANGE[1] - math.log(0.5)))
 # How far from the centre the mean can lie, in half-boxes. Farther out every sample would be the
 # bound itself: nothing left to compare, no gradient to come back by. tanh(4) is 0.9993.
 SQUASHED_REACH, CLIPPED_REACH = 4.0, 1.25
@@ -145,7 +145,7 @@ def _observed(observation: Any, network: Any) -> np.ndarray:
         ) from None
     if not values.ndim or values.shape[-1] != (size or values.shape[-1]):
         raise checks.BadArgument(f"observation has shape {values.shape}; {needed} is needed.")
-    checks.finite("the observation", values)
+    checks.finite("the observation", values, "component" if values.ndim == 1 else "row")
     return values
 
 
@@ -300,7 +300,8 @@ class Gaussian(StochasticPolicy):
                 f"log_std is {found}; an array of shape ({self.space.size},) is needed."
             )
 
-    def _moments(self, state: State) -> tuple[Array, Array]:
+    def _mean_and_std(self, state: State) -> tuple[Array, Array]:
+        """Mean and standard deviation before they are brought into the box, `[action]` each."""
         mean = self.network(state)
         mean = self.reach * jnp.tanh(mean / self.reach)
         return mean, jnp.exp(jnp.clip(self.log_std, *_LOG_STD_RANGE))
@@ -318,14 +319,14 @@ class Gaussian(StochasticPolicy):
         )
 
     def sample(self, state: State, key: PRNGKey) -> Action:
-        mean, std = self._moments(state)
+        mean, std = self._mean_and_std(state)
         return self._to_box(mean + std * jax.random.normal(key, mean.shape, mean.dtype))
 
     def mode(self, state: State) -> Action:
-        return self._to_box(self._moments(state)[0])
+        return self._to_box(self._mean_and_std(state)[0])
 
     def log_prob(self, state: State, action: Action) -> Scalar:
-        mean, std = self._moments(state)
+        mean, std = self._mean_and_std(state)
         unit = self.space.encode(action)
         latent = jnp.arctanh(jnp.clip(unit, -_INTERIOR, _INTERIOR)) if self.squash else unit
         z = (latent - mean) / std
@@ -367,7 +368,7 @@ class SquashedGaussian(StochasticPolicy):
         checks.function("network", self.network, "of one state, such as an MLP,")
         checks.of_kind("space", self.space, Box, "a Box")
 
-    def moments(self, state: State) -> tuple[Array, Array]:
+    def mean_and_log_std(self, state: State) -> tuple[Array, Array]:
         """Mean and log standard deviation before `tanh`, `[action]` each."""
         mean, raw = jnp.split(self.network(state), 2)
         low, high = _LOG_STD_RANGE
@@ -382,23 +383,23 @@ class SquashedGaussian(StochasticPolicy):
         that action as a share of the half-box, which has a derivative where an arctanh of the
         action would have lost its digits.
         """
-        mean, log_std = self.moments(state)
+        mean, log_std = self.mean_and_log_std(state)
         noise = jax.random.normal(key, mean.shape, mean.dtype)
         latent = mean + jnp.exp(log_std) * noise
         normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         return self._to_box(latent), jnp.sum(normal - _log_slope(latent))
 
     def mode(self, state: State) -> Action:
-        return self._to_box(self.moments(state)[0])
+        return self._to_box(self.mean_and_log_std(state)[0])
 
     def log_prob(self, state: State, action: Action) -> Scalar:
-        mean, log_std = self.moments(state)
+        mean, log_std = self.mean_and_log_std(state)
         latent = jnp.arctanh(jnp.clip(self.space.encode(action), -_INTERIOR, _INTERIOR))
         z = (latent - mean) / jnp.exp(log_std)
         return jnp.sum(-0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi) - _log_slope(latent))
 
     def entropy(self, state: State) -> Scalar:
-        return jnp.sum(self.moments(state)[1] + 0.5 * math.log(2 * math.pi * math.e))
+        return jnp.sum(self.mean_and_log_std(state)[1] + 0.5 * math.log(2 * math.pi * math.e))
 
     def _to_box(self, latent: Array) -> Array:
         # Bounds are constants: samples are differentiated, and training would move them.
@@ -504,6 +505,7 @@ class Noisy(Policy):
     def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
         first, second = jax.random.split(key)
         if isinstance(self.space, Discrete):
+            # Both by one key: of the two actions only one is used.
             action, carry = self.policy.act(carry, state, second)
             random = jax.random.randint(second, (), 0, self.space.n)
             return jnp.where(jax.random.bernoulli(first, self.noise), random, action), carry

@@ -16,9 +16,10 @@ from paracosm.core.types import Array
 
 
 class RolloutStep(NamedTuple):
-    """One step of every episode, `[episode, …]`; nothing moves once an episode is not alive.
+    """One step of every episode, `[episode, …]`; `carry` is what the policy hands to the next step.
 
-    `carry` is what the policy hands to the next step.
+    Where an episode is over, `next_state` is the state it ended in, `reward` 0 and `ended` false;
+    `action` and `carry` go on and mean nothing.
     """
 
     action: Array

@@ -143,13 +143,13 @@ def _thinned(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quantile(cells: _SkewedPosterior, level: float, reach: float) -> float:
-    """Of the mean's posterior, within `reach` of the sample mean."""
+    """The quantile of the mean's posterior at `level`, within `reach` of the sample mean."""
 
     def excess(mean: float) -> float:
         over = cells.sign * mean - cells.threshold
         with np.errstate(divide="ignore"):
-            at = (np.log(np.maximum(over, 0)) - cells.center) / cells.spread
-        return float(cells.weight @ special.ndtr(cells.sign * at)) - level
+            scaled = (np.log(np.maximum(over, 0)) - cells.center) / cells.spread
+        return float(cells.weight @ special.ndtr(cells.sign * scaled)) - level
 
     if excess(-reach) >= 0:
         return -reach

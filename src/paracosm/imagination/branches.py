@@ -99,7 +99,7 @@ def imagined_branches(
 
     def step(states: Array, drawn_by: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, Played]]:
         of_world, of_branches = drawn_by
-        worth = _Worth(drawn(problem.pessimistic, of_world), problem, novelty, complete)
+        worth = _Worth(drawn(problem.training_world, of_world), problem, novelty, complete)
         if isinstance(policy, Categorical):
             played = _choose(policy, worth, states, of_branches)
         else:
@@ -237,7 +237,7 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
     """
     rewards, longest = problem.rewards, _longest(problem)
     known, explore = 1 - problem.explore, problem.explore
-    price = least_price(problem.pessimistic.reward)
+    price = least_price(problem.training_world.reward)
     least = known * (jnp.minimum(rewards.least, 0) + price) / rewards.size
     most = known * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
     return least * longest, most * longest

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Key
 
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.learner import Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy, StochasticPolicy
@@ -53,7 +53,7 @@ class PessimisticReturn(Score):
     """The mean discounted return that the episodes would have had in the pessimistic world."""
 
     def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
-        reward = rewards_in(problem.pessimistic, episodes.episodes)
+        reward = rewards_in(problem.training_world, episodes.episodes)
         return returns(reward, problem.world.discount)
 
     def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
@@ -99,7 +99,7 @@ def evaluate(
         return parts, returns(episodes.reward, 1.0), _entropy(policy, states)
 
     first, keys = evaluation_starts(problem, key)
-    parts, full, entropy = spread(local, len(first), shared=1)(
+    parts, full, entropy = map_over_devices(local, len(first), shared=1)(
         (policy, problem, score), (first, keys, jnp.arange(len(first)))
     )
     mean, labels = score.total(parts, len(first))

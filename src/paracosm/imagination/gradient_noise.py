@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 
 from paracosm.core import checks, estimators
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.mdp import MDP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import StochasticPolicy
@@ -275,4 +275,4 @@ def _program(
         chunk, states, key = shared
         return jax.lax.map(lambda row: chunk(states, key, row), jnp.asarray(numbers))
 
-    return spread(local, len(numbers), shared=1)((chunk, states, key), numbers)
+    return map_over_devices(local, len(numbers), shared=1)((chunk, states, key), numbers)

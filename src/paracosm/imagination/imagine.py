@@ -22,7 +22,7 @@ from paracosm.core.learner import (
     RecordedRewards,
     StartStates,
 )
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, not_drawn
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
 from paracosm.core.predicted import Bootstrapped, PredictedReturn
@@ -103,8 +103,8 @@ def imagine(
     a fixed number of real initial and visited states; the score is their mean discounted return in
     that world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned; of a learner that is not `pessimistic`, the last one.
-    The real environment is never asked.
+    policy with the highest score is returned; of a learner that is not `cautious_by_default`, the
+    last one. The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
     `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
@@ -124,7 +124,7 @@ def imagine(
         explore: Whether the policy is for collecting more data: as long as the rewards of `data`
             tell no state from another, a learner that can explore then seeks what is unknown.
         caution: What is made of what the world does not know. If none, rollouts end at the edge of
-            the data; of a learner that is not `pessimistic` they do not.
+            the data; of a learner that is not `cautious_by_default` they do not.
         policy: Where REINFORCE starts; a new policy if none.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
@@ -187,7 +187,7 @@ def imagine(
 
 def default_caution(learner: Learner | None) -> Caution:
     """What a learner is trained with unless a caution is given."""
-    return NoCaution() if learner is not None and not learner.pessimistic else EndAtEdge()
+    return NoCaution() if learner is not None and not learner.cautious_by_default else EndAtEdge()
 
 
 def problem_of(
@@ -235,7 +235,7 @@ def _imagined(learner: Learner, problem: Problem, trained: Trained, world: MDP) 
         learner, problem, trained: What was trained, for what, and to what it came.
         world: The learned world with its initial states.
     """
-    trained_in = problem.pessimistic.replace(initial=world.initial)
+    trained_in = problem.training_world.replace(initial=world.initial)
     policy = learner.policy(trained.state)
     training = _training(learner, problem, trained)
     if isinstance(learner, REINFORCE):
@@ -264,13 +264,6 @@ def _training(learner: Learner, problem: Problem, trained: Trained) -> Training:
         stop_reason=trained.stop,
         stop_steps=trained.stop_steps,
     )
-
-
-def not_drawn(key: PRNGKey) -> State:
-    """Stands for initial states in compiled programs, which then need not be compiled again when
-    data come in.
-    """
-    raise LookupError("imagined rollouts start in given states")
 
 
 def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> StartStates:

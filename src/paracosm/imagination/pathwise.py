@@ -147,7 +147,7 @@ class PathwiseState(NamedTuple):
 class Pathwise(Learner):
     """Value gradients of short imagined branches, in the world's members as they are drawn."""
 
-    pessimistic: ClassVar[bool] = False
+    cautious_by_default: ClassVar[bool] = False
     settings: PathwiseSettings = eqx.field(static=True, default_factory=PathwiseSettings)
 
     def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
@@ -216,7 +216,7 @@ class Pathwise(Learner):
         def value(state: Array, progress: Array) -> Scalar:
             return size * jnp.clip(twin(state), low, high)
 
-        predict = Bootstrapped(problem.pessimistic, problem.horizon, value)
+        predict = Bootstrapped(problem.training_world, problem.horizon, value)
         return predict(Mode(self.policy(state)), start, key)
 
     # A training step.

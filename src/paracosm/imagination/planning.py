@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
-from paracosm.core.mdp import MDP
+from paracosm.core.mdp import MDP, not_drawn
 from paracosm.core.records import Training
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.caution import Caution
-from paracosm.imagination.imagine import Imagined, not_drawn, recorded_rewards
+from paracosm.imagination.imagine import Imagined, recorded_rewards
 from paracosm.imagination.planners import Planner
 
 

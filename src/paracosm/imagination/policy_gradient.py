@@ -17,7 +17,7 @@ from jaxtyping import Float, Key
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.devices import AXIS, spread
+from paracosm.core.devices import AXIS, map_over_devices
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.rollout import returns_to_go, unroll
@@ -137,5 +137,7 @@ def policy_gradient(
         advantage = without_baseline(to_go, baseline, values, count)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
-    summed = spread(local, count, shared=1, total=True)((world, policy, value), (states, keys))
+    summed = map_over_devices(local, count, shared=1, total=True)(
+        (world, policy, value), (states, keys)
+    )
     return jax.tree.map(lambda leaf: leaf / count, summed)

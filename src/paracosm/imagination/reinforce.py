@@ -126,7 +126,7 @@ class REINFORCE(ExplainingLearner):
         value, for_value = self._step_value(state, learned, problem)
         spent = _spent(labels, self.settings.rollouts * problem.horizon)
         metrics = {name: spent[name] + state.unreported[name] for name in spent}
-        metrics["edge_share"] = _edge_share(problem.pessimistic, rollouts.episodes)
+        metrics["edge_share"] = _edge_share(problem.training_world, rollouts.episodes)
         zeros = jax.tree.map(jnp.zeros_like, state.unreported)
         return ReinforceState(policy, value, for_policy, for_value, estimator, zeros), metrics
 
@@ -145,7 +145,7 @@ class REINFORCE(ExplainingLearner):
         Args:
             state, problem, start, key: As `Learner` has them.
         """
-        predict = Bootstrapped(problem.pessimistic, problem.horizon, state.value)
+        predict = Bootstrapped(problem.training_world, problem.horizon, state.value)
         return predict(Mode(state.policy), start, key)
 
     # Rollouts, and what they teach.
@@ -154,7 +154,7 @@ class REINFORCE(ExplainingLearner):
         """The rollouts whose returns are the units of the value."""
         states = problem.starts.visited[:UNIT_ROLLOUTS]
         keys = jax.random.split(key, len(states))
-        episodes = unroll(problem.pessimistic, policy, states, keys, problem.horizon)
+        episodes = unroll(problem.training_world, policy, states, keys, problem.horizon)
         return Rollouts(episodes, jnp.arange(UNIT_ROLLOUTS), UNIT_ROLLOUTS)
 
     def rollouts(
@@ -175,7 +175,7 @@ class REINFORCE(ExplainingLearner):
             lambda number: jax.random.split(jax.random.fold_in(key, number), 3), out_axes=1
         )(numbers)
         states = problem.starts.draw(of_start, self.settings.visited)
-        episodes = unroll(problem.pessimistic, policy, states, of_play, problem.horizon)
+        episodes = unroll(problem.training_world, policy, states, of_play, problem.horizon)
         if self.noise is not None:
             episodes = with_noise(self.noise, problem.world, episodes, of_labels)
         return Rollouts(episodes, numbers, self.settings.rollouts)

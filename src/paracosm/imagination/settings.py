@@ -13,7 +13,7 @@ _RANGES = {
         ("rollouts", "horizon", "value_steps", "check", "patience", "most_steps", "width"),
         checks.COUNT,
     ),
-    "depth": checks.COUNT_OR_NONE,
+    "depth": checks.COUNT_OR_ZERO,
     **dict.fromkeys(("visited", "trace"), checks.SHARE),
     **dict.fromkeys(("entropy", "least_gain"), checks.NON_NEGATIVE_32),
     "clip": checks.POSITIVE_32,

@@ -42,7 +42,7 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's: of the highest score; the last one if it is not `pessimistic`.
+        state: The learner's: of the highest score; the last one if it is not `cautious_by_default`.
         checkpoints: One a chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -90,7 +90,7 @@ def train(
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
     before = None if store is None else store.kept(state)
-    rule = StopRule(settings, state, by_score=learner.pessimistic, before=before)
+    rule = StopRule(settings, state, by_score=learner.cautious_by_default, before=before)
     while rule.stop is None:
         of_chunk = jax.random.fold_in(key, 2 + len(rule.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(rule.rate))

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int, Key
 
-from paracosm.core.devices import spread
+from paracosm.core.devices import map_over_devices
 from paracosm.core.types import Array
 from paracosm.learning.parts import bounded_log_variance
 from paracosm.learning.settings import FitSettings
@@ -118,7 +118,7 @@ def fit(
         fit_member = _Fit(train, validation, loss, settings)
         return jax.lax.map(lambda member: fit_member(*member), tuple(members))
 
-    return spread(share, settings.members, shared=2)(train, validation, networks, keys)
+    return map_over_devices(share, settings.members, shared=2)(train, validation, networks, keys)
 
 
 @eqx.filter_jit
@@ -141,7 +141,7 @@ def fit_each(
     def share(*arrays: Any) -> Fitted:
         return jax.lax.map(lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]), arrays)
 
-    return spread(share, len(keys), shared=0)(networks, train, validation, keys)
+    return map_over_devices(share, len(keys), shared=0)(networks, train, validation, keys)
 
 
 class _FitState(NamedTuple):

@@ -139,7 +139,7 @@ def audit(
         episodes,
         prediction,
         discount=discount,
-        known=known,
+        reference=known,
         seed=seed,
         most_imagined_steps=most_imagined_steps,
         sampled=sampled,

@@ -20,6 +20,7 @@ from paracosm.auditing.lipschitz import constants
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.regions import regions_of
 from paracosm.auditing.sensitivities import NORM
+from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.files import Unwritable, atomic_write, read_record
@@ -339,9 +340,8 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
                 episodes.alive, episodes.reward - np.asarray(predictions.real.reward), 0.0
             )
             return float(np.mean(errors @ world.discount ** np.arange(errors.shape[1])))
-        terms = attribute(
-            world, played, episodes, predictions, key=key, most_imagined_steps=_MOST_IMAGINED_STEPS
-        )
+        subject = AuditSubject(world, played, episodes, predictions, key, (world.discount,))
+        terms = attribute(subject, most_imagined_steps=_MOST_IMAGINED_STEPS)
     return float(np.mean(terms.dynamics.sum(axis=1)))
 
 

@@ -20,12 +20,11 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.mdp import MDP, Box, Discrete, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
-from paracosm.imagination.imagine import not_drawn
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
 from paracosm.loop.tasks import demand_one_task
@@ -308,8 +307,9 @@ def _ranked(
         discount=discount,
         level=LEVEL,
         bounds=bounds,
-        low=bought.low,
-        proven=bought.order,
+        anytime=True,
+        lower_ends=bought.lower_ends,
+        order=bought.order,
     )
     counts = dict(zip(names, map(len, bought.returns), strict=True))
     return dataclasses.replace(
@@ -415,5 +415,5 @@ def _imagined(
     episodes = rollout(alike, greedy, starts, keys, source.horizon)
     within = np.arange(source.horizon) < lengths[:, None]
     reward = np.where(within, np.asarray(episodes.reward[: len(lengths)], np.float64), 0)
-    checks.finite(f"the imagined rewards of {contender.name}", reward)
+    checks.finite(f"the imagined rewards of {contender.name}", reward, "episode")
     return reward

@@ -268,7 +268,7 @@ def load_imagined(
         file = shown(path.with_suffix(".json"))
         raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
     subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
-    trained_in = subject.pessimistic.replace(initial=world.initial)
+    trained_in = subject.training_world.replace(initial=world.initial)
     if tree is not None or learner is None:
         policy, value = _filled(path, tree)
         return Imagined(policy, value, trained_in, about.training)

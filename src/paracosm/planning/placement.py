@@ -41,7 +41,7 @@ def transitions_by_region(
     errors, owned = np.asarray(errors, np.float64), np.asarray(owned, np.float64)
     checks.positive("the transitions to buy", transitions)
     checks.positive("the exponent", exponent)
-    checks.finite("the regions' errors", errors)
+    checks.finite("the regions' errors", errors, "region")
     if not (errors >= 0).all() or not (errors > 0).any():
         raise checks.BadArgument(
             f"the regions' errors are {errors.tolist()}; none may be negative, and one must be"

@@ -118,8 +118,8 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "
     before = ends.terminated[:, max(step - max(step // 10, _SHORTLY), 0) : step].sum()
     if count < max(_LEAST_ENDS, recorded / 2) or ends.cut[:, step].any():
         return np.zeros_like(at)
-    known = step + 1 == world.spec.horizon
-    return at & (known or (before <= _SELDOM * count and _wide(episodes, at)))
+    at_horizon = step + 1 == world.spec.horizon
+    return at & (at_horizon or (before <= _SELDOM * count and _wide(episodes, at)))
 
 
 def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:

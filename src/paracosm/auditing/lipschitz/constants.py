@@ -136,8 +136,9 @@ def between(
 
 
 def _steps(layered: Layered, *, expands: bool) -> int:
-    """Of gradient on the multipliers: each costs the cube of the width. In a loop that expands
-    bounds of many steps say little, however close their constants are: a tenth does.
+    """How many gradient steps are taken on the multipliers; each costs the cube of the width. In a
+    loop that expands bounds of many steps say little, however close their constants are: a tenth of
+    them suffices.
     """
     steps = 100 if max(len(bias) for bias in layered.biases) <= _WIDE else 30
     return steps // 10 if expands else steps
@@ -149,10 +150,10 @@ def brackets(
     """Brackets of a world's and a policy's constants, each to hold everywhere.
 
     Args:
-        world: whose dynamics and reward are bounded; a stochastic part is held at one draw.
-        policy: whose mode acts.
-        states: visited, in the environment's units; where the lower ends are looked for.
-        key: of the actions that are tried beside the policy's.
+        world: The dynamics and reward to bound; a stochastic part is held at one draw.
+        policy: Its mode acts.
+        states: Visited ones, in the environment's units, where the lower ends are looked for.
+        key: Of the actions that are tried beside the policy's.
 
     Returns:
         `dynamics`, `reward` (the largest by argument), `policy`, `closed_loop` (`s ↦ f(s, π(s))`),
@@ -162,12 +163,12 @@ def brackets(
     """
     with jax.enable_x64(True):
         scale = np.asarray(world.spec.state_scale, np.float64)
-        return _Subject(
+        return _ScaledSystem(
             *in_double((world, policy)), scale, np.asarray(states, np.float64) / scale, key
         ).brackets()
 
 
-class _Subject(eqx.Module):
+class _ScaledSystem(eqx.Module):
     """A world and a policy in 64 bits, called in scaled states; its methods are functions that
     compile once a shape.
     """
@@ -208,7 +209,7 @@ class _Subject(eqx.Module):
 
     @property
     def space(self) -> Box | Discrete:
-        """Of the actions."""
+        """The space of actions."""
         return self.world.spec.action
 
     def pair(self, row: Array) -> tuple[Array, Array]:
@@ -261,7 +262,7 @@ class _Subject(eqx.Module):
         return low, high
 
     def of_parts(self, expands: bool) -> dict[str, Bracket]:
-        """Of dynamics and reward, by argument."""
+        """The brackets of dynamics and reward, by argument."""
         pairs, triples = map(np.asarray, self.rows())
         dynamics = _attempt(lambda: readers.scaled_dynamics(self.world))
         reward = _attempt(lambda: readers.scaled_reward(self.world))
@@ -293,13 +294,14 @@ class _Subject(eqx.Module):
             if argument == "action" and isinstance(self.space, Discrete):
                 by_name[f"{part}_{argument}"] = _between_actions(function, rows, (first, end))
             else:
-                among = {"columns": (first, end), "bounds": limits, "expands": expands}
-                by_name[f"{part}_{argument}"] = bracket(function, layered, rows, **among)
+                by_name[f"{part}_{argument}"] = bracket(
+                    function, layered, rows, columns=(first, end), bounds=limits, expands=expands
+                )
             first = end
         return by_name
 
     def of_policy(self, expands: bool) -> Bracket:
-        """Infinite above for discrete actions."""
+        """The bracket of the policy, infinite above for discrete actions."""
         if isinstance(self.space, Discrete):
             return Bracket(0.0, float("inf"), "estimate", _ARGMAX)
         network = _attempt(lambda: readers.scaled_policy(self.policy, self.world.spec))
@@ -307,10 +309,11 @@ class _Subject(eqx.Module):
         return bracket(self.act, network, self.states, bounds=limits, expands=expands)
 
     def of_loops(self, steepest: float, expands: bool) -> dict[str, Bracket]:
-        """Of the closed loops: the dynamics certified even where the reward is not readable.
+        """The brackets of the closed loops; the dynamics are certified even where the reward is not
+        readable.
 
         Args:
-            steepest: The largest slope seen of the dynamics'.
+            steepest: The largest slope of the dynamics that was seen.
             expands: Whether that is more than 1.
         """
         networks = _attempt(lambda: loops(self.world, self.policy))

@@ -61,6 +61,8 @@ from paracosm.core.records.finding import (
 from paracosm.core.records.results import Comparison, Purchases, RunResult
 from paracosm.core.records.rounds import OutsizedTerm, RoundAudit, TermGrowth, term_growth
 from paracosm.core.records.verdict import (
+    CAUSES,
+    LEARNED_CAUSES,
     Advice,
     Cause,
     FirstStep,
@@ -78,6 +80,8 @@ from paracosm.core.records.verdict import (
 )
 
 __all__ = [
+    "CAUSES",
+    "LEARNED_CAUSES",
     "Advice",
     "Agreement",
     "Anchor",

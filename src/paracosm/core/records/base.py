@@ -26,10 +26,12 @@ UNWRITTEN = {"written": False}
 class Record:
     """A frozen result that goes to JSON and comes back equal.
 
-    Fields are numbers, strings, booleans, members of enumerations, records, or tuples and
-    string-keyed dictionaries of these. Infinities and NaN are written as the strings `"inf"`,
-    `"-inf"`, `"nan"`, so that the file is strict JSON. A field with the metadata `UNWRITTEN` is for
-    the process that made the record: it is not written, and comes back as its default.
+    Fields are numbers, strings, booleans, members of enumerations, records, or tuples (of any
+    length, `tuple[float, ...]`, or of a fixed one, `tuple[float, float]`) and string-keyed
+    dictionaries of these; each may be None, `X | None`, and there are no other unions. Infinities
+    and NaN are written as the strings `"inf"`, `"-inf"`, `"nan"`, so that the file is strict JSON.
+    A field with the metadata `UNWRITTEN` is for the process that made the record: it is not
+    written, and comes back as its default.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,18 +95,9 @@ def typed(value: Any, kind: Any, place: str) -> Any:
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        return (
-            None
-            if value is None
-            else typed(value, next(a for a in arguments if a is not type(None)), place)
-        )
+        return None if value is None else typed(value, _optional(arguments, place), place)
     if origin is tuple:
-        items = _instance(value, (list, tuple), place, "a list")
-        typed_already = arguments[0] is float and _all_floats(items)
-        return tuple(
-            item if typed_already else typed(item, arguments[0], f"{place}[{i}]")
-            for i, item in enumerate(items)
-        )
+        return _typed_items(_instance(value, (list, tuple), place, "a list"), arguments, place)
     if origin is dict:
         table = _instance(value, dict, place, "an object")
         return {
@@ -120,6 +113,32 @@ def typed(value: Any, kind: Any, place: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Record):
         return _record(value, kind, place)
     return _plain_typed(value, kind, place)
+
+
+def _optional(members: tuple[Any, ...], place: str) -> Any:
+    """The type of a value that may be None.
+
+    Raises:
+        TypeError: the union is of something else than one type and None.
+    """
+    kinds = [member for member in members if member is not type(None)]
+    if len(kinds) != 1 or len(members) != 2:
+        raise TypeError(f"{place or 'a field'} is a union of more than one type and None")
+    return kinds[0]
+
+
+def _typed_items(items: list | tuple, kinds: tuple[Any, ...], place: str) -> tuple[Any, ...]:
+    """The items of a tuple whose annotation has the arguments `kinds`."""
+    if kinds[-1:] == (Ellipsis,):
+        if kinds[0] is float and _all_floats(items):
+            return tuple(items)
+        kinds = (kinds[0],) * len(items)
+    if len(items) != len(kinds):
+        _refuse(items, place, f"a list of {len(kinds)}")
+    return tuple(
+        typed(item, kind, f"{place}[{i}]")
+        for i, (item, kind) in enumerate(zip(items, kinds, strict=True))
+    )
 
 
 def _record(value: Any, kind: type[R], place: str) -> R:

@@ -124,9 +124,9 @@ class Calibration(Record):
         """The longest listed horizon up to which the model is clearly better than the simple
         guesses, 0 if there is none.
         """
-        reached = 0
+        longest = 0
         for horizon in self.horizons:
             if horizon.lead.low <= 0:
                 break
-            reached = horizon.steps
-        return reached
+            longest = horizon.steps
+        return longest

@@ -14,6 +14,7 @@ from paracosm.core.records.reasons import Route
 from paracosm.core.records.search import SearchShare
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.records.verdict import (
+    CAUSES,
     Advice,
     NextStep,
     Part,
@@ -237,8 +238,8 @@ class Reference(Record):
 
     `policy` names what acted in them, such as "random actions", and `returns` is its undiscounted
     return (none where no whole episode holds a label). Rewards lie in `reward`, `(low, high)`,
-    components of the state in `state_low` to `state_high`, `[state]`. `given` names the parts of
-    the world that are said to be the real ones.
+    which is empty where none was bought, components of the state in `state_low` to `state_high`,
+    `[state]`. `given` names the parts of the world that are said to be the real ones.
     """
 
     policy: str
@@ -261,7 +262,7 @@ class Plausibility(Record):
     """
 
     episodes: int
-    allowed: tuple[float, ...]
+    allowed: tuple[float, float]
     impossible: int
     left: int
     first_step: int | None
@@ -300,36 +301,60 @@ class Overlay(Record):
 class Diagnosis(Record):
     """What an audit found.
 
-    `gap` is that of whole episodes at the reporting `discount`, `gap_training` what training
-    believed at `training_discount` (none where nothing was trained and the world has the reporting
-    discount). `causes`, `dynamics_by_dimension`, `orders`, `certificates`, `verdict` and
-    `explanation` are of `gap`; `horizon_parts`, `verdict_training`, which says how and why its
-    verdict differs, and `explanation_training` are of `gap_training`, and `weights` are at the
-    training discount: derivatives of undiscounted returns grow without limit where imagination is
-    chaotic. `real_return` and `imagined_return` are never discounted.
+    The gap of whole episodes is at the reporting discount. What training believed is audited at the
+    training discount. Texts are empty until `paracosm.audit` makes them.
 
-    `closure` is the largest over episodes of |sum of the terms - gap|, relative to the largest of
-    the returns and the sum of absolute terms, with the imagined return computed apart; `missed` is
-    their mean difference in units of return; `precision` says what bounds it. `other_actions`
-    counts the recorded actions that are not the policy's beyond rounding. `audited_steps` of
-    `real_steps` were attributed, at a cost of `imagined_steps`; `imagination` says how a stochastic
-    world was drawn. `informative_horizon` is the largest h such that at every k ≤ h the rolled-out
-    state beats the mean state, not known where noise parts them. `data_edge_share` is the share of
-    imagined steps at the edge of the world's domain, if it has one. `effective_episodes` is how
-    many episodes of the policy itself the record is worth, if another policy recorded it.
-    `contraction` is the discount times the closed loop's Lipschitz constant: below 1 errors die
-    out, from 1 on they may grow with the horizon. `valid` says whether the conditions of a verdict
-    hold; where they do not, terms explain nothing. `search` is what other searches reach in the
-    world that the policy was trained in, where any was tried.
-
-    `decision` and `advice` are what was decided of `gap` (no advice where no cause may be named or
-    none is needed), `decision_training` of `gap_training`, `remarks` what is said beside them. The
-    texts say these in words and are empty until they are made, which `paracosm.audit` does:
-    `explanation` goes on where the `verdict` ends: where, and how sure; `next` is the one
-    `next_step` that goes before all others. `calibration` is of the world's spread, where that was
-    judged: `paracosm audit` of a run does. `assisted` is the mean real return of `gap` with
-    imagined returns as control variate, none where no fresh starts were at hand. `ranking` is of
-    the policies of the run's rounds, where `paracosm rank` has ranked them.
+    Attributes:
+        gap: Of whole episodes, at `discount`.
+        gap_training: Of what training believed, at `training_discount`; None where nothing was
+            trained and the world has the reporting discount.
+        discount, training_discount: γ of both gaps.
+        horizon, training_horizon: Steps of an episode, and of a rollout in training.
+        causes: The terms of `gap` by time step.
+        real_return, imagined_return: Of whole episodes, never discounted.
+        reference: What real data say without the policy, if any were at hand.
+        plausibility: Whether imagination stays among the returns and states of real data.
+        mode_versus_sampled: The imagined return of the mode minus that of samples, at `discount`;
+            None where no samples were imagined.
+        baselines: One-step errors beside those of the simplest predictors.
+        informative_horizon: The largest h such that at every k ≤ h the rolled-out state beats the
+            mean state; None where noise parts real and imagined episodes.
+        data_edge_share: Of imagined steps at the edge of the world's domain, if it has one.
+        closure: The largest over episodes of |sum of the terms - gap|, relative to the largest of
+            the returns and the sum of absolute terms; the imagined return is computed apart.
+        missed: The mean over episodes of |sum of the terms - gap|, in units of return.
+        precision: What bounds `closure`, in words.
+        other_actions: How many recorded actions are not the policy's beyond rounding.
+        real_steps, audited_steps: Steps that were recorded, and those of them that were attributed.
+        imagined_steps: What the attribution cost.
+        imagination: How a stochastic world or policy was drawn; None without noise.
+        overlays: Real and imagined episodes from the same starts.
+        dynamics_by_dimension: The dynamics term of `gap` by state component.
+        horizon_parts: The horizon term of `gap_training` in two parts; None without a training
+            horizon.
+        orders: Shapley values of reward and model in `gap`; None without the real reward.
+        effective_episodes: How many episodes of the policy the record is worth, if another policy
+            recorded it.
+        weights: What errors of the parts cost, at the training discount: derivatives of
+            undiscounted returns grow without limit where imagination is chaotic.
+        lipschitz: Brackets of Lipschitz constants by name.
+        contraction: The discount times the closed loop's Lipschitz constant: below 1 errors die
+            out, from 1 on they may grow with the horizon.
+        certificates: Bounds on `gap`.
+        findings: Of the linter.
+        valid: Whether the conditions of a verdict hold; where they do not, terms explain nothing.
+        decision, decision_training: What was decided of `gap` and of `gap_training`.
+        advice: What to do about `gap`; None where no cause may be named or none is needed.
+        remarks: What is said beside the verdict.
+        verdict, verdict_training: The decisions in words; the second says how and why it differs.
+        explanation, explanation_training: Where and how sure, in words.
+        search: What other searches reach in the world that the policy was trained in, if any was
+            tried.
+        calibration: Of the world's spread, where `paracosm audit` of a run judged it.
+        assisted: The mean real return of `gap` with imagined returns as control variate; None where
+            no fresh starts were at hand.
+        ranking: Of the policies of the run's rounds, where `paracosm rank` has ranked them.
+        next_step, next: The step that goes before all others, and that in words.
     """
 
     gap: Gap
@@ -405,8 +430,7 @@ def discounted(discount: float) -> str:
 
 def _lines(head: str, gap: Gap) -> list[str]:
     rows = {"real": gap.real, "predicted": gap.predicted, "gap": gap.total}
-    causes = ("reward", "termination", "dynamics", "horizon")
-    rows |= {f"  {cause}": getattr(gap, cause) for cause in causes}
+    rows |= {f"  {cause}": getattr(gap, cause) for cause in CAUSES}
     return [f"{head:37} {'mean':>10}  95% interval", *(_line(*row) for row in rows.items())]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from paracosm.core.records.base import Record
+from paracosm.core.records.verdict import CAUSES, LEARNED_CAUSES
 
 GateSection = Literal["terms", "sizes", "errors", "policy_errors", "return", "ranks"]
 GateVerdict = Literal["worse", "no worse", "not compared"]
@@ -14,9 +15,9 @@ GateReason = Literal["refits", "episodes", "neither"]
 # What a gate file may name, by section, in the order in which a table lists it.
 GATED: dict[GateSection, tuple[str, ...]] = {
     "return": ("real", "gap"),
-    "terms": ("reward", "termination", "dynamics", "horizon"),
-    "sizes": ("reward", "termination", "dynamics"),
-    "errors": ("reward", "termination", "dynamics"),
+    "terms": CAUSES,
+    "sizes": LEARNED_CAUSES,
+    "errors": LEARNED_CAUSES,
     "policy_errors": ("reward", "dynamics"),
     "ranks": ("flips", "regret"),
 }
@@ -72,7 +73,7 @@ class GateCheck(Record):
 
     @property
     def beyond(self) -> float:
-        """By how much the candidate is worse than the limit allows; negative within it."""
+        """How much worse the candidate is than the limit allows; negative within it."""
         if self.limit is None or self.candidate is None:
             return float("nan")
         lower_is_worse = (self.section, self.name) == ("return", "real")

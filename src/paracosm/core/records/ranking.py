@@ -75,7 +75,7 @@ class BoughtEpisodes(Record):
 
     @property
     def total(self) -> int:
-        """Of all policies."""
+        """Real episodes of all policies together."""
         return sum(self.episodes.values())
 
 

@@ -54,10 +54,9 @@ class StateRegions(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Placement(Record):
-    """From which region of states to buy the next `transitions`.
+    """How many of the next `transitions` to buy from each region of states: the `shares`.
 
-    `shares` of them are by region. With errors that fall as `n^-exponent` in each region above
-    the floor of the dynamics' curve,
+    With errors that fall as `n^-exponent` in each region above the floor of the dynamics' curve,
     `predicted` is the sum of the regions' errors `now`, and after buying by these shares
     (`regions`) or by those of the policy's visits (`visits`), in return.
     """

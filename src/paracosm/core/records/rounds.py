@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from paracosm.core.records.base import Record
+from paracosm.core.records.verdict import LEARNED_CAUSES, Part
 
 # Standard errors beyond which chance alone is no reason: of 20 rounds it passes one in a thousand.
 CHANCE = 4.0
@@ -16,12 +16,6 @@ SHARE = 0.1
 # Squared errors over predicted variance: up to the first the members knew how wrong they might be,
 # from the second on they did not; between, either can be chance.
 CALIBRATED, OVERCONFIDENT = 2.0, 4.0
-
-_CAUSES: tuple[Literal["reward", "termination", "dynamics"], ...] = (
-    "reward",
-    "termination",
-    "dynamics",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +66,7 @@ class RoundAudit(Record):
 class OutsizedTerm(Record):
     """A term of the gap in a round in which it was outsized."""
 
-    cause: Literal["reward", "termination", "dynamics"]
+    cause: Part
     audit: RoundAudit
 
     @property
@@ -103,11 +97,17 @@ def term_growth(rounds: Sequence[RoundAudit]) -> TermGrowth | None:
     terms = list(_outsized(rounds))
     if not terms:
         return None
-    begun = terms[0].audit
-    first = max((term for term in terms if term.audit == begun), key=_size)
+    earliest = terms[0].audit
+    first = max((term for term in terms if term.audit == earliest), key=_size)
     most = max(terms, key=_size)
     at_end = getattr(rounds[-1], most.cause)
-    return TermGrowth(first, most, begun == rounds[0], at_end, _announced(most))
+    return TermGrowth(
+        first=first,
+        most=most,
+        from_start=earliest == rounds[0],
+        at_end=at_end,
+        announced=_announced(most),
+    )
 
 
 def _announced(most: OutsizedTerm) -> bool | None:
@@ -122,7 +122,7 @@ def _announced(most: OutsizedTerm) -> bool | None:
 def _outsized(rounds: Sequence[RoundAudit]) -> Iterator[OutsizedTerm]:
     """All outsized terms, round by round."""
     for audit in rounds:
-        for cause in _CAUSES:
+        for cause in LEARNED_CAUSES:
             if audit.outsized(cause):
                 yield OutsizedTerm(cause, audit)
 

@@ -65,5 +65,5 @@ class SearchShare(Record):
 
     @property
     def imagined_steps(self) -> int:
-        """Of all trials together."""
+        """Imagined steps of all trials together."""
         return sum(trial.imagined_steps for trial in self.trials)
