@@ -111,8 +111,10 @@ def imagined_branches(
     def step(states: Array, keys: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, BranchSteps]]:
         world_key, branch_keys = keys
         world = _DrawnWorld(drawn(problem.pessimistic, world_key), problem, novelty, values)
-        act = _choose if isinstance(policy, Categorical) else _move
-        taken = act(policy, world, states, branch_keys)
+        if isinstance(policy, Categorical):
+            taken = _choose(policy, world, states, branch_keys)
+        else:
+            taken = _move(policy, world, states, branch_keys)
         return taken.next_state, (states, taken)
 
     world_keys = jax.random.split(for_world, steps)

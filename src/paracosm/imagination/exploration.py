@@ -16,11 +16,11 @@ _MORE = 10
 def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
-    So it is where no transition ended, and where all rewards are the same or the action alone
-    explains every one: a price of each step, or of effort. Whether the action does is not known of
-    rewards that are not many more than what is fitted to them, and it then counts as not. A policy
-    that climbs such rewards learns to do nothing, and never sees what the task is about (a goal
-    that random actions do not reach).
+    Nothing does where no transition ended, and all rewards are the same or the action alone
+    explains every one: a price of each step, or of effort. Whether the action does cannot be told
+    of rewards that are not many more than the numbers fitted to them; it then counts as not. A
+    policy that climbs such rewards learns to do nothing, and never sees what the task is about (a
+    goal that random actions do not reach).
 
     Args:
         data: What was bought.

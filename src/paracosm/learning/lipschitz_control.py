@@ -191,7 +191,7 @@ class CappedNetwork(eqx.Module):
         ]
         return jnp.max(jnp.stack(bounds))
 
-    def drawn_back(self, factor: float) -> CappedNetwork:
+    def draw_back(self, factor: float) -> CappedNetwork:
         """The network with the factor as part of its weights, and no cap any more."""
         *earlier, last = self.network.weights
         network = eqx.tree_at(
@@ -300,7 +300,7 @@ def _draw_back(networks: CappedNetwork) -> CappedNetwork:
     with jax.enable_x64(True):
         exact = float(_factor(in_double(single), spectral))
     factor = min(trained, exact if exact == 1 else exact * (1 - _ROUNDING))
-    return networks.drawn_back(factor)
+    return networks.draw_back(factor)
 
 
 def _single(settings: LearnSettings) -> LearnSettings:

@@ -28,7 +28,7 @@ _SILU = 1.1  # the greatest slope is 1.0998, the least -0.0998
 _ROUNDING = 1e-6  # relative: of norms in 64 bits, and of weights that are stored in 32
 
 
-class HeldEmbedding(eqx.Module):
+class CappedEmbedding(eqx.Module):
     """An embedding while it is learned: its features move by at most ℓ times as much as an
     observation, vectors divided by their spread, pictures with bytes from 0 to 1.
 
@@ -49,7 +49,7 @@ class HeldEmbedding(eqx.Module):
         bound = embedding_bound(self.embedding, schatten)
         return jnp.minimum(1.0, self.constant / jnp.maximum(bound, TINY_BOUND))
 
-    def drawn_back(self) -> ConvolutionalNetwork | MLP:
+    def draw_back(self) -> ConvolutionalNetwork | MLP:
         """The embedding with the factor in its last layer."""
         with jax.enable_x64(True):
             factor = float(in_double(self).factor()) * (1 - _ROUNDING)
