@@ -128,13 +128,13 @@ def require_finite_episodes(episodes: Trajectory, place: str) -> None:
 
 def _require_finite_labels(estimator: GradientEstimator, rollouts: Rollouts, place: str) -> None:
     """Require the labels that the estimator bought, if it does, to be finite."""
-    for owner, episodes in _labelled(estimator, rollouts).items():
+    for owner, episodes in _label(estimator, rollouts).items():
         columns = {f"{owner} reward": episodes.reward}
         checks.finite_steps(place.replace("rollout", "gold rollout"), columns, episodes.alive)
 
 
 @eqx.filter_jit
-def _labelled(estimator: GradientEstimator, rollouts: Rollouts) -> dict[str, Trajectory]:
+def _label(estimator: GradientEstimator, rollouts: Rollouts) -> dict[str, Trajectory]:
     return estimator.labelled(rollouts)
 
 

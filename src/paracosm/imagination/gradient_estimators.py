@@ -179,7 +179,9 @@ class Debiased(GradientEstimator):
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
         targets, gold = credit(picked.episodes, count)
         before = jnp.asarray(state)
-        advantage = mixed(cheap, gold, picked, best_coefficient(before), rollouts.total / count)
+        advantage = mix_advantages(
+            cheap, gold, picked, best_coefficient(before), rollouts.total / count
+        )
         after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
         unit = size_of(gold, picked.episodes)
@@ -246,10 +248,11 @@ def pick(gold: GoldLabels, rollouts: Rollouts) -> Picked:
     return Picked(rows, Trajectory(*columns, subset.terminated, subset.truncated, alive))
 
 
-def mixed(
+def mix_advantages(
     cheap: Float[Array, "episode time"],
     gold: Float[Array, "gold time"],
     picked: Picked,
+    *,
     coefficient: Scalar,
     times: float,
 ) -> Float[Array, "episode time"]:

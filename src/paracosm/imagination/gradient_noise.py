@@ -266,7 +266,7 @@ def _measure(chunk: _NoiseMeasurement, states: Array, key: PRNGKey, rollouts: in
 
     Args:
         chunk: What is measured of a chunk of them.
-        states: Where they start, `[starts, state]`.
+        states: Where rollouts start, `[starts, state]`.
         key: Randomness.
         rollouts: How many rollouts; rounded up to whole chunks.
     """

@@ -135,7 +135,7 @@ def imagine(
             tell no state from another, a learner that can explore then seeks what is unknown.
         caution: What is made of what the world does not know. If none, rollouts end at the edge of
             the data; of a learner that is not `pessimistic` they do not.
-        policy: Where REINFORCE starts; a new policy if none.
+        policy: The policy that REINFORCE starts from; a new one if None.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
             each step; never on what evaluations see, on gold labels, or on the price of

@@ -437,7 +437,7 @@ class Pathwise(Learner):
         Args:
             branches: What was imagined on this device.
             value_loss, entropy, alpha: The numbers of those names.
-            problem: Where imagination ends.
+            problem: Its world says where the edge of the data is.
         """
         edge, domain = jnp.zeros(()), problem.world.domain
         if domain is not None:

@@ -330,7 +330,7 @@ class REINFORCE(ExplainingLearner):
         """See `ExplainingLearner`.
 
         Args:
-            state, problem, key: As there.
+            state, problem, key: As for `init`, with the state that it gave.
         """
         first_rollouts = eqx.filter_jit(self.first_rollouts)
         rollouts = first_rollouts(state.policy, problem, _InitKeys.split(key).rollouts)
@@ -347,7 +347,7 @@ class REINFORCE(ExplainingLearner):
         """See `ExplainingLearner`.
 
         Args:
-            before, after, problem, key, name: As there.
+            before, after, problem, key, name: As for `ExplainingLearner`.
         """
         numbers = jnp.arange(self.settings.rollouts)
 

@@ -92,7 +92,7 @@ def learning_curve(
             logarithmic scale.
         seeds: Refits at each count.
         seed: Randomness.
-        settings: Of the fits, and what is set aside for validation.
+        settings: Settings of the fits, and what is set aside for validation.
         progress: Called after each seed with the number of seeds done and of all.
 
     Raises:

@@ -58,7 +58,7 @@ def learn(
     Args:
         data: Real steps and what was bought of them.
         spec: The task; its state scale is the unit of the dynamics' error.
-        discount: Of the learned world.
+        discount: The learned world's discount.
         seed, round: Randomness; each part has its own, so that one does not hang on another's data.
         reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are
             instead of learned.
@@ -217,7 +217,7 @@ def require_learnable(
 
     Args:
         data: What was bought.
-        state_size, action: Of the task.
+        state_size, action: Those of the task.
         known_reward: Whether the reward needs no labels.
 
     Raises:

@@ -89,8 +89,8 @@ class EnsembleReward(PartLearner):
 
     Attributes:
         settings: Settings of the fit.
-        noise: Put on the labels, the same on a label in every round of a seed.
-        seed: Of that noise.
+        noise: Noise on the labels, the same on a label in every round of a seed.
+        seed: Randomness of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
         ends: A learned rule of ends, on whose steps the reward may be another one.
         split: See `EnsembleDynamics`.

@@ -212,8 +212,8 @@ def prepare_fit(
 
     Args:
         problem: What a part is learned from.
-        inputs: Of all its rows, `[rows, inputs]`.
-        rows: Which of them are for training and validation.
+        inputs: The inputs of all its rows, `[rows, inputs]`.
+        rows: Which rows are for training and validation.
         spec: The task.
         key: Randomness of the weights and of the fits.
         settings: The ensemble's sizes.

@@ -27,7 +27,7 @@ def fitted():
 def test_what_is_seen_and_paid_is_read_from_beliefs(fitted):
     data, fit = fitted
     assert fit.losses["observation"] < 0.2
-    decoded = fit.networks.decoded(jnp.asarray(encode_rows(fit.networks.encoder, data).state))
+    decoded = fit.networks.decode(jnp.asarray(encode_rows(fit.networks.encoder, data).state))
     missed = np.mean((decoded - data.state) ** 2, axis=0)
     assert (missed < 0.2 * np.var(data.state, axis=0)).all()
     assert fit.losses["reward"] < 0.3

@@ -30,7 +30,7 @@ _ROUNDING = 1e-6  # relative: of norms in 64 bits, and of weights that are store
 
 class CappedEmbedding(eqx.Module):
     """An embedding while it is learned: its features move by at most ℓ times as much as an
-    observation, vectors divided by their spread, pictures with bytes from 0 to 1.
+    observation, vectors divided by their standard deviation, pictures with bytes from 0 to 1.
 
     Attributes:
         embedding: φ.
@@ -45,7 +45,7 @@ class CappedEmbedding(eqx.Module):
         return self.factor() * (self.embedding(observation) - bias) + bias
 
     def factor(self) -> Scalar:
-        """t."""
+        """The factor t."""
         bound = embedding_bound(self.embedding, schatten)
         return jnp.minimum(1.0, self.constant / jnp.maximum(bound, TINY_BOUND))
 
@@ -65,7 +65,7 @@ def embedding_bound(embedding: ConvolutionalNetwork | MLP, norm: Norm) -> Scalar
     them.
 
     Args:
-        embedding: Of vectors or of pictures.
+        embedding: An embedding of vectors or of pictures.
         norm: No less than the norm of a matrix; see `core/averaged.py`.
     """
     dense = _dense(embedding)
@@ -80,4 +80,5 @@ def embedding_bound(embedding: ConvolutionalNetwork | MLP, norm: Norm) -> Scalar
 
 
 def _dense(embedding: ConvolutionalNetwork | MLP) -> MLP:
+    """The network of dense layers that an embedding ends in, or is."""
     return embedding if isinstance(embedding, MLP) else embedding.dense

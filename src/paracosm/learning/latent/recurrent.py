@@ -192,7 +192,7 @@ class RecurrentNetworks(eqx.Module):
         size = self.decoder.biases[-1].shape
         return jnp.full(size, 255 / 2), jnp.full(size, _PICTURE)
 
-    def decoded(self, beliefs: Float[Array, "row belief"]) -> Float[Array, "row observation"]:
+    def decode(self, beliefs: Float[Array, "row belief"]) -> Float[Array, "row observation"]:
         """What is observed at beliefs, in the environment's units; of pictures up to 255."""
         center, scale = self.observation_unit
         return center + scale * jax.vmap(self.decoder)(beliefs)
