@@ -180,7 +180,11 @@ class Debiased(GradientEstimator):
         targets, gold = credit(picked.episodes, count)
         before = jnp.asarray(state)
         advantage = mix_advantages(
-            cheap, gold, picked, best_coefficient(before), rollouts.total / count
+            cheap,
+            gold,
+            picked,
+            coefficient=best_coefficient(before),
+            times=rollouts.total / count,
         )
         after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
