@@ -117,9 +117,9 @@ def fit(
         settings: See `FitSettings`.
     """
 
-    def on_device(train: Rows, validation: Rows, networks: Network, keys: Array) -> Fitted:
+    def on_device(train: Rows, validation: Rows, *members: Any) -> Fitted:
         fit = _Fit(train, validation, loss, settings)
-        return jax.lax.map(lambda member: fit.run(*member), (networks, keys))
+        return jax.lax.map(lambda member: fit.run(*member), members)
 
     return spread(on_device, settings.members, shared=2)(train, validation, networks, keys)
 
