@@ -18,7 +18,7 @@ from paracosm.core.policy import Categorical, SquashedGaussian
 from paracosm.core.precision import in_double
 from paracosm.imagination.branches import (
     MOST_NOVELTY,
-    Played,
+    BranchSteps,
     TwinValue,
     branch_returns,
     imagined_branches,
@@ -67,7 +67,14 @@ def test_branch_returns_are_sums():
     rng = np.random.default_rng(0)
     reward, goes_on, entropy, later = rng.random((4, 3, 5), np.float32)
     blank = np.zeros((3, 5), np.float32)
-    steps = Played(blank, reward, goes_on, entropy, later, blank)
+    steps = BranchSteps(
+        next_state=blank,
+        reward=reward,
+        goes_on=goes_on,
+        entropy=entropy,
+        next_value=later,
+        objective=blank,
+    )
     last = reward[2] + 0.9 * goes_on[2] * later[2]
     full = [reward[1] + 0.9 * goes_on[1] * last, last]
     full.insert(0, reward[0] + 0.9 * goes_on[0] * full[0])
@@ -88,13 +95,13 @@ def test_the_gradient_through_the_world_is_the_difference_quotient():
         def climbed(bias):
             moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
             branches = played(moved, task, completed=completed)
-            targets = branch_returns(branches.played, 0.9, 0.9) + 0.1 * branches.played.entropy
+            targets = branch_returns(branches.steps, 0.9, 0.9) + 0.1 * branches.steps.entropy
             return jnp.sum(jax.lax.stop_gradient(branches.weight) * targets)
 
         def frozen(bias):
             """Weights are constants to the gradient, so they are to the quotient."""
             moved = eqx.tree_at(lambda p: p.network.biases[-1], policy, bias)
-            steps = played(moved, task, completed=completed).played
+            steps = played(moved, task, completed=completed).steps
             return jnp.sum(weight * (branch_returns(steps, 0.9, 0.9) + 0.1 * steps.entropy))
 
         weight = played(policy, task, completed=completed).weight
@@ -129,7 +136,7 @@ def test_a_choice_climbs_the_expectation_over_all_of_its_actions():
     policy, completed = Categorical(MLP(1, 3, 4, 1, KEY)), value()
     branches = played(policy, task, steps=1, completed=completed)
     low, high = value_bounds(task)
-    for state, climbed in zip(branches.state[0], branches.played.climbed[0], strict=True):
+    for state, climbed in zip(branches.state[0], branches.steps.objective[0], strict=True):
         p = jax.nn.softmax(policy.network(state))
         after = [state + 0.3 * (a - 1.0) for a in range(3)]
         reward = [jnp.clip(-(t[0] ** 2), -2, 0) / 0.5 for t in after]
@@ -144,8 +151,8 @@ def test_exploring_pays_for_disagreement_alone_and_no_more_than_its_limit():
     plain, exploring = (
         played(policy, problem(world, explore=jnp.asarray(explore))) for explore in (0.0, 1.0)
     )
-    assert np.all(np.asarray(plain.played.reward) <= 0)
-    bonus = np.asarray(exploring.played.reward)
+    assert np.all(np.asarray(plain.steps.reward) <= 0)
+    bonus = np.asarray(exploring.steps.reward)
     assert np.all((bonus > 0) & (bonus <= MOST_NOVELTY))
     farther = np.abs(np.asarray(exploring.state[..., 0]))
     assert np.corrcoef(farther.ravel(), bonus.ravel())[0, 1] > 0.9
@@ -262,28 +269,32 @@ def walked(world: MDP, count: int, dynamics=lambda s, a, key: s + 1, horizon=10*
 
 def test_half_of_the_branches_go_on_along_imagined_episodes():
     first, second, third = walked(integrator(discount=1.0), 3)
-    assert all(np.all(state.going) for state in (first, second, third))
+    assert all(np.all(state.frontier_alive) for state in (first, second, third))
     starts = np.concatenate([INITIAL, VISITED])
-    begun = np.asarray(first.reached) - 3
+    begun = np.asarray(first.frontier) - 3
     for number, start in enumerate(begun):
         own = starts if number % 2 else VISITED
         assert np.min(np.abs(start - own)) < 1e-5
     for before, after in ((first, second), (second, third)):
-        np.testing.assert_allclose(after.reached[1::2], before.reached[1::2] + 3, rtol=1e-6)
-        assert np.all(after.reached[::2] < starts.max() + 4), "the others start anew"
+        np.testing.assert_allclose(after.frontier[1::2], before.frontier[1::2] + 3, rtol=1e-6)
+        assert np.all(after.frontier[::2] < starts.max() + 4), "the others start anew"
 
 
 @pytest.mark.full
 def test_imagined_episodes_end_by_chance_as_the_return_says():
     """They go on for a step with the chance `γ (1 - p)`, here for three steps by 8 branches."""
-    share = np.mean([state.going for state in walked(integrator(discount=0.7), 60)])
+    share = np.mean([state.frontier_alive for state in walked(integrator(discount=0.7), 60)])
     assert abs(share - 0.7**3) < 4 * np.sqrt(0.7**3 / 480)
     always = integrator(discount=1.0, termination=lambda s, a, t: jnp.ones((), bool))
-    assert not np.any([state.going for state in walked(always, 3)])
-    share = np.mean([state.going for state in walked(integrator(discount=1.0), 60, horizon=4)])
+    assert not np.any([state.frontier_alive for state in walked(always, 3)])
+    share = np.mean(
+        [state.frontier_alive for state in walked(integrator(discount=1.0), 60, horizon=4)]
+    )
     assert abs(share - 0.75**3) < 4 * np.sqrt(0.75**3 / 480), "as long as an episode in the mean"
     beyond = integrator(discount=1.0, domain=Domain(jnp.array([-2.0]), jnp.array([2.0])))
-    assert not np.any([state.going for state in walked(beyond, 3)]), "past the edge of the data"
+    assert not np.any([state.frontier_alive for state in walked(beyond, 3)]), (
+        "past the edge of the data"
+    )
 
 
 def test_doubt_is_the_members_distance_as_a_share_of_a_step():
@@ -319,7 +330,7 @@ def test_imagined_episodes_go_on_as_far_as_the_members_agree():
 
     def share(by: float) -> float:
         world = integrator(discount=1.0)
-        return float(np.mean([s.going for s in walked(world, 40, dynamics=Apart(by))]))
+        return float(np.mean([s.frontier_alive for s in walked(world, 40, dynamics=Apart(by))]))
 
     assert share(0.0) == 1
     assert abs(share(0.3) - 0.7**3) < 4 * np.sqrt(0.7**3 / 320)

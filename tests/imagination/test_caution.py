@@ -164,11 +164,13 @@ def test_branches_earn_clipped_rewards_and_pay_the_whole_price():
     task = Problem(UNSURE, careful, STARTS, 3, jnp.asarray(1e-2), REWARDS)
     network = MLP(1, 2, 8, 1, KEYS[0])
     branches = played(SquashedGaussian(network, UNSURE.spec.action), task, steps=2)
-    before, after = (np.asarray(leaf)[..., 0] for leaf in (branches.state, branches.played.after))
+    before, after = (
+        np.asarray(leaf)[..., 0] for leaf in (branches.state, branches.steps.next_state)
+    )
     apart = np.sqrt((0.01 + 2 * np.maximum(np.abs(before) - 1, 0)) ** 2 + 1e-12)
     price = 0.3 * 0.5 * apart / (0.01 + apart / 20)
     expected = (np.clip(0.1 * after, -2, 0) - price) / 0.5
-    np.testing.assert_allclose(branches.played.reward, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(branches.steps.reward, expected, rtol=1e-3, atol=1e-4)
     longest = np.sum(0.9 ** np.arange(HORIZON))
     low, high = value_bounds(task)
     np.testing.assert_allclose(low, -(2.0 + 0.3 * 0.5 * 20) / 0.5 * longest, rtol=1e-5)

@@ -12,7 +12,7 @@ from paracosm.core.learner import LearnerPrediction
 from paracosm.core.policy import Mode
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import Earlier, _returns, kept
+from paracosm.imagination.earlier import Earlier, _returns, choose_training
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from tests.imagination.test_branches import KEY, problem
@@ -64,7 +64,7 @@ def test_what_explores_predicts_no_return_by_a_value_of_what_is_unknown(states):
 
 def test_what_training_has_lost_is_given_back(states):
     untrained, trained = states
-    result = kept(imagined(untrained), earlier(trained), KEY)
+    result = choose_training(imagined(untrained), earlier(trained), KEY)
     assert result.own_prediction.state is trained
     assert result.training.stop_reason is StopReason.EARLIER
     assert "earlier round" in result.training.stop
@@ -75,20 +75,20 @@ def test_what_training_has_lost_is_given_back(states):
 def test_a_policy_that_is_as_good_or_better_stays(states, before, last):
     now = imagined(states[1])
     believed = float(jnp.mean(_returns(LEARNER.policy(states[before]), TASK, KEY)))
-    assert kept(now, earlier(states[before], believed + 9, last=last), KEY) is now
+    assert choose_training(now, earlier(states[before], believed + 9, last=last), KEY) is now
 
 
 def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(states):
     now = imagined(states[1])
     believed = float(jnp.mean(_returns(LEARNER.policy(states[0]), TASK, KEY)))
     for real_return in (believed - 11, believed + 11):
-        assert kept(now, earlier(states[0], real_return), KEY) is now
-        result = kept(now, earlier(states[0], real_return, last=True), KEY)
+        assert choose_training(now, earlier(states[0], real_return), KEY) is now
+        result = choose_training(now, earlier(states[0], real_return, last=True), KEY)
         assert result.own_prediction.state is states[0]
 
 
 def test_after_policies_that_were_astray_the_best_one_is_kept(states):
-    result = kept(imagined(states[1]), earlier(states[0], astray=True), KEY)
+    result = choose_training(imagined(states[1]), earlier(states[0], astray=True), KEY)
     assert result.own_prediction.state is states[0]
 
 
@@ -99,6 +99,6 @@ def test_what_was_seen_is_compared_with_actions_that_are_drawn(states):
     gained = abs(mode - drawn)
     assert gained > 0.05
     believed = Earlier(states[0], drawn, drawn - gained, astray=False, last=True)
-    assert kept(now, believed, KEY) is now
+    assert choose_training(now, believed, KEY) is now
     denied = believed._replace(mean=mode, least=mode - gained)
-    assert kept(now, denied, KEY).own_prediction.state is states[0]
+    assert choose_training(now, denied, KEY).own_prediction.state is states[0]

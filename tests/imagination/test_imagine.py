@@ -259,7 +259,7 @@ class _Memory(TrainingStore):
         if len(self.snapshots) == self.most:
             raise _Killed
 
-    def kept(self, state) -> Snapshot | None:
+    def load(self, state) -> Snapshot | None:
         return self.snapshots[-1] if self.snapshots else None
 
 

@@ -128,7 +128,7 @@ def test_slopes_that_are_not_numbers_move_no_plan():
 def test_a_choice_that_was_settled_on_is_looked_at_again():
     planner = MPPI(CORRIDOR, steps=12)
     left = jax.nn.one_hot(jnp.zeros(12, int), 3)
-    first = planner._choices(left, jnp.full_like(left, 0.5), KEY)[1:, 0]
+    first = planner._draw_choices(left, jnp.full_like(left, 0.5), KEY)[1:, 0]
     assert 0.15 < float(jnp.mean(jnp.argmax(first, axis=1) != 0)) < 0.5, "a third is expected"
 
 

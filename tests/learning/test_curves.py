@@ -18,8 +18,8 @@ from paracosm.core.policy import Deterministic, Uniform
 from paracosm.core.rollout import rollout
 from paracosm.learning.curves import learning_curve
 from paracosm.learning.learn import LearnSettings
-from paracosm.learning.problem import held_out_rows
 from paracosm.learning.settings import FitSettings
+from paracosm.learning.splits import held_out_rows
 from paracosm.real.systems import lipschitz_synthetic
 
 SETTINGS = LearnSettings(fit=FitSettings(members=2, width=16, batch=64, patience=4, most_epochs=40))

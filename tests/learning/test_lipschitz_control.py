@@ -109,19 +109,21 @@ def test_no_slope_of_a_random_network_exceeds_what_is_held(seed):
     steep = tuple(4 * weight for weight in networks.weights)
     networks = eqx.tree_at(lambda n: n.weights, networks, steep)
     linear, outward = rng.normal(size=(1, 3, 5)).astype(np.float32), rng.uniform(0.1, 3, 3)
-    untrained = arguments.capped(networks, linear, outward, constant)
-    settled = lipschitz_control._settled(untrained)
-    single = in_double(jax.tree.map(lambda leaf: leaf[0], settled))
+    untrained = arguments.cap(networks, linear, outward, constant)
+    drawn_back = lipschitz_control._draw_back(untrained)
+    single = in_double(jax.tree.map(lambda leaf: leaf[0], drawn_back))
     with jax.enable_x64(True):
         center, scale = np.asarray(single.network.center), np.asarray(single.network.scale)
         with_identity = lambda x: single(x) + single.identity @ ((x - center) / scale)  # noqa: E731
         rows = center + 3 * scale * rng.normal(size=(400, 5))
         slopes = np.asarray(jax.vmap(jax.jacfwd(with_identity))(rows))
     slopes = outward[:, None] * slopes * arguments.units
-    by_argument = [np.linalg.norm(slopes[..., a:b], 2, axis=(1, 2)).max() for a, b in settled.ends]
-    assert settled.ends == ((0, 3), (3, 5))
+    by_argument = [
+        np.linalg.norm(slopes[..., a:b], 2, axis=(1, 2)).max() for a, b in drawn_back.ends
+    ]
+    assert drawn_back.ends == ((0, 3), (3, 5))
     assert 0.05 * constant < max(by_argument) <= constant * (1 + 1e-6)
-    assert np.isinf(settled.cap).all()
+    assert np.isinf(drawn_back.cap).all()
 
 
 def test_a_part_computes_what_its_layers_say(tight):

@@ -36,7 +36,18 @@ class Still(PartLearner):
 
     def fit(self, data, spec, key):
         rows = len(data.transitions)
-        fit = PartFit("dynamics", "learned", rows, 0, None, (), None, "none", (), ())
+        fit = PartFit(
+            part="dynamics",
+            origin="learned",
+            rows=rows,
+            held_out=0,
+            error=None,
+            members=(),
+            baseline=None,
+            unit="none",
+            epochs=(),
+            curve=(),
+        )
         return lambda state, action, key: state, fit
 
 

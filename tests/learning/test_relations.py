@@ -9,9 +9,10 @@ import pytest
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Box, Spec
 from paracosm.learning.part_learner import EnsembleDynamics, dynamics_problem
-from paracosm.learning.problem import growing_split, inputs_of_rows, start
+from paracosm.learning.problem import inputs_of_rows, prepare_fit
 from paracosm.learning.relations import relations_among
 from paracosm.learning.settings import FitSettings, LearnSettings
+from paracosm.learning.splits import growing_split
 
 KEY = jax.random.key(0)
 SETTINGS = LearnSettings(
@@ -111,33 +112,34 @@ def test_rows_are_doubled_and_moved_ones_have_the_same_next_state():
     spec = Spec(3, Box(-np.ones(1), np.ones(1)), np.ones(3), 200)
     plain = dynamics_problem(data, spec, 0.1)
     inputs, own = inputs_of_rows(plain, spec), growing_split(plain.episode, 0.1)
-    begun = {
-        restoring: start(
+    prepared = {
+        restoring: prepare_fit(
             plain._replace(restoring=restoring),
             inputs,
             own,
             spec,
             key=KEY,
             settings=SETTINGS.fit,
-            least=1000,
+            capacity=1000,
         )
         for restoring in (False, True)
     }
-    train, scaling, number = begun[True].train, begun[True].outward, len(own.train)
-    assert train.number == 2 * begun[False].train.number == 2 * number
+    train, number = prepared[True].train, len(own.train)
+    scaling = prepared[True].output_scaling
+    assert train.number == 2 * prepared[False].train.number == 2 * number
     inputs, targets = (np.asarray(part)[: 2 * number] for part in train[:2])
     lead_to = inputs[:, :3] + scaling.center + scaling.scale * targets
     np.testing.assert_allclose(lead_to[number:], lead_to[:number], atol=1e-5)
     np.testing.assert_array_equal(inputs[number:, 3:], inputs[:number, 3:])
     assert np.mean(np.any(inputs[number:, :2] != inputs[:number, :2], axis=1)) > 0.99
-    small_sample = start(
+    small_sample = prepare_fit(
         plain._replace(restoring=True),
         inputs_of_rows(plain, spec),
         own._replace(train=own.train[:30]),
         spec,
         key=KEY,
         settings=SETTINGS.fit,
-        least=1000,
+        capacity=1000,
     )
     assert small_sample.train.number == 30
     assert len(small_sample.train.inputs) == len(train.inputs), "compiled once, related or not"

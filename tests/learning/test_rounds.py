@@ -12,10 +12,11 @@ import pytest
 from paracosm.core import checks
 from paracosm.core.layers import layers_of
 from paracosm.core.learned import Learned
-from paracosm.core.members import drawn
+from paracosm.core.mdp import MDP
+from paracosm.core.members import drawn, member_world
 from paracosm.core.networks import MLP, rescaled, restandardised
+from paracosm.learning.continued_split import row_keys
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
-from paracosm.learning.going_on import row_keys
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.parts import (
     LOG_VARIANCE,
@@ -24,8 +25,8 @@ from paracosm.learning.parts import (
     RewardWithEnds,
     bounded_log_variance,
 )
-from paracosm.learning.problem import growing_split
 from paracosm.learning.settings import FitSettings
+from paracosm.learning.splits import growing_split
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
 from tests.learning.test_fit import networks, rows
@@ -168,7 +169,11 @@ def test_a_gaussian_world_is_its_members_mean_and_draws_one_of_them(bought):
     )
     member = drawn(learned.world, KEY).dynamics
     firsts = {
-        float(drawn(learned.world, jax.random.key(i)).dynamics.only.moments(state, action)[0][0, 0])
+        float(
+            drawn(learned.world, jax.random.key(i)).dynamics.ensemble_of_one.moments(state, action)[
+                0
+            ][0, 0]
+        )
         for i in range(20)
     }
     assert firsts == {float(number) for number in mean[:, 0]}, "every member has its turn"
@@ -205,6 +210,36 @@ def test_a_reward_at_ends_is_had_at_ends_alone():
     state, action = jnp.zeros(1), jnp.zeros(space.size)
     near, past = (reward(state, action, jnp.array([x])) for x in (0.999, 1.001))
     assert (float(near), float(past)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("end_members", [2, 3])
+def test_a_members_reward_and_end_agree_whatever_their_numbers(bought, end_members):
+    """Of 4 members of the reward and fewer of the end rule: in the world of one member, and in a
+    drawn one, the reward asks the end rule of that same world; each member has its turn.
+    """
+    space = bought[1].action
+
+    def stack(inputs, members):
+        keys = jax.random.split(KEY, members)
+        return eqx.filter_vmap(lambda key: MLP(inputs, 1, 4, 1, key))(keys)
+
+    ends = LearnedTermination(stack(2 * 2 + space.size, end_members), space)
+    networks = stack(2 * 2 + space.size + 1, 4)
+    reward = RewardWithEnds(networks, space, jnp.zeros(()), jnp.ones(()), ends)
+    world = MDP(
+        spec=bought[1],
+        dynamics=lambda state, action, key: state,
+        reward=reward,
+        termination=ends,
+        initial=lambda key: jnp.zeros(2),
+        discount=0.9,
+    )
+    worlds = [member_world(world, i) for i in range(4)]
+    for one in [*worlds, *(drawn(world, jax.random.key(i)) for i in range(20))]:
+        assert eqx.tree_equal(one.reward.ends, one.termination)
+    for i, one in enumerate(worlds):
+        assert eqx.tree_equal(one.termination, ends.member(i % end_members))
+        np.testing.assert_array_equal(one.reward.networks.weights[0][0], networks.weights[0][i])
 
 
 def test_a_growing_split_never_holds_out_what_was_fitted():
@@ -270,3 +305,13 @@ def test_a_world_that_was_stored_goes_on_as_one_whose_split_stays(bought):
     seen = second._replace(splits={"dynamics": (keys, keys[:0], keys[:0])})
     with pytest.raises(checks.BadData, match="of the 60 rows of the dynamics none is left"):
         learn(without, spec, settings=BEST, before=seen)
+
+
+def test_a_world_that_was_stored_does_not_go_on_without_a_row_to_fit(bought):
+    """A large share for validation: a stretch of 20 rows of 40 is held out, 30 are to validate."""
+    data, spec = bought
+    few = data.first(40)
+    first = learn(few, spec, settings=LearnSettings(fit=SHORT))
+    greedy = dataclasses.replace(BEST, validation=0.75)
+    with pytest.raises(checks.BadData, match="which leaves none to fit"):
+        learn(few, spec, settings=greedy, before=first)

@@ -27,7 +27,7 @@ class State(NamedTuple):
     """Of a learner: a name, and where its branches go on."""
 
     name: str
-    going: np.ndarray = np.ones(3)
+    frontier_alive: np.ndarray = np.ones(3)
 
 
 def rows(number: int) -> Dataset:
@@ -146,7 +146,7 @@ def test_under_another_encoder_no_earlier_policy_means_what_it_did(go_on):
     carried = go_on(before(-1200.0, state=State("b"), best=best), -100.0, anew=True)
     assert carried.best is carried.earlier is None
     assert carried.state.name == "b"
-    np.testing.assert_array_equal(carried.state.going, np.zeros(3))
+    np.testing.assert_array_equal(carried.state.frontier_alive, np.zeros(3))
 
 
 def test_a_policy_that_was_given_back_is_the_mean_of_all_it_collected(go_on):

@@ -19,8 +19,8 @@ class Learned(NamedTuple):
     learned.
 
     `splits` has the rows that a part was fitted to, validated on and measured on, as keys (see
-    `learning/going_on.py`). A part whose split hangs on the number of its rows alone is not in it,
-    nor one that a part learner of one's own fitted; in a world that was stored it is empty.
+    `learning/continued_split.py`). A part whose split hangs on the number of its rows alone is not
+    in it, nor one that a part learner of one's own fitted; in a world that was stored it is empty.
     """
 
     world: MDP

@@ -45,8 +45,12 @@ def one_of(stack: P, key: PRNGKey) -> P:
 
 
 def nth(stack: P, index: Int[Array, ""] | int) -> P:
-    """Entry `index` of a stack of networks `[member, …]`, as a stack of one."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index][None], stack)
+    """Entry `index` of a stack of networks `[member, …]`, as a stack of one.
+
+    Past the last entry it begins again at the first: beside dynamics of more members, each member
+    of a part has its turn.
+    """
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index % len(leaf)][None], stack)
 
 
 def member_world(world: MDP, index: Int[Array, ""] | int) -> MDP:

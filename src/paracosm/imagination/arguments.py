@@ -42,8 +42,8 @@ def check_kinds(
     """Every argument is of its kind, and states have the size that the world's have.
 
     Args:
-        learned, data, learner, caution, policy, settings, label_noise, label_source, progress: As
-            `imagine` has them.
+        learned, data, learner, caution, policy, settings, label_noise, label_source, progress: The
+            arguments of `imagine`.
 
     Raises:
         BadArgument: an argument of another kind, or one that the given learner would not have.
@@ -55,8 +55,8 @@ def check_kinds(
     checks.of_kind("settings", settings, ImagineSettings, "an ImagineSettings")
     if learner is not None:
         checks.of_kind("learner", learner, Learner, "a Learner, or None,")
-        ignored = {"policy": policy, "label_noise": label_noise, "label_source": label_source}
-        for name, value in ignored.items():
+        of_reinforce = {"policy": policy, "label_noise": label_noise, "label_source": label_source}
+        for name, value in of_reinforce.items():
             if value is not None:
                 raise checks.BadArgument(
                     f"both learner and {name} are given; {name} is of the learner that imagine"

@@ -45,27 +45,37 @@ class TwinValue(eqx.Module):
         return self.scale * jnp.minimum(first, second)
 
 
-class Played(NamedTuple):
-    """A step of every branch: next state, reward in sizes of one, the chance that no end comes, the
-    policy's entropy, the value of the next state, and what a discrete policy climbs (0 of a
-    continuous one), `[branch]` each and `after` `[branch, state]`.
+class BranchSteps(NamedTuple):
+    """Steps of branches, `[time, branch]`, or a single step of each, `[branch]`.
+
+    Attributes:
+        next_state: `[…, branch, state]`.
+        reward: In sizes of a reward.
+        goes_on: The chance that no end comes.
+        entropy: The policy's.
+        next_value: The value of the next state, in sizes of a reward.
+        objective: What a discrete policy climbs; 0 of a continuous one.
     """
 
-    after: Array
+    next_state: Array
     reward: Array
     goes_on: Array
     entropy: Array
-    later: Array
-    climbed: Array
+    next_value: Array
+    objective: Array
 
 
 class Branches(NamedTuple):
-    """Branches of imagination, with a leading axis of time: the states, the steps from there, and
-    the chance to get so far without an end, `[time, branch]`.
+    """Branches of imagination.
+
+    Attributes:
+        state: Where each step starts, `[time, branch, state]`.
+        steps: The steps, `[time, branch]`.
+        weight: The chance to get so far without an end, `[time, branch]`.
     """
 
     state: Array
-    played: Played
+    steps: BranchSteps
     weight: Array
 
 
@@ -79,110 +89,133 @@ def imagined_branches(
     keys: Keys,
     steps: int,
 ) -> Branches:
-    """Branches of the policy, a differentiable function of its parameters; to be called under
-    `spread`.
+    """Branches of the policy, a differentiable function of its parameters.
+
+    Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
     Args:
-        policy: Who plays.
-        value: Completes each step, in sizes of a reward.
-        problem: In what world.
-        start: From which states.
+        policy: Who acts.
+        value: The value that completes each step, in sizes of a reward.
+        problem: Which world the branches are imagined in, and what its rewards can be.
+        start: The states in which branches start.
         for_world: Draws the members of each step, the same for all branches.
         keys: All other randomness, `[branch]`.
-        steps: Of a branch.
+        steps: Steps of a branch.
     """
     novelty = _novelty(problem, jax.random.fold_in(for_world, steps), len(start))
     low, high = value_bounds(problem)
 
-    def complete(states: Array) -> Array:
+    def values(states: Array) -> Array:
         return jnp.clip(jax.vmap(value)(states), low, high)
 
-    def step(states: Array, drawn_by: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, Played]]:
-        of_world, of_branches = drawn_by
-        worth = _Worth(drawn(problem.training_world, of_world), problem, novelty, complete)
+    def step(states: Array, keys: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, BranchSteps]]:
+        world_key, branch_keys = keys
+        world = _DrawnWorld(drawn(problem.training_world, world_key), problem, novelty, values)
         if isinstance(policy, Categorical):
-            played = _choose(policy, worth, states, of_branches)
+            taken = _choose(policy, world, states, branch_keys)
         else:
-            played = _move(policy, worth, states, of_branches)
-        return played.after, (states, played)
+            taken = _move(policy, world, states, branch_keys)
+        return taken.next_state, (states, taken)
 
-    worlds = jax.random.split(for_world, steps)
+    world_keys = jax.random.split(for_world, steps)
     by_time = jax.vmap(lambda key: jax.random.split(key, steps), out_axes=1)(keys)
-    states, played = jax.lax.scan(step, start, (worlds, by_time))[1]
-    goes_on = jax.lax.stop_gradient(played.goes_on)
-    reached = jnp.concatenate([jnp.ones_like(goes_on[:1]), jnp.cumprod(goes_on, 0)[:-1]])
-    return Branches(states, played, jnp.where(reached < _LEAST_WEIGHT, 0, reached))
+    states, taken = jax.lax.scan(step, start, (world_keys, by_time))[1]
+    goes_on = jax.lax.stop_gradient(taken.goes_on)
+    chance = jnp.concatenate([jnp.ones_like(goes_on[:1]), jnp.cumprod(goes_on, 0)[:-1]])
+    weight = jnp.where(chance < _LEAST_WEIGHT, 0, chance)
+    return Branches(state=states, steps=taken, weight=weight)
 
 
-def branch_returns(played: Played, discount: float, lambda_: float) -> Float[Array, "time branch"]:
+def branch_returns(
+    steps: BranchSteps, discount: float, lambda_: float
+) -> Float[Array, "time branch"]:
     """`G_t = r_t + γ (1-p_t) ((1-λ) v_{t+1} + λ G_{t+1})`, with `G_h = v_h`.
 
     Args:
-        played: Rewards, values and chances of going on, `[time, branch]` each.
+        steps: All steps of the branches, `[time, branch]`.
         discount, lambda_: γ and λ.
     """
-    chance, later = discount * played.goes_on, played.later
-    return lambda_returns(played.reward.T, later.T, chance.T, lambda_, later[-1]).T
+    factor, value = discount * steps.goes_on, steps.next_value
+    return lambda_returns(steps.reward.T, value.T, factor.T, lambda_, value[-1]).T
 
 
-class _Worth(NamedTuple):
-    """What a step in a drawn world comes to."""
+class _DrawnWorld(NamedTuple):
+    """One member of each part of a world, and what a step in it is worth.
+
+    Attributes:
+        world: The member's world.
+        problem: Says what rewards can be, and how much novelty counts.
+        novelty: The bonus of states and actions, `[branch]`.
+        values: The value of each state, `[branch]`.
+    """
 
     world: MDP
     problem: Problem
     novelty: Callable[[Array, Array], Array]
-    complete: Callable[[Array], Array]
+    values: Callable[[Array], Array]
 
-    def __call__(self, states: Array, actions: Array, keys: Keys) -> tuple[Array, Array, Array]:
+    def step(self, states: Array, actions: Array, keys: Keys) -> tuple[Array, Array, Array]:
         """Next states, rewards in sizes of one, and the chances that no end comes."""
         world, rewards = self.world, self.problem.rewards
-        after = jax.vmap(world.dynamics)(states, actions, keys)
-        reward, price = jax.vmap(partial(priced_reward, world.reward))(states, actions, after)
+        next_states = jax.vmap(world.dynamics)(states, actions, keys)
+        reward, price = jax.vmap(partial(priced_reward, world.reward))(states, actions, next_states)
         known = (jnp.clip(reward, rewards.least, rewards.most) + price) / rewards.size
-        ends = jax.vmap(partial(end_probability, world.termination))(states, actions, after)
-        worth = (1 - self.problem.explore) * known + self.novelty(states, actions)
-        return after, worth, 1 - ends
+        ends = jax.vmap(partial(end_probability, world.termination))(states, actions, next_states)
+        total = (1 - self.problem.explore) * known + self.novelty(states, actions)
+        return next_states, total, 1 - ends
 
 
-def _move(policy: SquashedGaussian, worth: _Worth, states: Array, keys: Keys) -> Played:
+def _move(policy: SquashedGaussian, world: _DrawnWorld, states: Array, keys: Keys) -> BranchSteps:
     """A step of a continuous policy.
 
     Args:
         policy: Who acts.
-        worth: What the step comes to.
-        states, keys: Where, and the step's randomness, `[branch]`.
+        world: Where the step leads, and what it is worth.
+        states, keys: Where the step starts, and its randomness, `[branch]`.
     """
-    for_action, for_world = _two(keys)
-    action, log_prob = jax.vmap(policy.sample_with_log_prob)(states, for_action)
-    after, reward, goes_on = worth(states, action, for_world)
-    later = worth.complete(after)
-    return Played(after, reward, goes_on, -log_prob, later, jnp.zeros_like(reward))
+    action_keys, step_keys = _split_each(keys)
+    action, log_prob = jax.vmap(policy.sample_with_log_prob)(states, action_keys)
+    next_state, reward, goes_on = world.step(states, action, step_keys)
+    return BranchSteps(
+        next_state=next_state,
+        reward=reward,
+        goes_on=goes_on,
+        entropy=-log_prob,
+        next_value=world.values(next_state),
+        objective=jnp.zeros_like(reward),
+    )
 
 
-def _choose(policy: Categorical, worth: _Worth, states: Array, keys: Keys) -> Played:
+def _choose(policy: Categorical, world: _DrawnWorld, states: Array, keys: Keys) -> BranchSteps:
     """A step of a discrete policy, and the expected worth of all its choices.
 
     Args:
-        policy, worth, states, keys: As for `_move`.
+        policy, world, states, keys: As for `_move`.
     """
-    for_action, for_world = _two(keys)
+    action_keys, step_keys = _split_each(keys)
     log_p = jax.nn.log_softmax(jax.vmap(policy.network)(states))
     p, choices = jnp.exp(log_p), jnp.arange(log_p.shape[1])
 
     def ask(choice: Array) -> tuple[Array, Array, Array]:
-        return worth(states, jnp.full(len(states), choice), for_world)
+        return world.step(states, jnp.full(len(states), choice), step_keys)
 
-    after, reward, goes_on = jax.lax.stop_gradient(jax.vmap(ask)(choices))
-    later = jax.vmap(worth.complete)(after)
-    discount = worth.problem.world.discount
-    climbed = jnp.sum(p * (reward + discount * goes_on * later).T, axis=1)
-    chosen = jax.vmap(jax.random.categorical)(for_action, log_p), jnp.arange(len(states))
-    entropy = -jnp.sum(p * log_p, axis=1)
-    return Played(after[chosen], reward[chosen], goes_on[chosen], entropy, later[chosen], climbed)
+    next_state, reward, goes_on = jax.lax.stop_gradient(jax.vmap(ask)(choices))
+    next_value = jax.vmap(world.values)(next_state)
+    discount = world.problem.world.discount
+    objective = jnp.sum(p * (reward + discount * goes_on * next_value).T, axis=1)
+    chosen = jax.vmap(jax.random.categorical)(action_keys, log_p), jnp.arange(len(states))
+    return BranchSteps(
+        next_state=next_state[chosen],
+        reward=reward[chosen],
+        goes_on=goes_on[chosen],
+        entropy=-jnp.sum(p * log_p, axis=1),
+        next_value=next_value[chosen],
+        objective=objective,
+    )
 
 
-def _two(keys: Keys) -> tuple[Keys, Keys]:
-    """Two keys of each."""
+def _split_each(keys: Keys) -> tuple[Keys, Keys]:
+    """Two keys made of each one."""
     pairs = jax.vmap(jax.random.split)(keys)
     return pairs[:, 0], pairs[:, 1]
 
@@ -194,18 +227,17 @@ def _novelty(problem: Problem, key: PRNGKey, number: int) -> Callable[[Array, Ar
     Args:
         problem: Its `explore` weighs the bonus; at 0 nothing is computed.
         key: Draws these states and actions.
-        number: How many.
+        number: How many states and actions to draw.
     """
     world, explore = problem.world, problem.explore
     apart = jax.vmap(partial(disagreement, world))
     explores = explore > 0
 
     def usual() -> Array:
-        for_states, for_actions = (jax.random.split(k, number) for k in jax.random.split(key))
-        states = problem.starts.draw(for_states, 1.0)
-        return jnp.mean(
-            apart(states, jax.vmap(Uniform(world.spec.action).sample)(states, for_actions))
-        )
+        state_keys, action_keys = (jax.random.split(k, number) for k in jax.random.split(key))
+        states = problem.starts.draw(state_keys, 1.0)
+        actions = jax.vmap(Uniform(world.spec.action).sample)(states, action_keys)
+        return jnp.mean(apart(states, actions))
 
     unit = jax.lax.pmean(jax.lax.cond(explores, usual, lambda: jnp.ones(())), AXIS)
 
@@ -218,7 +250,7 @@ def _novelty(problem: Problem, key: PRNGKey, number: int) -> Callable[[Array, Ar
     return novelty
 
 
-def _longest(problem: Problem) -> float:
+def _discounted_horizon(problem: Problem) -> float:
     """`Σ_{t<H} γ^t`, the most unit rewards that an episode can be worth."""
     discount, horizon = problem.world.discount, problem.world.spec.horizon
     return float(np.sum(discount ** np.arange(horizon)))
@@ -226,7 +258,7 @@ def _longest(problem: Problem) -> float:
 
 def value_scale(problem: Problem) -> float:
     """What a value network's answer of 1 is worth, in sizes of a reward: a tenth of the most."""
-    return 0.1 * _longest(problem)
+    return 0.1 * _discounted_horizon(problem)
 
 
 def value_bounds(problem: Problem) -> tuple[Array, Array]:
@@ -235,7 +267,7 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
 
     Without them a policy climbs where the value extrapolates, and both run away.
     """
-    rewards, longest = problem.rewards, _longest(problem)
+    rewards, longest = problem.rewards, _discounted_horizon(problem)
     known, explore = 1 - problem.explore, problem.explore
     price = least_price(problem.training_world.reward)
     least = known * (jnp.minimum(rewards.least, 0) + price) / rewards.size

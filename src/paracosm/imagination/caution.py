@@ -45,7 +45,7 @@ class Caution(eqx.Module):
         """The world of training.
 
         Args:
-            world: The learned one.
+            world: The learned world.
             data: What it was learned from.
             rewards: What was recorded of rewards.
         """
@@ -144,7 +144,7 @@ def least_price(rule: Callable[[State, Action, State], Scalar]) -> Scalar:
 
 
 class _EndWhere(eqx.Module):
-    """A termination rule that also ends where `stops` says."""
+    """A termination rule that also ends an episode where `stops` says."""
 
     rule: Stops
     stops: Stops
@@ -155,7 +155,7 @@ class _EndWhere(eqx.Module):
 
     @property
     def logit(self) -> Callable[[State, Action, State], Scalar] | None:
-        """The rule's own logit, above all others where `stops` says; None of a rule without."""
+        """The rule's own logit, above all others where `stops` says; None if the rule has none."""
         own = getattr(self.rule, "logit", None)
         if own is None:
             return None
@@ -188,7 +188,8 @@ class _Doubt(eqx.Module):
 
     @classmethod
     def of(cls, world: MDP, data: Dataset) -> _Doubt:
-        """The unit is the root mean square on recorded steps, of many an evenly spread share.
+        """The doubt of a world, whose unit is the root mean square on recorded steps; of many steps
+        an evenly spread share is taken.
 
         Raises:
             BadArgument: the dynamics have fewer than two members.
@@ -205,15 +206,16 @@ class _Doubt(eqx.Module):
                 f"the dynamics are a {kind} of {members}; doubt is how far the members of an"
                 " ensemble lie apart: two are needed."
             )
-        bare = world.replace(reward=never, termination=never)
-        return cls(bare, _usual_disagreement(bare, state, action))
+        dynamics_alone = world.replace(reward=never, termination=never)
+        usual = _usual_disagreement(dynamics_alone, state, action)
+        return cls(world=dynamics_alone, usual=usual)
 
     def __call__(self, state: State, action: Action) -> Scalar:
         return disagreement(self.world, state, action) / self.usual
 
 
 class _InDoubt(eqx.Module):
-    """Whether the doubt of a step is above so many times the usual one."""
+    """Whether the doubt of a step is above `times` the usual one."""
 
     doubt: _Doubt
     times: float
@@ -223,7 +225,7 @@ class _InDoubt(eqx.Module):
 
 
 class _PriceOfDoubt(eqx.Module):
-    """A price in proportion to the doubt of a step, which levels off where that is large."""
+    """A price in proportion to the doubt of a step, which levels off where the doubt is large."""
 
     doubt: _Doubt
     unit: Scalar
@@ -234,7 +236,7 @@ class _PriceOfDoubt(eqx.Module):
 
 
 class _WorstForEver(eqx.Module):
-    """What stopping costs."""
+    """The price of a step after which `stops` ends the episode: `worst`, else 0."""
 
     stops: Stops
     worst: Scalar
@@ -252,9 +254,9 @@ def _ending(world: MDP, stops: Stops, rewards: RecordedRewards) -> MDP:
     """The world with an end, and the worst reward for ever after it, where `stops` says.
 
     Args:
-        world: The learned one.
-        stops: Where.
-        rewards: The worst is their least.
+        world: The learned world.
+        stops: The steps after which it ends.
+        rewards: Their least is the worst reward.
     """
     lasting = 1 / (1 - world.discount) if world.discount < 1 else float("inf")
     for_ever = world.discount * min(lasting, world.spec.horizon)

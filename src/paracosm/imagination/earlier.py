@@ -25,9 +25,9 @@ class Earlier(NamedTuple):
     """The best policy of the rounds before, in the real world.
 
     Attributes:
-        state: Of its learner.
+        state: The state of its learner.
         mean: Mean return of the episodes that it collected, not discounted.
-        least: The same of random actions.
+        least: Mean return of random actions, not discounted.
         astray: Whether the last policy did so badly that this one is kept while the world learns
             from the failure.
         last: Whether no purchase follows, which would show what the last training came to.
@@ -40,19 +40,19 @@ class Earlier(NamedTuple):
     last: bool
 
 
-def kept(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
+def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     """The training as it is, or with the state of an earlier round in its place.
 
-    That is so where the last policy was astray; where the earlier one has clearly the higher
-    imagined return in this world; and at last where this world does not believe what the earlier
-    one brought, within half of what it brought above random actions: then no training in it is
-    worth more than what was seen. (The real episodes were of actions drawn from the policy, and so
-    are these imagined ones; the others are of its mode.)
+    The earlier state takes its place where the last policy was astray; where the earlier policy has
+    clearly the higher imagined return in this world; and at last where this world does not believe
+    what the earlier policy brought, within half of what it brought above random actions: then no
+    training in it is worth more than what was seen. (The real episodes were of actions drawn from
+    the policy, and so are the imagined ones that this compares; the others are of its mode.)
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
         earlier: The best policy before.
-        key: Of the imagined episodes, which are the same for both.
+        key: Randomness of the imagined episodes, the same for both policies.
     """
     now = imagined.own_prediction
     if now is None:

@@ -27,9 +27,10 @@ EPISODES = 32  # of each kind of start: the mean of so many moves little between
 class Evaluation(NamedTuple):
     """One evaluation of a policy.
 
-    `score` is the mean discounted return in the pessimistic world, which decides; `imagined_return`
-    the mean undiscounted return from the initial states in the world itself; `entropy` the policy's
-    at the starts, 0 of one without a density.
+    Attributes:
+        score: The mean discounted return in the pessimistic world, which decides.
+        imagined_return: The mean undiscounted return from the initial states in the world itself.
+        entropy: The policy's entropy at the starts, 0 of a policy without a density.
     """
 
     score: Scalar
@@ -46,7 +47,12 @@ class Score(eqx.Module):
 
     @abc.abstractmethod
     def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
-        """The score of so many episodes, and the gold labels bought for it."""
+        """The score, and the gold labels bought for it.
+
+        Args:
+            parts: What `by_episode` gave of all devices' episodes.
+            episodes: How many episodes there are.
+        """
 
 
 class PessimisticReturn(Score):
@@ -87,8 +93,9 @@ def evaluate(
     """An evaluation of the policy's mode and the gold labels bought for it, on all devices.
 
     Args:
-        policy, problem: Who plays, and where.
-        key: Of the noise of a stochastic world.
+        policy: The policy whose mode acts.
+        problem: Where its episodes start, and in which world.
+        key: Randomness of a stochastic world.
         score: How episodes are scored.
     """
 

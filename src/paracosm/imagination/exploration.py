@@ -16,11 +16,11 @@ _MORE = 10
 def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
-    So it is where no transition ended, and where all rewards are the same or the action alone
-    explains every one: a price of each step, or of effort. Whether the action does is not known of
-    rewards that are not many more than what is fitted to them, and it then counts as not. A policy
-    that climbs such rewards learns to do nothing, and never sees what the task is about (a goal
-    that random actions do not reach).
+    Nothing does where no transition ended, and all rewards are the same or the action alone
+    explains every one: a price of each step, or of effort. Whether the action does cannot be told
+    of rewards that are not many more than the numbers fitted to them; it then counts as not. A
+    policy that climbs such rewards learns to do nothing, and never sees what the task is about (a
+    goal that random actions do not reach).
 
     Args:
         data: What was bought.
@@ -30,17 +30,17 @@ def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
         return False
     rows = data.labels if len(rewards) == len(data.labels) else data.transitions
     rewards = np.asarray(rewards, np.float64)
-    if _explained(rewards, np.ones((len(rewards), 1))):
+    if _explains_all(rewards, np.ones((len(rewards), 1))):
         return True
     features = _features(np.asarray(rows.action))
     enough = len(rewards) >= 2 * features.shape[1] + _MORE
-    return enough and _explained(rewards, features)
+    return enough and _explains_all(rewards, features)
 
 
-def _explained(
+def _explains_all(
     rewards: Float[np.ndarray, " rows"], features: Float[np.ndarray, "rows features"]
 ) -> bool:
-    """Whether least squares leave nothing of any reward."""
+    """Whether a least-squares fit to the features leaves nothing of any reward."""
     explained = features @ np.linalg.lstsq(features, rewards, rcond=None)[0]
     size = np.sqrt(np.mean(rewards**2))
     return bool(np.max(np.abs(rewards - explained)) <= _EXPLAINED * max(size, 1e-12))

@@ -5,7 +5,7 @@ looked at part by part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -26,8 +26,8 @@ def is_finite(tree: Any) -> bool:
     return all(np.isfinite(np.asarray(leaf)).all() for leaf in leaves)
 
 
-def refuse_units(estimator: GradientEstimator, rollouts: Rollouts) -> None:
-    """Refuse the units of a value, which were taken from these rollouts.
+def raise_units_not_finite(estimator: GradientEstimator, rollouts: Rollouts) -> NoReturn:
+    """Say why the units of a value, which were taken from these rollouts, are not finite.
 
     Raises:
         BadData: always; names the part and the step of those rollouts, or the units.
@@ -45,8 +45,8 @@ def require_finite_rollouts(
 
     Args:
         estimator: What buys labels, if it does.
-        rollouts: With the world's own rewards.
-        noisy: The same episodes with noise on their rewards, None where none is put on.
+        rollouts: The rollouts with the world's own rewards.
+        noisy: The same episodes with noise on their rewards, None if no noise is put on.
         name: What messages call the step.
 
     Raises:
@@ -69,9 +69,9 @@ def require_finite_credit(
     """Require what a step's advantages are made of to be finite along its rollouts.
 
     Args:
-        policy, value: Of the learner before the step.
+        policy, value: Those of the learner before the step.
         episodes: The step's rollouts.
-        over: Progress at each of their times.
+        over: The share of a rollout that is over at each of its times.
         name: What messages call the step.
 
     Raises:
@@ -90,7 +90,7 @@ def require_finite_parameters(parts: Mapping[str, tuple[Any, Any]], rate: float,
 
     Args:
         parts: Parameters and optimiser of the policy and of the value, by name.
-        rate: Of learning.
+        rate: The learning rate.
         name: What messages call the step.
 
     Raises:
@@ -128,13 +128,13 @@ def require_finite_episodes(episodes: Trajectory, place: str) -> None:
 
 def _require_finite_labels(estimator: GradientEstimator, rollouts: Rollouts, place: str) -> None:
     """Require the labels that the estimator bought, if it does, to be finite."""
-    for owner, episodes in _labelled(estimator, rollouts).items():
+    for owner, episodes in _label(estimator, rollouts).items():
         columns = {f"{owner} reward": episodes.reward}
         checks.finite_steps(place.replace("rollout", "gold rollout"), columns, episodes.alive)
 
 
 @eqx.filter_jit
-def _labelled(estimator: GradientEstimator, rollouts: Rollouts) -> dict[str, Trajectory]:
+def _label(estimator: GradientEstimator, rollouts: Rollouts) -> dict[str, Trajectory]:
     return estimator.labelled(rollouts)
 
 

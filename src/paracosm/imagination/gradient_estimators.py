@@ -94,14 +94,15 @@ class GradientEstimator(eqx.Module):
         policy: StochasticPolicy,
         weight: Array,
     ) -> tuple[Targets, Any, Count]:
-        """What this device's rollouts teach, the state after them, and the gold labels bought; to
-        be called under `spread`.
+        """What this device's rollouts teach, the state after them, and the gold labels bought.
+
+        Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
         Args:
-            state: Of the estimator.
-            rollouts: With the world's own rewards.
+            state: The estimator's state.
+            rollouts: This device's rollouts, with the world's own rewards.
             credit: From episodes and their number to targets and advantages.
-            policy: That played them.
+            policy: The policy that played them.
             weight: Time weights of the gradient, `[time]`.
         """
 
@@ -127,18 +128,17 @@ class Plain(GradientEstimator):
         policy: StochasticPolicy,
         weight: Array,
     ) -> tuple[Targets, Any, Count]:
-        """By the world's rewards.
+        """Advantages and targets by the world's rewards.
 
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
         """
         targets, advantage = credit(rollouts.episodes, rollouts.total)
         unit = size_of(advantage, rollouts.episodes)
-        return (
-            Targets(advantage, unit, rollouts.episodes, targets),
-            state,
-            jnp.zeros((), int),
+        learned = Targets(
+            advantage=advantage, unit=unit, episodes=rollouts.episodes, targets=targets
         )
+        return learned, state, jnp.zeros((), int)
 
     def labelled(self, rollouts: Rollouts) -> dict[str, Trajectory]:
         return {}
@@ -169,7 +169,7 @@ class Debiased(GradientEstimator):
         policy: StochasticPolicy,
         weight: Array,
     ) -> tuple[Targets, Any, Count]:
-        """The policy's by the mixture, the value's by gold labels.
+        """The policy's advantages by the mixture, the value's targets by gold labels.
 
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
@@ -179,11 +179,18 @@ class Debiased(GradientEstimator):
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
         targets, gold = credit(picked.episodes, count)
         before = jnp.asarray(state)
-        advantage = mixed(cheap, gold, picked, best_coefficient(before), rollouts.total / count)
+        advantage = mix_advantages(
+            cheap,
+            gold,
+            picked,
+            coefficient=best_coefficient(before),
+            times=rollouts.total / count,
+        )
         after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
         unit = size_of(gold, picked.episodes)
-        return Targets(advantage, unit, picked.episodes, targets), after, labels
+        learned = Targets(advantage=advantage, unit=unit, episodes=picked.episodes, targets=targets)
+        return learned, after, labels
 
     def labelled(self, rollouts: Rollouts) -> dict[str, Trajectory]:
         return {"the label source's": pick(self.gold, rollouts).episodes}
@@ -202,7 +209,7 @@ class GoldLabels(eqx.Module):
         checks.in_unit_interval("gold_share", self.share)
 
     def count(self, rollouts: int) -> int:
-        """How many of so many rollouts have gold labels: their share, but at least `LEAST_GOLD`."""
+        """How many of `rollouts` have gold labels: their share, but at least `LEAST_GOLD`."""
         return max(LEAST_GOLD, round(self.share * rollouts))
 
     def demand(self, rollouts: int) -> None:
@@ -216,8 +223,11 @@ class GoldLabels(eqx.Module):
 
 
 class Picked(NamedTuple):
-    """The rollouts with gold labels: their rows, and themselves with gold rewards; padding is not
-    alive.
+    """The rollouts with gold labels.
+
+    Attributes:
+        rows: Which of this device's rollouts they are.
+        episodes: They themselves with gold rewards; padding is not alive.
     """
 
     rows: Int[Array, " gold"]
@@ -242,10 +252,11 @@ def pick(gold: GoldLabels, rollouts: Rollouts) -> Picked:
     return Picked(rows, Trajectory(*columns, subset.terminated, subset.truncated, alive))
 
 
-def mixed(
+def mix_advantages(
     cheap: Float[Array, "episode time"],
     gold: Float[Array, "gold time"],
     picked: Picked,
+    *,
     coefficient: Scalar,
     times: float,
 ) -> Float[Array, "episode time"]:
@@ -254,8 +265,8 @@ def mixed(
 
     Args:
         cheap: Advantages by cheap labels, `[episode, time]`, in units of reward.
-        gold: Those by gold labels of the picked rollouts, `[gold, time]`.
-        picked: Which these are.
+        gold: Advantages of the picked rollouts by gold labels, `[gold, time]`.
+        picked: Which rollouts these are.
         coefficient: λ.
         times: N/n.
     """
@@ -280,10 +291,12 @@ def agreement(
     gold: Float[Array, "gold time"],
     weight: Float[Array, " time"],
 ) -> AgreementSums:
-    """How cheap and gold gradients of the same rollouts agree; to be called under `spread`.
+    """How cheap and gold gradients of the same rollouts agree.
+
+    Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
     Args:
-        policy: Whose gradients.
+        policy: The policy whose gradients they are.
         picked: The rollouts with gold labels.
         cheap, gold: Their advantages by either label, `[gold, time]`, in units of reward.
         weight: Time weights of the gradient, `[time]`.
@@ -323,7 +336,10 @@ def size_of(advantage: Float[Array, "episode time"], episodes: Trajectory) -> Sc
 
 
 def mean_alive(values: Array, episodes: Trajectory) -> Scalar:
-    """Mean over the steps taken on all devices; to be called under `spread`."""
+    """Mean over the steps taken on all devices.
+
+    Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
+    """
     total, count = jax.lax.psum(
         (jnp.sum(jnp.where(episodes.alive, values, 0)), jnp.sum(episodes.alive)), AXIS
     )

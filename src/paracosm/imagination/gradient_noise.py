@@ -13,7 +13,7 @@ V(s_{k+1})` in place of the reward.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -40,14 +40,20 @@ from paracosm.imagination.policy_gradient import (
     leave_one_out,
     time_weights,
 )
-from paracosm.imagination.value import Value
+from paracosm.imagination.value import Value, values_at_states
 
 _CHUNK = 64  # rollouts side by side: what bounds the memory, at four times the parameters each
 
 
 class _NoiseSamples(NamedTuple):
-    """Of every rollout, `[rollout]` each: variance, Q, shared form, largest score, and the variance
-    labels add.
+    """What each rollout contributes, `[rollout]`.
+
+    Attributes:
+        intrinsic: To the gradient's variance without noise, `Var₁`.
+        coefficient: To `Q`, `Σ_t ‖v_t‖²`.
+        shared: To the form of `Q` for an error shared by the whole rollout, `‖Σ_t v_t‖²`.
+        largest: The largest `‖w_t‖²`.
+        added: The variance that labels add, `Σ_t σ_t² ‖v_t‖²`.
     """
 
     intrinsic: Array
@@ -79,12 +85,12 @@ def gradient_noise(
 
     Args:
         world: The world of the rollouts; its rewards are taken as free of noise.
-        policy: Whose gradient.
+        policy: The policy whose gradient it is.
         states: Rollouts start in one of these, chosen at random.
         key: Randomness.
         horizon: Steps of a rollout.
         weighting: Time weighting of REINFORCE.
-        rollouts: How many; rounded up to whole chunks of 64.
+        rollouts: How many rollouts; rounded up to whole chunks of 64.
         value: The learned value that training has: it completes the returns of rollouts shorter
             than an episode, and λ-returns at every step. As in training it knows the time if
             rollouts are whole episodes. None unless given: returns are then those of the rollout
@@ -102,13 +108,29 @@ def gradient_noise(
     checks.in_unit_interval("trace", trace)
     if value is None and trace < 1:
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
-    chunk = _NoiseMeasurement(world, policy, value, None, horizon, weighting, baseline, trace)
+    chunk = _NoiseMeasurement(
+        world=world,
+        policy=policy,
+        value=value,
+        noise=None,
+        horizon=horizon,
+        weighting=weighting,
+        baseline=baseline,
+        lambda_=trace,
+    )
     samples = _measure(chunk, states, key, rollouts)
     bound = _bound(samples.largest, horizon, world.discount)
     intrinsic, coefficient, shared = map(
         estimators.mean, (samples.intrinsic, samples.coefficient, samples.shared)
     )
-    return GradientNoise(intrinsic, coefficient, shared, bound, weighting, horizon)
+    return GradientNoise(
+        intrinsic=intrinsic,
+        coefficient=coefficient,
+        shared=shared,
+        bound=bound,
+        weighting=weighting,
+        horizon=horizon,
+    )
 
 
 def _bound(largest: Float[Array, " rollout"], horizon: int, discount: float) -> float:
@@ -139,11 +161,20 @@ def added_variance(
     For noise of mean zero that is all it does; a mean shift moves the gradient besides.
 
     Args:
-        noise: Of the labels.
+        noise: The noise of the labels.
         world, policy, states, key, horizon, weighting, rollouts: As for `gradient_noise`, which
             raises the same errors.
     """
-    chunk = _NoiseMeasurement(world, policy, None, noise, horizon, weighting, "none", 1.0)
+    chunk = _NoiseMeasurement(
+        world=world,
+        policy=policy,
+        value=None,
+        noise=noise,
+        horizon=horizon,
+        weighting=weighting,
+        baseline="none",
+        lambda_=1.0,
+    )
     return estimators.mean(_measure(chunk, states, key, rollouts).added)
 
 
@@ -160,41 +191,36 @@ class _NoiseMeasurement(eqx.Module):
     lambda_: float = eqx.field(static=True)
 
     def __call__(self, states: Array, key: Array, numbers: Int[Array, " width"]) -> _NoiseSamples:
-        of_start, of_play = jax.vmap(
+        start_keys, play_keys = jax.vmap(
             lambda number: jax.random.split(jax.random.fold_in(key, number)), out_axes=1
         )(numbers)
-        first = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(states)))(of_start)
-        episodes = unroll(self.world, self.policy, states[first], of_play, self.horizon)
-        gradient, *rest = jax.vmap(self.of_rollout)(episodes, *self.rewards(episodes))
+        first = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(states)))(start_keys)
+        episodes = unroll(self.world, self.policy, states[first], play_keys, self.horizon)
+        gradient, *rest = jax.vmap(self.measure_rollout)(episodes, *self.rewards(episodes))
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
         return _NoiseSamples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
 
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
-        now, later = (
-            (jnp.zeros_like(episodes.reward),) * 2 if self.value is None else self.values(episodes)
-        )
+        current = later = jnp.zeros_like(episodes.reward)
+        if self.value is not None:
+            whole_episodes = self.horizon >= self.world.spec.horizon
+            current, later = values_at_states(self.value, episodes, whole_episodes)
         paid = jnp.asarray(episodes.reward + self.world.discount * (1 - self.lambda_) * later)
         paid = paid.at[:, -1].add(self.world.discount * self.lambda_ * later[:, -1])
         if self.baseline == "leave-one-out":
             to_go = returns_to_go(paid, self.world.discount * self.lambda_)
             return paid, leave_one_out(to_go, jnp.sum(to_go, axis=0), jnp.asarray(len(to_go)))
-        return paid, now if self.baseline == "value" else jnp.zeros_like(now)
+        return paid, current if self.baseline == "value" else jnp.zeros_like(current)
 
-    def values(self, episodes: Trajectory) -> tuple[Array, Array]:
-        """The value at each state, and at each next one, 0 after an end, `[rollout, time]`."""
-        steps = jnp.arange(self.horizon + 1)
-        over = steps / self.horizon if self.whole_episodes else jnp.zeros(self.horizon + 1)
-        states = jnp.concatenate([episodes.state, episodes.next_state[:, -1:]], axis=1)
-        values = jax.vmap(jax.vmap(cast(Value, self.value)), (0, None))(states, over)
-        later = jnp.where(episodes.alive & ~episodes.terminated, values[:, 1:], 0.0)
-        return values[:, :-1], later.at[:, -1].set(0) if self.whole_episodes else later
-
-    def of_rollout(
+    def measure_rollout(
         self, episode: Trajectory, paid: Array, baselines: Array
     ) -> tuple[Array, Scalar, Scalar, Scalar, Scalar]:
-        """Of one rollout `[time, …]`: its gradient `[parameters]`, `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`,
-        `Σσ²‖v‖²`.
+        """One rollout's gradient, `[parameters]`, and its `Σ‖v‖²`, `‖Σv‖²`, `max‖w‖²`, `Σσ²‖v‖²`.
+
+        Args:
+            episode: The rollout, `[time, …]`.
+            paid, baselines: What `rewards` gives of it, `[time]`.
         """
         parameters, still = eqx.partition(self.policy, eqx.is_inexact_array)
         flat, back = ravel_pytree(parameters)
@@ -205,32 +231,26 @@ class _NoiseMeasurement(eqx.Module):
         def step(
             carry: tuple[Array, ...], columns: tuple[Trajectory, Array, Array, Array, Array]
         ) -> tuple[Any, None]:
-            v, total, gradient, coefficient, largest, added = carry
+            v, sum_of_v, gradient, coefficient, largest, added = carry
             row, weight, reward, baseline, variance = columns
             w = jnp.where(row.alive, jax.grad(log_prob)(flat, row.state, row.action), 0)
             v = jnp.where(row.alive, self.world.discount * self.lambda_ * v + weight * w, 0)
-            gradient = gradient + reward * v - weight * baseline * w
-            size = jnp.sum(v**2)
-            largest = jnp.maximum(largest, jnp.sum(w**2))
+            square = jnp.sum(v**2)
             return (
                 v,
-                total + v,
-                gradient,
-                coefficient + size,
-                largest,
-                added + variance * size,
+                sum_of_v + v,
+                gradient + reward * v - weight * baseline * w,
+                coefficient + square,
+                jnp.maximum(largest, jnp.sum(w**2)),
+                added + variance * square,
             ), None
 
         weights = time_weights(self.weighting, self.world.discount, self.horizon)
         none, zero = jnp.zeros_like(flat), jnp.zeros(())
         columns = (episode, weights, paid, baselines, self.variance(episode))
         end = jax.lax.scan(step, (none, none, none, zero, zero, zero), columns)[0]
-        return end[2], end[3], jnp.sum(end[1] ** 2), end[4], end[5]
-
-    @property
-    def whole_episodes(self) -> bool:
-        """Whether rollouts are whole episodes."""
-        return self.horizon >= self.world.spec.horizon
+        _, sum_of_v, gradient, coefficient, largest, added = end
+        return gradient, coefficient, jnp.sum(sum_of_v**2), largest, added
 
     def variance(self, episode: Trajectory) -> Float[Array, " time"]:
         """The variance of each step's label."""
@@ -242,13 +262,13 @@ class _NoiseMeasurement(eqx.Module):
 
 
 def _measure(chunk: _NoiseMeasurement, states: Array, key: PRNGKey, rollouts: int) -> _NoiseSamples:
-    """Samples of at least so many rollouts.
+    """What at least `rollouts` rollouts contribute.
 
     Args:
         chunk: What is measured of a chunk of them.
-        states: Where they start, `[starts, state]`.
+        states: Where rollouts start, `[starts, state]`.
         key: Randomness.
-        rollouts: How many; rounded up to whole chunks.
+        rollouts: How many rollouts; rounded up to whole chunks.
     """
     checks.one_of("weighting", chunk.weighting, WEIGHTINGS)
     checks.at_least("horizon", chunk.horizon, 1)
@@ -268,7 +288,7 @@ def _program(
 
     Args:
         chunk, states, key: As for `_measure`.
-        numbers: Of the rollouts, by chunk.
+        numbers: The numbers of the rollouts, by chunk.
     """
 
     def local(shared: tuple[_NoiseMeasurement, Array, Array], numbers: Array) -> _NoiseSamples:

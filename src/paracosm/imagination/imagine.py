@@ -32,7 +32,12 @@ from paracosm.imagination.arguments import check_kinds
 from paracosm.imagination.caution import Caution, EndAtEdge, NoCaution
 from paracosm.imagination.evaluation import GoldReturn, PessimisticReturn, Score
 from paracosm.imagination.exploration import tells_no_state
-from paracosm.imagination.gradient_estimators import Debiased, GoldLabels, Plain
+from paracosm.imagination.gradient_estimators import (
+    Debiased,
+    GoldLabels,
+    GradientEstimator,
+    Plain,
+)
 from paracosm.imagination.policy_gradient import policy_gradient
 from paracosm.imagination.reinforce import REINFORCE
 from paracosm.imagination.settings import ImagineSettings
@@ -51,9 +56,14 @@ LabelSource = Callable[[State, Action, State], Scalar]
 
 
 class Imagined(NamedTuple):
-    """The policy that imagination found, its value, its world of training, how training went.
+    """What imagination found.
 
-    `value` is None of a learner of one's own, whose predicted return `own_prediction` is.
+    Attributes:
+        policy: The trained policy.
+        value: The value of REINFORCE; None if another learner was trained.
+        trained_in: The world of training.
+        training: How training went.
+        own_prediction: The predicted return of another learner; None if it was REINFORCE.
     """
 
     policy: Policy
@@ -66,12 +76,12 @@ class Imagined(NamedTuple):
     def prediction(self) -> PredictedReturn:
         """What training believed, for an audit."""
         horizon = self.training.horizon
-        function = self.own_prediction
-        if function is None:
-            function = Bootstrapped(self.trained_in, horizon, self.value)
-        elif function.problem.explore > 0:  # its values are of what is unknown, not of rewards
-            function = Bootstrapped(self.trained_in, self.trained_in.spec.horizon)
-        return PredictedReturn(self.policy, self.trained_in, horizon, function)
+        predict = self.own_prediction
+        if predict is None:
+            predict = Bootstrapped(self.trained_in, horizon, self.value)
+        elif predict.problem.explore > 0:  # its values are of what is unknown, not of rewards
+            predict = Bootstrapped(self.trained_in, self.trained_in.spec.horizon)
+        return PredictedReturn(self.policy, self.trained_in, horizon, predict)
 
 
 def imagine(
@@ -119,13 +129,13 @@ def imagine(
         learner: What is trained; REINFORCE with `settings` if none. A learner of one's own has its
             own settings: of `settings` then only the loop's count, and `horizon`.
         seed, round: Randomness.
-        state: Of `learner`, where it goes on, such as `own_prediction.state` of the round before;
-            its first one if none.
+        state: The state in which `learner` goes on, such as `own_prediction.state` of the round
+            before; its first one if None.
         explore: Whether the policy is for collecting more data: as long as the rewards of `data`
             tell no state from another, a learner that can explore then seeks what is unknown.
         caution: What is made of what the world does not know. If none, rollouts end at the edge of
             the data; of a learner that is not `cautious_by_default` they do not.
-        policy: Where REINFORCE starts; a new policy if none.
+        policy: The policy that REINFORCE starts from; a new one if None.
         settings: See `ImagineSettings`.
         label_noise: Put on every reward of the world that gradients and values are made from, anew
             each step; never on what evaluations see, on gold labels, or on the price of
@@ -159,18 +169,23 @@ def imagine(
     )
     with callbacks.as_raised():
         caution = default_caution(learner) if caution is None else caution
-        options = {"seed": seed, "round": round, "caution": caution, "explore": explore}
-        problem = problem_of(learned, data, settings=settings, **options)
+        problem = problem_of(
+            learned,
+            data,
+            settings=settings,
+            seed=seed,
+            round=round,
+            caution=caution,
+            explore=explore,
+        )
+        estimator: GradientEstimator = Plain()
         score: Score = PessimisticReturn()
         if label_source is not None:
             true = problem.world.replace(reward=label_source)
             gold = GoldLabels(caution(true, data, problem.rewards), gold_share)
-            learner, score = (
-                REINFORCE(settings, Debiased(gold), label_noise, policy),
-                GoldReturn(gold),
-            )
-        elif learner is None:
-            learner = REINFORCE(settings, Plain(), label_noise, policy)
+            estimator, score = Debiased(gold), GoldReturn(gold)
+        if learner is None:
+            learner = REINFORCE(settings, estimator, label_noise, policy)
         key = stage_key(seed, "imagine", round)
         trained = train(
             learner,
@@ -182,7 +197,7 @@ def imagine(
             store=store,
             progress=progress,
         )
-    return _imagined(learner, problem, trained, learned.world)
+    return _collect_results(learner, problem, trained, learned.world)
 
 
 def default_caution(learner: Learner | None) -> Caution:
@@ -218,38 +233,44 @@ def problem_of(
     world = learned.world.replace(initial=not_drawn)
     horizon, rate = min(settings.horizon, world.spec.horizon), jnp.asarray(settings.rates[0])
     careful = caution(world, data, rewards)
-    return Problem(world, careful, starts, horizon, rate, rewards, jnp.asarray(float(explores)))
+    share = jnp.asarray(float(explores))
+    return Problem(world, careful, starts, horizon, rate, rewards=rewards, explore=share)
 
 
 def recorded_rewards(rewards: np.ndarray) -> RecordedRewards:
     """What a learner bounds its values by; rewards that are all 0 have the size of 1."""
     size = float(np.sqrt(np.mean(np.square(rewards, dtype=np.float64)))) or 1.0
     least, most = np.min(rewards), np.max(rewards)
-    return RecordedRewards(*(jnp.asarray(number, jnp.float32) for number in (least, most, size)))
+    least, most, size = (jnp.asarray(number, jnp.float32) for number in (least, most, size))
+    return RecordedRewards(least=least, most=most, size=size)
 
 
-def _imagined(learner: Learner, problem: Problem, trained: Trained, world: MDP) -> Imagined:
-    """What `imagine` gives.
+def _collect_results(learner: Learner, problem: Problem, trained: Trained, world: MDP) -> Imagined:
+    """What `imagine` gives; only REINFORCE has a value, a weighting and a baseline.
 
     Args:
         learner, problem, trained: What was trained, for what, and to what it came.
         world: The learned world with its initial states.
     """
-    trained_in = problem.training_world.replace(initial=world.initial)
     policy = learner.policy(trained.state)
-    training = _training(learner, problem, trained)
-    if isinstance(learner, REINFORCE):
-        return Imagined(policy, trained.state.value, trained_in, training)
-    prediction = LearnerPrediction(learner, trained.state, problem)
-    return Imagined(policy, None, trained_in, training, prediction)
-
-
-def _training(learner: Learner, problem: Problem, trained: Trained) -> Training:
-    """How training went; a learner of one's own has no weighting and no baseline."""
-    checkpoints = trained.checkpoints
-    weighting, baseline = "none", "none"
+    trained_in = problem.training_world.replace(initial=world.initial)
     if isinstance(learner, REINFORCE):
         weighting, baseline = learner.settings.weighting, learner.settings.baseline
+        training = _training(problem, trained, weighting, baseline)
+        return Imagined(policy, trained.state.value, trained_in, training)
+    training = _training(problem, trained, weighting="none", baseline="none")
+    prediction = LearnerPrediction(learner, trained.state, problem)
+    return Imagined(policy, None, trained_in, training, own_prediction=prediction)
+
+
+def _training(problem: Problem, trained: Trained, weighting: str, baseline: str) -> Training:
+    """How training went.
+
+    Args:
+        problem, trained: What was trained for, and to what it came.
+        weighting, baseline: Those of REINFORCE, `none` of another learner.
+    """
+    checkpoints = trained.checkpoints
     return Training(
         step=tuple(checkpoint.step for checkpoint in checkpoints),
         imagined_return=tuple(checkpoint.imagined_return for checkpoint in checkpoints),
@@ -276,13 +297,12 @@ def _starts(initial: np.ndarray, visited: np.ndarray, key: PRNGKey) -> StartStat
                 f"there are no {name} states to imagine from; at least one is needed."
             )
     random = numpy_random(key)
-    first, second = (
-        _sized(rows, n, random) for rows, n in ((initial, _INITIAL), (visited, _VISITED))
+    return StartStates(
+        initial=_resize(initial, _INITIAL, random), visited=_resize(visited, _VISITED, random)
     )
-    return StartStates(first, second)
 
 
-def _sized(states: np.ndarray, size: int, random: np.random.Generator) -> jax.Array:
+def _resize(states: np.ndarray, size: int, random: np.random.Generator) -> jax.Array:
     """`size` of the states in random order, each as often as another, give or take one."""
     order = np.concatenate(
         [random.permutation(len(states)) for _ in range(-(-size // len(states)))]

@@ -83,10 +83,10 @@ class PathwiseSettings:
         branches: Imagined branches a training step.
         groups: Groups of equally many branches, each in members that are drawn for it: one group
             would climb what one member of the world says.
-        steps: Of a branch of continuous actions. Longer ones carry the model's errors further,
-            shorter ones lean more on the value.
-        choice_steps: Of a branch of discrete actions, each of which asks for all of them: Acrobot
-            has -65 with 3 and -67 with 5 steps, which take half as long again.
+        steps: Steps of a branch of continuous actions. Longer ones carry the model's errors
+            further, shorter ones lean more on the value.
+        choice_steps: Steps of a branch of discrete actions, each of which asks for all actions:
+            Acrobot has -65 with 3 and -67 with 5 steps, which take half as long again.
         lambda_: λ of the returns.
         value_rate: The value's learning rate as a multiple of the policy's.
         value_average, policy_average: Weights of the new networks in their moving averages.
@@ -125,10 +125,18 @@ class PathwiseSettings:
 
 
 class PathwiseState(NamedTuple):
-    """What training changes: the policy and its moving average, the two value networks and theirs,
-    `log α`, the states of the optimisers, the size of a reward, which is the unit of values and of
-    α, and where the imagined episodes are (`reached`, `[branch, state]`) that go on (`going`,
-    `[branch]`).
+    """What training changes.
+
+    Run directories hold its arrays in this order: it must stay.
+
+    Attributes:
+        policy, slow_policy: The policy and its moving average.
+        values, slow_values: The two value networks and their moving averages.
+        log_alpha: `log α`.
+        policy_optimiser, value_optimiser, alpha_optimiser: States of Adam.
+        size: The size of a reward, which is the unit of values and of α.
+        frontier: Where the imagined episodes are, `[branch, state]`.
+        frontier_alive: Which of these go on from there, `[branch]`; the others start anew.
     """
 
     policy: Categorical | SquashedGaussian
@@ -140,8 +148,8 @@ class PathwiseState(NamedTuple):
     value_optimiser: optax.OptState
     alpha_optimiser: optax.OptState
     size: Scalar
-    reached: Array
-    going: Array
+    frontier: Array
+    frontier_alive: Array
 
 
 class Pathwise(Learner):
@@ -152,8 +160,8 @@ class Pathwise(Learner):
 
     def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
         """An untrained policy and value, which see states in units of the visited ones."""
-        of_policy, first, second = jax.random.split(key, 3)
-        policy = self._new_policy(problem, of_policy)
+        policy_key, first, second = jax.random.split(key, 3)
+        policy = self._new_policy(problem, policy_key)
         check_action_form(problem.world, policy)
         if isinstance(policy, SquashedGaussian):
             check_derivatives(problem.world)
@@ -161,24 +169,19 @@ class Pathwise(Learner):
         discrete = isinstance(problem.world.spec.action, Discrete)
         alpha = _FIRST_ALPHA if discrete else self.settings.alpha
         log_alpha = jnp.log(jnp.asarray(alpha, dtype=float))
-        for_policy, for_value, for_alpha = (
-            self._adam.init(_parameters(part)) for part in (policy, values, log_alpha)
-        )
-        size = jnp.asarray(problem.rewards.size, dtype=float)
-        branches = self.settings.branches
-        reached = jnp.zeros((branches, problem.world.spec.state_size), problem.starts.visited.dtype)
+        branches, state_size = self.settings.branches, problem.world.spec.state_size
         state = PathwiseState(
-            policy,
-            policy,
-            values,
-            values,
-            log_alpha,
-            for_policy,
-            for_value,
-            for_alpha,
-            size,
-            reached,
-            jnp.zeros(branches, bool),
+            policy=policy,
+            slow_policy=policy,
+            values=values,
+            slow_values=values,
+            log_alpha=log_alpha,
+            policy_optimiser=self._adam.init(_parameters(policy)),
+            value_optimiser=self._adam.init(_parameters(values)),
+            alpha_optimiser=self._adam.init(_parameters(log_alpha)),
+            size=jnp.asarray(problem.rewards.size, dtype=float),
+            frontier=jnp.zeros((branches, state_size), problem.starts.visited.dtype),
+            frontier_alive=jnp.zeros(branches, bool),
         )
         return on_all(state, branches)
 
@@ -209,7 +212,7 @@ class Pathwise(Learner):
         Args:
             state, problem, start, key: As `Learner` has them.
         """
-        state = _in_units_of(state, problem)
+        state = _rescale(state, problem)
         low, high = value_bounds(problem)
         twin, size = TwinValue(state.slow_values, value_scale(problem)), problem.rewards.size
 
@@ -230,49 +233,53 @@ class Pathwise(Learner):
             state, problem, key: As for `step`.
             numbers: `[branch]`.
         """
-        settings, state = self.settings, _in_units_of(state, problem)
-        alpha = jnp.exp(state.log_alpha)
+        settings, state = self.settings, _rescale(state, problem)
+        discount, alpha = problem.world.discount, jnp.exp(state.log_alpha)
         value = TwinValue(state.slow_values, value_scale(problem))
-        for_starts, for_branches, for_ends = jax.random.split(key, 3)
-        start = self._starts(state, problem, for_starts, numbers)
+        start_key, branch_key, frontier_key = jax.random.split(key, 3)
+        start = self._starts(state, problem, start_key, numbers)
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self._imagined(policy, value, problem, start, for_branches, numbers=numbers)
-            targets = branch_returns(branches.played, problem.world.discount, settings.lambda_)
-            played = branches.played
+            branches = self._imagine(policy, value, problem, start, branch_key, numbers=numbers)
+            steps = branches.steps
+            targets = branch_returns(steps, discount, settings.lambda_)
             if isinstance(policy, Categorical):
-                climbed = branches.weight * (played.climbed + alpha * played.entropy)
-                total = jnp.sum(climbed) / self._reached(branches)
+                climbed = branches.weight * (steps.objective + alpha * steps.entropy)
+                total = jnp.sum(climbed) / self._total_weight(branches)
             else:
-                soft = played._replace(reward=played.reward + alpha * played.entropy)
-                returns = branch_returns(soft, problem.world.discount, settings.lambda_)
+                soft = steps._replace(reward=steps.reward + alpha * steps.entropy)
+                returns = branch_returns(soft, discount, settings.lambda_)
                 total = jnp.sum(returns[0]) / settings.branches
             return -total / value.scale, (branches, targets)
 
         gradient, (branches, targets) = jax.lax.stop_gradient(
             eqx.filter_grad(loss, has_aux=True)(state.policy)
         )
-        policy, for_policy = self._descend(
+        policy, policy_optimiser = self._descend(
             state.policy, gradient, state.policy_optimiser, problem.rate
         )
-        values, for_value, value_loss = self._step_values(state, problem, branches, targets)
+        values, value_optimiser, value_loss = self._step_values(state, problem, branches, targets)
         entropy = jax.lax.psum(
-            jnp.sum(branches.weight * branches.played.entropy) / self._reached(branches), AXIS
+            jnp.sum(branches.weight * branches.steps.entropy) / self._total_weight(branches), AXIS
         )
-        log_alpha, for_alpha = self._step_alpha(state, entropy, problem)
-        average = _moving(settings.policy_average, state.slow_policy, policy)
-        slow = _moving(settings.value_average, state.slow_values, values)
+        log_alpha, alpha_optimiser = self._step_alpha(state, entropy, problem)
+        slow_policy = _move_average(settings.policy_average, state.slow_policy, policy)
+        slow_values = _move_average(settings.value_average, state.slow_values, values)
+        frontier, frontier_alive = self._advance_frontier(
+            branches, policy, problem, frontier_key, numbers
+        )
         new = PathwiseState(
-            policy,
-            average,
-            values,
-            slow,
-            log_alpha,
-            for_policy,
-            for_value,
-            for_alpha,
-            state.size,
-            *self._reached_by(branches, policy, problem, for_ends, numbers),
+            policy=policy,
+            slow_policy=slow_policy,
+            values=values,
+            slow_values=slow_values,
+            log_alpha=log_alpha,
+            policy_optimiser=policy_optimiser,
+            value_optimiser=value_optimiser,
+            alpha_optimiser=alpha_optimiser,
+            size=state.size,
+            frontier=frontier,
+            frontier_alive=frontier_alive,
         )
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
@@ -286,11 +293,11 @@ class Pathwise(Learner):
             state, problem, key, numbers: As for `_step_on_device`.
         """
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
-        visited, begun = (problem.starts.draw(keys, share) for share in (1.0, 0.5))
-        odd, going = numbers[:, None] % 2 == 1, state.going[numbers, None]
-        return jnp.where(odd, jnp.where(going, state.reached[numbers], begun), visited)
+        visited, anew = (problem.starts.draw(keys, share) for share in (1.0, 0.5))
+        odd, alive = numbers[:, None] % 2 == 1, state.frontier_alive[numbers, None]
+        return jnp.where(odd, jnp.where(alive, state.frontier[numbers], anew), visited)
 
-    def _reached_by(
+    def _advance_frontier(
         self,
         branches: Branches,
         policy: Categorical | SquashedGaussian,
@@ -301,29 +308,29 @@ class Pathwise(Learner):
         """Where all branches end, and which go on from there: each step does with the chance
         `γ (1 - p) (1 - d)`, so that states are reached as often as they count and as far as the
         members agree; `d` is their doubt of what the policy does in the last state of the branch.
-        None goes on from the edge of the data, nor in the mean longer than an episode.
+        No branch goes on from the edge of the data, and in the mean none lasts longer than an
+        episode.
 
         Args:
-            branches: Of this device.
+            branches: The branches of this device.
             policy: Who acts.
             problem, key, numbers: As for `_step_on_device`.
         """
-        played, world = branches.played, problem.world
-        squares = jnp.mean((played.after - branches.state) ** 2, axis=(0, 1))
+        steps, world = branches.steps, problem.world
+        squares = jnp.mean((steps.next_state - branches.state) ** 2, axis=(0, 1))
         change = jnp.sqrt(jax.lax.pmean(squares, AXIS))
-        before, last = branches.state[-1], played.after[-1]
+        before, last = branches.state[-1], steps.next_state[-1]
         sure = 1 - doubt(world, before, jax.vmap(policy.mode)(before), change)
         counts = min(world.discount, 1 - 1 / world.spec.horizon)
-        kept = counts * sure * played.goes_on
-        chance = jnp.prod(kept, axis=0)
+        chance = jnp.prod(counts * sure * steps.goes_on, axis=0)
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
-        going = jax.vmap(jax.random.bernoulli)(keys, chance)
+        alive = jax.vmap(jax.random.bernoulli)(keys, chance)
         if world.domain is not None:
-            going &= ~world.domain.at_edge(last)
+            alive &= ~world.domain.at_edge(last)
         everywhere = partial(jax.lax.all_gather, axis_name=AXIS, tiled=True)
-        return everywhere(last), everywhere(going)
+        return everywhere(last), everywhere(alive)
 
-    def _imagined(
+    def _imagine(
         self,
         policy: Any,
         value: TwinValue,
@@ -337,23 +344,24 @@ class Pathwise(Learner):
 
         Args:
             policy, value, problem: As for `imagined_branches`.
-            start: Where they start, `[branch, state]`.
-            key: Of all branches.
-            numbers: Of this device's branches, in order, `[branch]`.
+            start: Where this device's branches start, `[branch, state]`.
+            key: Randomness of all branches.
+            numbers: The numbers of this device's branches, in order, `[branch]`.
         """
         settings = self.settings
         in_group = settings.branches // settings.groups
         block = math.gcd(len(numbers), in_group)
-        of_world, of_branch = jax.random.split(key)
-        worlds = jax.vmap(partial(jax.random.fold_in, of_world))(numbers[::block] // in_group)
-        keys = jax.vmap(partial(jax.random.fold_in, of_branch))(numbers).reshape(-1, block)
-
+        world_key, branch_key = jax.random.split(key)
+        world_keys = jax.vmap(partial(jax.random.fold_in, world_key))(numbers[::block] // in_group)
+        keys = jax.vmap(partial(jax.random.fold_in, branch_key))(numbers).reshape(-1, block)
         steps = settings.branch_steps(problem.world.spec.action)
 
-        def play(start: Array, world: PRNGKey, keys: Keys) -> Branches:
-            return imagined_branches(policy, value, problem, start, world, keys=keys, steps=steps)
+        def imagine(start: Array, for_world: PRNGKey, keys: Keys) -> Branches:
+            return imagined_branches(
+                policy, value, problem, start, for_world, keys=keys, steps=steps
+            )
 
-        blocks = jax.vmap(play, out_axes=1)(start.reshape(*keys.shape, -1), worlds, keys)
+        blocks = jax.vmap(imagine, out_axes=1)(start.reshape(*keys.shape, -1), world_keys, keys)
         return jax.tree.map(lambda leaf: leaf.reshape(len(leaf), -1, *leaf.shape[3:]), blocks)
 
     def _step_values(
@@ -362,21 +370,21 @@ class Pathwise(Learner):
         """A step of both value networks towards the targets, and their loss.
 
         Args:
-            state: Before it.
+            state: The state before the step.
             problem: Says what values are possible.
             branches, targets: What was imagined, and its λ-returns.
         """
         scale, (low, high) = value_scale(problem), value_bounds(problem)
-        wanted = jnp.clip(targets, low, high) / scale
+        scaled = jnp.clip(targets, low, high) / scale
 
         def loss(values: tuple[ValueNetwork, ValueNetwork]) -> Scalar:
-            off = [(jax.vmap(jax.vmap(v))(branches.state) - wanted) ** 2 for v in values]
-            return jnp.sum(branches.weight * sum(off)) / self._reached(branches)
+            squares = [(jax.vmap(jax.vmap(v))(branches.state) - scaled) ** 2 for v in values]
+            return jnp.sum(branches.weight * sum(squares)) / self._total_weight(branches)
 
-        size, gradient = eqx.filter_value_and_grad(loss)(state.values)
+        loss_value, gradient = eqx.filter_value_and_grad(loss)(state.values)
         rate = self.settings.value_rate * problem.rate
         values, optimiser = self._descend(state.values, gradient, state.value_optimiser, rate)
-        return values, optimiser, jax.lax.psum(size, AXIS)
+        return values, optimiser, jax.lax.psum(loss_value, AXIS)
 
     def _step_alpha(
         self, state: PathwiseState, entropy: Scalar, problem: Problem
@@ -404,7 +412,7 @@ class Pathwise(Learner):
 
         Args:
             part: What is trained.
-            gradient: Of this device's share.
+            gradient: The gradient of this device's share.
             optimiser: Adam's state before.
             rate: The learning rate.
         """
@@ -412,8 +420,8 @@ class Pathwise(Learner):
         moved = jax.tree.map(lambda u: -rate * u, update)
         return eqx.apply_updates(part, moved), optimiser
 
-    def _reached(self, branches: Branches) -> Scalar:
-        """The weight of all steps, on all devices."""
+    def _total_weight(self, branches: Branches) -> Scalar:
+        """The sum of the weights of all steps, on all devices."""
         return jax.lax.psum(jnp.sum(branches.weight), AXIS)
 
     def _metrics(
@@ -428,12 +436,12 @@ class Pathwise(Learner):
 
         Args:
             branches: What was imagined on this device.
-            value_loss, entropy, alpha: As they are named.
-            problem: Where imagination ends.
+            value_loss, entropy, alpha: The numbers of those names.
+            problem: Its world says where the edge of the data is.
         """
         edge, domain = jnp.zeros(()), problem.world.domain
         if domain is not None:
-            edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.played.after)), AXIS)
+            edge = jax.lax.pmean(jnp.mean(domain.at_edge(branches.steps.next_state)), AXIS)
         steps = self.settings.branches * len(branches.weight)
         return {
             "edge_share": edge,
@@ -460,9 +468,9 @@ class Pathwise(Learner):
         """A network of states in units of the visited ones.
 
         Args:
-            problem: Whose states.
-            outputs: How many.
-            key: Of the weights.
+            problem: Its visited states are the units.
+            outputs: How many outputs it has.
+            key: Randomness of the weights.
             last: Factor of the last layer's weights.
         """
         visited = problem.starts.visited
@@ -473,7 +481,7 @@ class Pathwise(Learner):
         return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)
 
 
-def _in_units_of(state: PathwiseState, problem: Problem) -> PathwiseState:
+def _rescale(state: PathwiseState, problem: Problem) -> PathwiseState:
     """The state in sizes of the problem's rewards: values keep what they are worth when more
     rewards have been recorded, and so does α where these are larger. Where they are smaller α falls
     with them, or it would bury a task whose first rewards were large.
@@ -481,25 +489,26 @@ def _in_units_of(state: PathwiseState, problem: Problem) -> PathwiseState:
     size = jnp.asarray(problem.rewards.size, dtype=state.size.dtype)
     ratio = state.size / size
 
-    def renewed(values: tuple[ValueNetwork, ValueNetwork]) -> tuple[ValueNetwork, ValueNetwork]:
+    def rescale(values: tuple[ValueNetwork, ValueNetwork]) -> tuple[ValueNetwork, ValueNetwork]:
         first, second = (
             ValueNetwork(rescaled(value.network, ratio, jnp.zeros_like(ratio))) for value in values
         )
         return first, second
 
     return state._replace(
-        values=renewed(state.values),
-        slow_values=renewed(state.slow_values),
+        values=rescale(state.values),
+        slow_values=rescale(state.slow_values),
         log_alpha=jnp.clip(state.log_alpha + jnp.minimum(jnp.log(ratio), 0), *_LOG_ALPHA),
         size=size,
     )
 
 
 def _parameters(part: Any) -> Any:
+    """The arrays of a part that are trained."""
     return eqx.filter(part, eqx.is_inexact_array)
 
 
-def _moving(weight: float, average: Any, new: Any) -> Any:
+def _move_average(weight: float, average: Any, new: Any) -> Any:
     """The moving average of networks after a new one."""
 
     def leaf(old: Any, fresh: Any) -> Any:

@@ -14,19 +14,20 @@ from paracosm.imagination.imagine import Imagined, recorded_rewards
 from paracosm.imagination.planners import Planner
 
 
-def planned(
+def place_planner(
     planner: Callable[[MDP], Planner], learned: Learned, data: Dataset, caution: Caution
 ) -> Imagined:
     """The planner in the world that caution makes of the learned one; nothing is trained.
 
     Args:
-        planner: Makes it.
-        learned: The learned world, whose dynamics it asks for their mean.
+        planner: Makes the planner for a world.
+        learned: The learned world, whose dynamics the planner asks for their mean.
         data: What the world was learned from.
         caution: What is made of what the world does not know.
     """
-    bare = learned.world.replace(initial=not_drawn)  # else each round would compile anew
-    world = caution(bare, data, recorded_rewards(learned.rewards(data)))
+    # Initial states of another number would have each round compile anew.
+    without_starts = learned.world.replace(initial=not_drawn)
+    world = caution(without_starts, data, recorded_rewards(learned.rewards(data)))
     training = Training(
         step=(),
         imagined_return=(),

@@ -22,7 +22,7 @@ from paracosm.core.mdp import MDP
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.rollout import returns_to_go, unroll
 from paracosm.core.types import Array, Scalar
-from paracosm.imagination.value import Value
+from paracosm.imagination.value import Value, values_at_states
 
 Weighting = Literal["discounted", "plain"]
 Baseline = Literal["leave-one-out", "value", "none"]
@@ -61,7 +61,7 @@ def surrogate(
 
 
 def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[Array, " time"]:
-    """`c_t`, `[time]`."""
+    """The time weights `c_t` of the policy gradient, `[time]`."""
     base = discount if weighting == "discounted" else 1.0
     return base ** jnp.arange(horizon, dtype=float)
 
@@ -72,11 +72,13 @@ def without_baseline(
     value: Float[Array, "episode time"] | None,
     count: int,
 ) -> Float[Array, "episode time"]:
-    """`A_t = G_t - b_t`; to be called under `spread`.
+    """`A_t = G_t - b_t`.
+
+    Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
     Args:
-        to_go: Returns-to-go `G_t`, `[episode, time]`, of this device's rollouts.
-        baseline: Which `b_t`.
+        to_go: Returns-to-go `G_t` of this device's rollouts, `[episode, time]`.
+        baseline: Which `b_t` is subtracted.
         value: A learned value of each state, `[episode, time]`, for the baseline of that name.
         count: Rollouts on all devices; there may be more rows, of zeros.
     """
@@ -104,12 +106,13 @@ def policy_gradient(
     Rollouts are spread over the host's devices.
 
     Args:
-        world, policy: What is imagined.
+        world: The world of the rollouts.
+        policy: Who acts, and whose gradient it is.
         states: Where rollouts start, `[episode, state]`, in the environment's units.
-        keys: Randomness of each, `[episode]`.
+        keys: Randomness of each rollout, `[episode]`.
         horizon: Steps of a rollout.
-        weighting: Which `c_t`.
-        baseline: Which `b_t`.
+        weighting: Which time weights `c_t`.
+        baseline: Which baseline `b_t`.
         value: A learned value, for the baseline of that name. As in training it knows the time
             if rollouts are whole episodes.
 
@@ -130,9 +133,8 @@ def policy_gradient(
         episodes = unroll(world, policy, states, keys, horizon)
         values = None
         if value is not None:
-            whole = horizon >= world.spec.horizon
-            over = jnp.arange(horizon) / horizon if whole else jnp.zeros(horizon)
-            values = jax.vmap(jax.vmap(value), (0, None))(episodes.state, over)
+            whole_episodes = horizon >= world.spec.horizon
+            values = values_at_states(value, episodes, whole_episodes).current
         to_go = returns_to_go(episodes.reward, world.discount)
         advantage = without_baseline(to_go, baseline, values, count)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)

@@ -13,7 +13,7 @@ kernels are in `policy_gradient` and `value`, true labels in `gradient_estimator
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax
@@ -64,6 +64,23 @@ class ReinforceState(NamedTuple):
     unreported: Metrics
 
 
+class _InitKeys(NamedTuple):
+    """Randomness of a first state: of the policy, of the value's network, and of the rollouts whose
+    returns are the value's units.
+    """
+
+    policy: PRNGKey
+    network: PRNGKey
+    rollouts: PRNGKey
+
+    @classmethod
+    def split(cls, key: PRNGKey) -> _InitKeys:
+        """The keys that are made of the one that `init` gets."""
+        policy, for_value = jax.random.split(key)
+        network, rollouts = jax.random.split(for_value)
+        return cls(policy=policy, network=network, rollouts=rollouts)
+
+
 class REINFORCE(ExplainingLearner):
     """Score-function policy gradients of imagined rollouts.
 
@@ -82,22 +99,25 @@ class REINFORCE(ExplainingLearner):
 
     def init(self, problem: Problem, key: PRNGKey) -> ReinforceState:
         """A policy beside an untrained value in units of that policy's returns."""
-        first, second = jax.random.split(key)
-        policy = self._new_policy(problem, first)
+        keys = _InitKeys.split(key)
+        policy = self._new_policy(problem, keys.policy)
         check_action_form(problem.world, policy)
         check_density_form(problem.world, policy)
         self.estimator.check(problem)
-        for_network, for_returns = jax.random.split(second)
-        rollouts = self.first_rollouts(policy, problem, for_returns)
+        rollouts = self.first_rollouts(policy, problem, keys.rollouts)
         episodes, estimator, labels = self.estimator.init(rollouts)
         to_go = returns_to_go(episodes.reward, problem.world.discount)
-        network = self._new_network(problem, for_network)
+        network = self._new_network(problem, keys.network)
         spread_of_returns = jnp.maximum(jnp.std(to_go), _LEAST_SPREAD)
-        value = Value(network, jnp.mean(to_go), spread_of_returns)
-        parameters: tuple[Any, Any] = eqx.filter((policy, network), eqx.is_inexact_array)
-        for_policy, for_value = self._adam.init(parameters[0]), self._adam.init(parameters[1])
-        spent = _spent(labels, UNIT_ROLLOUTS * problem.horizon)
-        state = ReinforceState(policy, value, for_policy, for_value, estimator, spent)
+        policy_parameters, value_parameters = eqx.filter((policy, network), eqx.is_inexact_array)
+        state = ReinforceState(
+            policy=policy,
+            value=Value(network, center=jnp.mean(to_go), scale=spread_of_returns),
+            policy_optimiser=self._adam.init(policy_parameters),
+            value_optimiser=self._adam.init(value_parameters),
+            estimator=estimator,
+            unreported=_count_spent(labels, UNIT_ROLLOUTS * problem.horizon),
+        )
         return on_all(state, self.settings.rollouts)
 
     def step(
@@ -118,17 +138,24 @@ class REINFORCE(ExplainingLearner):
 
         Args:
             state, problem, key: As for `step`.
-            numbers: `[episode]`.
+            numbers: The numbers of this device's rollouts, `[episode]`.
         """
         rollouts = self.rollouts(state.policy, problem, key, numbers)
         learned, estimator, labels = self.targets(state, problem, rollouts)
-        policy, for_policy = self._step_policy(state, rollouts.episodes, learned, problem)
-        value, for_value = self._step_value(state, learned, problem)
-        spent = _spent(labels, self.settings.rollouts * problem.horizon)
+        policy, policy_optimiser = self._step_policy(state, rollouts.episodes, learned, problem)
+        value, value_optimiser = self._step_value(state, learned, problem)
+        spent = _count_spent(labels, self.settings.rollouts * problem.horizon)
         metrics = {name: spent[name] + state.unreported[name] for name in spent}
         metrics["edge_share"] = _edge_share(problem.training_world, rollouts.episodes)
-        zeros = jax.tree.map(jnp.zeros_like, state.unreported)
-        return ReinforceState(policy, value, for_policy, for_value, estimator, zeros), metrics
+        new = ReinforceState(
+            policy=policy,
+            value=value,
+            policy_optimiser=policy_optimiser,
+            value_optimiser=value_optimiser,
+            estimator=estimator,
+            unreported=jax.tree.map(jnp.zeros_like, state.unreported),
+        )
+        return new, metrics
 
     def policy(self, state: ReinforceState) -> StochasticPolicy:
         return state.policy
@@ -167,36 +194,40 @@ class REINFORCE(ExplainingLearner):
         """A step's rollouts, those of the given numbers, with the labels that training sees.
 
         Args:
-            policy, problem, key: Who plays what, and the step's randomness.
+            policy: Who acts.
+            problem: Where rollouts start, and in which world.
+            key: Randomness of the step.
             numbers: Which rollouts, `[episode]`; each has its own randomness.
         """
-        # Of start, play and labels: a key split for the steps must not draw anything else.
-        of_start, of_play, of_labels = jax.vmap(
+        # A key that is split for the steps of a rollout must not draw anything else.
+        start_keys, play_keys, label_keys = jax.vmap(
             lambda number: jax.random.split(jax.random.fold_in(key, number), 3), out_axes=1
         )(numbers)
-        states = problem.starts.draw(of_start, self.settings.visited)
-        episodes = unroll(problem.training_world, policy, states, of_play, problem.horizon)
+        states = problem.starts.draw(start_keys, self.settings.visited)
+        episodes = unroll(problem.training_world, policy, states, play_keys, problem.horizon)
         if self.noise is not None:
-            episodes = with_noise(self.noise, problem.world, episodes, of_labels)
+            episodes = with_noise(self.noise, problem.world, episodes, label_keys)
         return Rollouts(episodes, numbers, self.settings.rollouts)
 
     def time_weights(self, problem: Problem) -> Float[Array, " time"]:
-        """`c_t` of the policy gradient."""
+        """The time weights `c_t` of the policy gradient."""
         return time_weights(self.settings.weighting, problem.world.discount, problem.horizon)
 
     def targets(
         self, state: ReinforceState, problem: Problem, rollouts: Rollouts
     ) -> tuple[Targets, Any, Array]:
         """`G_t` and `A_t` of this device's rollouts as the estimator has them, its state after
-        them, and the gold labels bought; to be called under `spread`.
+        them, and the gold labels bought.
+
+        Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
         """
         settings, discount = self.settings, problem.world.discount
 
         def credit(episodes: Trajectory, count: int) -> tuple[Array, Array]:
-            values = values_at_states(state.value, episodes, problem)
+            values = values_at_states(state.value, episodes, not problem.cut)
             lambda_, final = settings.trace, values.later[:, -1]
             targets = lambda_returns(episodes.reward, values.later, discount, lambda_, final)
-            return targets, without_baseline(targets, settings.baseline, values.now, count)
+            return targets, without_baseline(targets, settings.baseline, values.current, count)
 
         weight = self.time_weights(problem)
         return self.estimator.targets(state.estimator, rollouts, credit, state.policy, weight)
@@ -213,10 +244,10 @@ class REINFORCE(ExplainingLearner):
         """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken.
 
         Args:
-            state: Policy and optimiser before.
+            state: Policy and optimiser before the step.
             episodes: All rollouts of this device.
             learned: Their advantages, and `unit`, the size of these.
-            problem: What they are rollouts of.
+            problem: The problem that they are rollouts of.
         """
         weight = self.time_weights(problem)
         steps = jax.lax.psum(jnp.sum(episodes.alive), AXIS)
@@ -237,7 +268,8 @@ class REINFORCE(ExplainingLearner):
     ) -> tuple[Value, optax.OptState]:
         """Regression of the value on the targets, by interleaved shares of the time steps."""
         center, scale = state.value.center, state.value.scale
-        parts, over, episodes = self.settings.value_steps, progress(problem), learned.episodes
+        parts, episodes = self.settings.value_steps, learned.episodes
+        over = progress(problem.horizon, whole_episodes=not problem.cut)
 
         def loss(network: MLP, times: Array) -> Scalar:
             value = Value(network, center, scale)
@@ -294,15 +326,15 @@ class REINFORCE(ExplainingLearner):
 
     # Which number was the first that is not finite.
 
-    def explain_init(self, state: ReinforceState, problem: Problem, key: PRNGKey) -> None:
+    def explain_init(self, state: ReinforceState, problem: Problem, key: PRNGKey) -> NoReturn:
         """See `ExplainingLearner`.
 
         Args:
-            state, problem, key: As there.
+            state, problem, key: As for `init`, with the state that it gave.
         """
-        for_returns = jax.random.split(jax.random.split(key)[1])[1]
-        rollouts = eqx.filter_jit(self.first_rollouts)(state.policy, problem, for_returns)
-        failure.refuse_units(self.estimator, rollouts)
+        first_rollouts = eqx.filter_jit(self.first_rollouts)
+        rollouts = first_rollouts(state.policy, problem, _InitKeys.split(key).rollouts)
+        failure.raise_units_not_finite(self.estimator, rollouts)
 
     def explain_step(
         self,
@@ -315,18 +347,18 @@ class REINFORCE(ExplainingLearner):
         """See `ExplainingLearner`.
 
         Args:
-            before, after, problem, key, name: As there.
+            before, after, problem, key, name: As for `ExplainingLearner`.
         """
         numbers = jnp.arange(self.settings.rollouts)
 
-        def played(learner: REINFORCE) -> Rollouts:
+        def replay(learner: REINFORCE) -> Rollouts:
             return eqx.filter_jit(learner.rollouts)(before.policy, problem, key, numbers)
 
-        rollouts = played(dataclasses.replace(self, noise=None))
-        noisy = None if self.noise is None else played(self).episodes
+        rollouts = replay(dataclasses.replace(self, noise=None))
+        noisy = None if self.noise is None else replay(self).episodes
         failure.require_finite_rollouts(self.estimator, rollouts, noisy, name)
-        learned, over = (before.policy, before.value), progress(problem)[:-1]
-        failure.require_finite_credit(*learned, rollouts.episodes, over, name)
+        over = progress(problem.horizon, whole_episodes=not problem.cut)[:-1]
+        failure.require_finite_credit(before.policy, before.value, rollouts.episodes, over, name)
         parts = {
             "policy": (after.policy, after.policy_optimiser),
             "value": (after.value, after.value_optimiser),
@@ -339,10 +371,10 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
     caution stays as it is.
 
     Args:
-        noise: What is put on.
-        world: Whose rewards.
-        episodes: Arrays `[episode, time, …]`.
-        keys: Randomness of each, `[episode]`; not those of the rollouts.
+        noise: What is put on the rewards.
+        world: The world whose own rewards get it.
+        episodes: Rollouts, arrays `[episode, time, …]`.
+        keys: Randomness of each rollout, `[episode]`; not the keys that it was played with.
     """
 
     def shift(state: Array, action: Array, next_state: Array, key: PRNGKey) -> Scalar:
@@ -350,7 +382,7 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
 
         Args:
             state, action, next_state: The step.
-            key: Randomness of its label.
+            key: Randomness of the step's label.
         """
         reward = world.reward(state, action, next_state)
         return noise.apply(reward, state, action, next_state, key) - reward
@@ -370,7 +402,8 @@ def _units(starts: StartStates) -> tuple[Array, Array]:
     return center, jnp.where(constant(center, scale), 1.0, scale)
 
 
-def _spent(labels: Array, imagined_steps: int) -> dict[str, Array]:
+def _count_spent(labels: Array, imagined_steps: int) -> dict[str, Array]:
+    """What rollouts cost, by the names that metrics have for it."""
     return {"labels": labels, "imagined_steps": jnp.asarray(imagined_steps)}
 
 
@@ -382,4 +415,5 @@ def _edge_share(world: MDP, episodes: Trajectory) -> Scalar:
 
 
 def _descend(tree: Any, update: Any, rate: Scalar) -> Any:
+    """The tree after a step of Adam at this rate."""
     return eqx.apply_updates(tree, jax.tree.map(lambda u: -rate * u, update))

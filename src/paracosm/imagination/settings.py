@@ -25,7 +25,7 @@ class ImagineSettings(Record):
     """How a policy is trained in imagination.
 
     Attributes:
-        rollouts: Imagined rollouts a gradient step.
+        rollouts: Imagined rollouts of a gradient step.
         horizon: Steps of a rollout; shorter than an episode, it ends in a bootstrapped value.
         visited: Share of rollouts that start in visited states, the rest in initial ones.
         weighting: Time weighting of REINFORCE: `discounted`, `c_t = γ^t`, or `plain`, `c_t = 1`.

@@ -39,9 +39,15 @@ class Spent(Record):
 
 @dataclasses.dataclass(frozen=True)
 class StopNumbers(Record):
-    """Where the stop rule is: the numbers of all chunks so far, the rates that are left, the best
-    score, the score that the next gain counts from, the chunks since the last one, and what was
-    spent.
+    """Where the stop rule is.
+
+    Attributes:
+        checkpoints: The numbers of all chunks so far.
+        rates: The learning rates that are left, the present one first.
+        best_score: The highest score of a chunk.
+        mark: The score that the next gain counts from.
+        stale: Chunks since the last gain.
+        spent: What all chunks cost.
     """
 
     checkpoints: tuple[tuple[float, ...], ...]
@@ -67,14 +73,14 @@ class TrainingStore(abc.ABC):
 
     @abc.abstractmethod
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep it in place of the one before, or not, as the store sees fit."""
+        """Keep the snapshot in place of the one before, or not, as the store sees fit."""
 
     @abc.abstractmethod
-    def kept(self, state: Any) -> Snapshot | None:
-        """What was kept last, None if there is nothing.
+    def load(self, state: Any) -> Snapshot | None:
+        """The snapshot that was kept last, None if there is none.
 
         Args:
-            state: The learner's first one: the kept ones have its structure.
+            state: The learner's first state, whose structure the stored states have.
         """
 
 
@@ -95,10 +101,10 @@ class StopRule:
         """Begin, or go on.
 
         Args:
-            settings: Of the loop.
-            state: Where training begins.
-            by_score: How states are judged.
-            before: Where a training that was killed had got to, which goes on.
+            settings: Those of the loop.
+            state: The state in which training begins.
+            by_score: Whether the best state is the one of the highest score.
+            before: Where a training that was killed had got to; it goes on from there.
         """
         self.settings, self._by_score = settings, by_score
         self.spent = Spent()
@@ -126,9 +132,9 @@ class StopRule:
         """Take in where a chunk led.
 
         Args:
-            state: The learner's after it.
-            checkpoint: Its numbers.
-            spent: In it.
+            state: The learner's state after the chunk.
+            checkpoint: The numbers of the chunk.
+            spent: What the chunk cost.
         """
         self.checkpoints.append(checkpoint)
         labels, steps = self.spent.labels, self.spent.imagined_steps
@@ -141,14 +147,14 @@ class StopRule:
     def snapshot(self) -> Snapshot:
         """Where training is."""
         numbers = StopNumbers(
-            tuple(tuple(map(float, checkpoint)) for checkpoint in self.checkpoints),
-            tuple(self._rates),
-            float(self._best_score),
-            float(self._mark),
-            self._stale,
-            self.spent,
+            checkpoints=tuple(tuple(map(float, checkpoint)) for checkpoint in self.checkpoints),
+            rates=tuple(self._rates),
+            best_score=float(self._best_score),
+            mark=float(self._mark),
+            stale=self._stale,
+            spent=self.spent,
         )
-        return Snapshot(self.state, self.best, numbers)
+        return Snapshot(state=self.state, best=self.best, numbers=numbers)
 
     def _go_on(self, before: Snapshot) -> None:
         numbers = before.numbers

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax
@@ -42,8 +42,9 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's: of the highest score; the last one if it is not `cautious_by_default`.
-        checkpoints: One a chunk.
+        state: The learner's state of the highest score; the last one if the learner is not
+            `cautious_by_default`.
+        checkpoints: The numbers of each chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
         imagined_steps: Steps imagined, evaluations included.
@@ -74,7 +75,7 @@ def train(
         learner: What is trained.
         problem: What for; its rate is replaced by those of `settings`.
         key: Randomness.
-        settings: Of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
+        settings: Those of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
         score: How evaluations are scored; by the pessimistic world unless given.
         store: Keeps where training has got to after each chunk, and has it go on from there.
@@ -89,18 +90,19 @@ def train(
     score = PessimisticReturn() if score is None else score
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
-    before = None if store is None else store.kept(state)
+    before = None if store is None else store.load(state)
     rule = StopRule(settings, state, by_score=learner.cautious_by_default, before=before)
     while rule.stop is None:
-        of_chunk = jax.random.fold_in(key, 2 + len(rule.checkpoints))
+        chunk_key = jax.random.fold_in(key, 2 + len(rule.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(rule.rate))
         chunk = _train_chunk(
-            learner, rule.state, at_rate, of_chunk, score=score, steps=settings.check
+            learner, rule.state, at_rate, chunk_key, score=score, steps=settings.check
         )
         checkpoint = chunk.checkpoint(rule.steps + settings.check)
         if not (np.isfinite(checkpoint).all() and is_finite(chunk.state)):
-            done, steps = rule.steps, settings.check
-            _refuse(learner, rule.state, at_rate, of_chunk, done=done, steps=steps)
+            _raise_first_non_finite(
+                learner, rule.state, at_rate, chunk_key, done=rule.steps, steps=settings.check
+            )
         imagined_steps = np.asarray(chunk.metrics.get("imagined_steps", 0), np.int64).sum()
         spent = Spent(int(chunk.labels), int(imagined_steps))
         rule.add(chunk.state, checkpoint, spent)
@@ -109,22 +111,27 @@ def train(
         if progress is not None:
             numbers = {**chunk.means(), "imagined_return": checkpoint.imagined_return}
             progress(rule.steps, settings.most_steps, numbers)
-    of_evaluations = len(rule.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
+    evaluation_steps = len(rule.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
-        rule.best,
-        tuple(rule.checkpoints),
-        rule.stop,
-        rule.stop_steps,
-        rule.spent.labels,
-        rule.spent.imagined_steps + of_evaluations,
+        state=rule.best,
+        checkpoints=tuple(rule.checkpoints),
+        stop=rule.stop,
+        stop_steps=rule.stop_steps,
+        labels=rule.spent.labels,
+        imagined_steps=rule.spent.imagined_steps + evaluation_steps,
     )
 
 
 class _Chunk(NamedTuple):
-    """What a chunk came to: the state, its evaluation, and its steps' metrics.
+    """What a chunk came to.
 
-    `edge_share` is the mean over steps, `labels` the total with the evaluation's; `metrics` are the
-    learner's that are one number a step, `[step]` by name. Sums of them may be past 32 bits.
+    Attributes:
+        state: The learner's state after it.
+        evaluation: The evaluation of that state's policy.
+        edge_share: The mean over its steps.
+        labels: True rewards bought, the evaluation's included.
+        metrics: Those of the learner's metrics that are one number a step, `[step]` by name. Sums
+            of them may be past 32 bits.
     """
 
     state: Any
@@ -139,6 +146,7 @@ class _Chunk(NamedTuple):
         return {name: float(np.mean(np.asarray(column, float))) for name, column in columns}
 
     def checkpoint(self, step: int) -> Checkpoint:
+        """The numbers of the chunk, which ends after this step."""
         return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())
 
 
@@ -169,13 +177,15 @@ def _init(learner: Learner, problem: Problem, key: PRNGKey) -> Any:
 def _train_chunk(
     learner: Learner, state: Any, problem: Problem, key: PRNGKey, *, score: Score, steps: int
 ) -> _Chunk:
-    """So many steps and an evaluation of where they led.
+    """Training steps, and an evaluation of where they led.
 
     Args:
-        learner, state, problem: What goes on from where, and what for.
-        key: Of the chunk; step i has `fold_in(key, i)`.
+        learner: What is trained.
+        state: The learner's state before the chunk.
+        problem: What it is trained for.
+        key: Randomness of the chunk; step i has `fold_in(key, i)`.
         score: How the evaluation is scored.
-        steps: How many.
+        steps: How many steps.
     """
     arrays, static = eqx.partition(state, eqx.is_array)
 
@@ -188,16 +198,16 @@ def _train_chunk(
     state, zeros = eqx.combine(arrays, static), jnp.zeros(steps, int)
     evaluation, labels = evaluate(learner.policy(state), problem, key, score)
     return _Chunk(
-        state,
-        evaluation,
-        jnp.mean(metrics.get("edge_share", jnp.zeros(steps))),
-        jnp.sum(metrics.get("labels", zeros)) + labels,
-        {name: column for name, column in metrics.items() if _is_number_a_step(column)},
+        state=state,
+        evaluation=evaluation,
+        edge_share=jnp.mean(metrics.get("edge_share", jnp.zeros(steps))),
+        labels=jnp.sum(metrics.get("labels", zeros)) + labels,
+        metrics={name: column for name, column in metrics.items() if _is_number_a_step(column)},
     )
 
 
 def _is_number_a_step(column: Any) -> bool:
-    """Whether a metric is one number a step; what a learner reports besides is its own affair."""
+    """Whether a metric is one number a step; whatever else a learner reports is left out."""
     numeric = eqx.is_array(column) and not jnp.issubdtype(column.dtype, jax.dtypes.extended)
     return numeric and column.ndim == 1
 
@@ -212,24 +222,25 @@ def _single_step(learner: Learner, state: Any, problem: Problem, key: PRNGKey) -
     return learner.step(state, problem, key)[0]
 
 
-def _refuse(
+def _raise_first_non_finite(
     learner: Learner, state: Any, problem: Problem, key: PRNGKey, *, done: int, steps: int
-) -> None:
-    """Refuse a chunk, or its evaluation, because of a number that is not finite.
+) -> NoReturn:
+    """Replay a chunk whose state, or evaluation, is not finite step by step, and say which number
+    was the first.
 
     Args:
-        learner, state, problem, key, steps: What the chunk was made of.
-        done: Steps before it.
+        learner, state, problem, key, steps: The arguments of `_train_chunk`.
+        done: Steps before the chunk.
 
     Raises:
-        BadData: naming the part and the step.
+        BadData: always; names the part and the step where the learner can say them.
     """
     for number in range(steps):
-        of_step, before = jax.random.fold_in(key, number), state
-        state = _single_step(learner, before, problem, of_step)
+        step_key, before = jax.random.fold_in(key, number), state
+        state = _single_step(learner, before, problem, step_key)
         name = f"gradient step {done + number + 1}"
         if isinstance(learner, ExplainingLearner):
-            learner.explain_step(before, state, problem, of_step, name)
+            learner.explain_step(before, state, problem, step_key, name)
         elif not is_finite(state):
             raise checks.BadData(f"the learner's state is not finite after {name}.")
     after, policy = done + steps, learner.policy(state).greedy()

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from paracosm.core.data import Trajectory
-from paracosm.core.learner import Problem
 from paracosm.core.networks import MLP
 from paracosm.core.storage import storable
 from paracosm.core.types import Array, Scalar
@@ -33,25 +32,32 @@ class Value(eqx.Module):
 
 
 class ValuesAtStates(NamedTuple):
-    """Values `[episode, time]` at the states of rollouts and at the next ones, 0 after an end."""
+    """Values along rollouts, `[episode, time]`.
 
-    now: Float[Array, "episode time"]
+    Attributes:
+        current: At the state before each step.
+        later: At the state after each step, 0 after an end.
+    """
+
+    current: Float[Array, "episode time"]
     later: Float[Array, "episode time"]
 
 
-def progress(problem: Problem) -> Float[Array, " _"]:
-    """Share of the rollout that is over at each of its `horizon + 1` states.
+def progress(horizon: int, whole_episodes: bool) -> Float[Array, " _"]:
+    """The share of a rollout of `horizon` steps that is over at each of its `horizon + 1` states.
 
-    A rollout completed by a value is a window onto an endless one: its value does not know the
-    time.
+    A rollout shorter than an episode is a window onto an endless one: its value does not know the
+    time, and all of these are 0.
     """
-    steps = problem.horizon + 1
-    return jnp.zeros(steps) if problem.cut else jnp.arange(steps) / problem.horizon
+    steps = jnp.arange(horizon + 1)
+    return steps / horizon if whole_episodes else jnp.zeros(horizon + 1)
 
 
-def values_at_states(value: Value, episodes: Trajectory, problem: Problem) -> ValuesAtStates:
+def values_at_states(value: Value, episodes: Trajectory, whole_episodes: bool) -> ValuesAtStates:
     """The value along rollouts; of whole episodes nothing is left at their last state."""
     states = jnp.concatenate([episodes.state, episodes.next_state[:, -1:]], axis=1)
-    values = jax.vmap(jax.vmap(value), (0, None))(states, progress(problem))
+    over = progress(episodes.reward.shape[1], whole_episodes)
+    values = jax.vmap(jax.vmap(value), (0, None))(states, over)
     later = jnp.where(episodes.alive & ~episodes.terminated, values[:, 1:], 0)
-    return ValuesAtStates(values[:, :-1], later if problem.cut else later.at[:, -1].set(0))
+    later = later.at[:, -1].set(0) if whole_episodes else later
+    return ValuesAtStates(current=values[:, :-1], later=later)

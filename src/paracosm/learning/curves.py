@@ -22,20 +22,22 @@ from paracosm.learning.part_learner import dynamics_problem, reward_problem
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
 from paracosm.learning.problem import (
     FitProblem,
-    Split,
-    Start,
-    held_out_rows,
+    PreparedFit,
     inputs_of_rows,
     predict,
-    split,
-    start,
+    prepare_fit,
 )
+from paracosm.learning.scaling import Scaling
 from paracosm.learning.settings import LearnSettings
+from paracosm.learning.splits import Split, held_out_rows, split
 
 _DEFAULT = LearnSettings()
 _ANCHORS, _SPAN = 6, 16  # counts of samples, and the largest over the smallest
-_HELD_OUT = 0.2
+_HELD_OUT_SHARE = 0.2
 LEAST_ROWS_OF_CURVE = 200  # sixteen times ten in the smallest subset, and the fifth held out
+
+# The states on which a curve is measured, as `Curve.states` names them.
+HELD_OUT, VISITED = "held out", "visited by the policy"
 
 RefitProgress = Callable[[int, int], None]
 
@@ -81,7 +83,7 @@ def learning_curve(
     beginnings are the subsets. The refits of one seed are one compiled program.
 
     Args:
-        part: Which.
+        part: Which part.
         data: What was bought.
         spec: The task; errors of the dynamics are in its scaled states.
         visited: Real steps of the policy that the world is for: the error there is the one that
@@ -90,8 +92,8 @@ def learning_curve(
             logarithmic scale.
         seeds: Refits at each count.
         seed: Randomness.
-        settings: Of the fits, and what is set aside for validation.
-        progress: Told of seeds done, of how many.
+        settings: Settings of the fits, and what is set aside for validation.
+        progress: Called after each seed with the number of seeds done and of all.
 
     Raises:
         BadArgument: a part that is neither dynamics nor reward.
@@ -108,55 +110,59 @@ def learning_curve(
         raise checks.BadData(
             f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them."
         )
-    held = held_out_rows(
-        problem.episode,
-        _HELD_OUT,
-        numpy_random(stage_key(seed, f"held out of the curve of {part}")),
-    )
-    pool = np.setdiff1d(np.arange(rows), held)
-    sizes = tuple(
-        sizes
-        or np.geomspace(max(len(pool) / _SPAN, LEAST_ROWS), len(pool), _ANCHORS)
-        .round()
-        .astype(int)
-        .tolist()
-    )
+    random = numpy_random(stage_key(seed, f"held out of the curve of {part}"))
+    held_out = held_out_rows(problem.episode, _HELD_OUT_SHARE, random)
+    pool = np.setdiff1d(np.arange(rows), held_out)
+    sizes = tuple(sizes or _sizes(len(pool)))
     for size in sizes:
         checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
-    tests = {"held out": _Test(problem, inputs_of_rows(problem, spec)[held], held)}
+    evaluations = {HELD_OUT: _evaluation_rows(problem, spec, held_out)}
     if visited is not None:
         own = _problem(part, visited, spec, settings)
-        tests["visited by the policy"] = _Test(
-            own, inputs_of_rows(own, spec), np.arange(len(own.targets))
-        )
+        evaluations[VISITED] = _evaluation_rows(own, spec, np.arange(len(own.targets)))
     refits = []
     for number in range(seeds):
         key = stage_key(seed, f"curve of {part}", number)
         order = pool[numpy_random(key).permutation(len(pool))]
-        refits += _refits(
-            problem, spec, sizes, order, tests, number=number, key=key, settings=settings
+        refits += _refit(
+            problem, spec, sizes, order, evaluations, number=number, key=key, settings=settings
         )
         if progress is not None:
             progress(number + 1, seeds)
-    curves = {states: _curve(part, refits, states) for states in tests}
-    return MeasuredCurve(curves[[*tests][-1]], curves, tuple(refits))
+    curves = {states: _curve(part, refits, states) for states in evaluations}
+    counted = HELD_OUT if visited is None else VISITED
+    return MeasuredCurve(curve=curves[counted], by_states=curves, refits=tuple(refits))
 
 
-class _Test(NamedTuple):
-    """Rows `[row]` of a problem on which refits are measured, and what networks see of them."""
+def _sizes(most: int) -> list[int]:
+    """Counts of samples, evenly on a logarithmic scale, of which `most` is the largest."""
+    least = max(most / _SPAN, LEAST_ROWS)
+    return np.geomspace(least, most, _ANCHORS).round().astype(int).tolist()
+
+
+class EvaluationRows(NamedTuple):
+    """Steps on which refits are measured.
+
+    Attributes:
+        problem: What these steps are rows of.
+        inputs: What networks see of them, `[rows, inputs]`.
+        targets: What networks should predict there, `[rows, outputs]`.
+    """
 
     problem: FitProblem
     inputs: np.ndarray
-    rows: np.ndarray
+    targets: np.ndarray
 
-    def error(self, networks: MLP, begun: Start) -> float:
+    def error(self, networks: MLP, output_scaling: Scaling) -> float:
         """Root mean square error of the ensemble's mean."""
-        predicted = begun.outward.center + begun.outward.scale * predict(networks, self.inputs)
-        return float(
-            np.sqrt(
-                np.mean(self.problem.error(predicted.mean(axis=0), self.problem.targets[self.rows]))
-            )
-        )
+        center, scale = output_scaling
+        predicted = center + scale * predict(networks, self.inputs)
+        return float(np.sqrt(np.mean(self.problem.error(predicted.mean(axis=0), self.targets))))
+
+
+def _evaluation_rows(problem: FitProblem, spec: Spec, rows: np.ndarray) -> EvaluationRows:
+    """Rows of a problem, by their numbers, as refits are measured on them."""
+    return EvaluationRows(problem, inputs_of_rows(problem, spec)[rows], problem.targets[rows])
 
 
 def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -> FitProblem:
@@ -170,12 +176,12 @@ def _problem(part: Bought, data: Dataset, spec: Spec, settings: LearnSettings) -
     return reward_problem(data.labels, data.episode[data.has_label], spec)
 
 
-def _refits(
+def _refit(
     problem: FitProblem,
     spec: Spec,
     sizes: Sequence[int],
     order: np.ndarray,
-    tests: dict[str, _Test],
+    evaluations: dict[str, EvaluationRows],
     *,
     number: int,
     key: PRNGKey,
@@ -187,39 +193,52 @@ def _refits(
         problem, spec: What is learned, and the task.
         sizes: Counts of rows.
         order: Row numbers.
-        tests: Rows on which refits are measured, by the states they are of.
-        number: Of the seed.
-        key: The seed's randomness.
+        evaluations: Rows on which refits are measured, by the states they are of.
+        number: The number of the seed.
+        key: Randomness of the seed.
         settings: As `learn` gets them.
     """
     inputs, largest = inputs_of_rows(problem, spec), max(sizes)
-    begun = []
+    prepared = []
     for i, size in enumerate(sizes):
-        own = jax.random.fold_in(key, i)
-        rows = Split(*(order[part] for part in split(np.arange(size), own, settings)))
-        begun.append(
-            start(problem, inputs, rows, spec, key=own, settings=settings.fit, least=largest)
+        own_key = jax.random.fold_in(key, i)
+        rows = Split(*(order[side] for side in split(np.arange(size), own_key, settings)))
+        prepared.append(
+            prepare_fit(
+                problem,
+                inputs,
+                rows,
+                spec,
+                key=own_key,
+                settings=settings.fit,
+                capacity=largest,
+            )
         )
     refits = []
-    fitted = _fitted(problem, begun, settings)
-    for size, networks, origin in zip(sizes, fitted, begun, strict=True):
-        errors = {states: test.error(networks, origin) for states, test in tests.items()}
+    ensembles = _fit_ensembles(problem, prepared, settings)
+    for size, networks, fit in zip(sizes, ensembles, prepared, strict=True):
+        errors = {
+            states: evaluation.error(networks, fit.output_scaling)
+            for states, evaluation in evaluations.items()
+        }
         if not np.isfinite([*errors.values()]).all():
             raise checks.BadData(
                 f"the fit of the {problem.part} on {size} samples diverged; its data must be"
                 " finite."
             )
-        part = problem.build(networks, *map(jnp.asarray, origin.outward))
-        refits.append(Refit(size, number, part, errors))
+        part = problem.build(networks, *map(jnp.asarray, fit.output_scaling))
+        refits.append(Refit(samples=size, seed=number, part=part, errors=errors))
     return refits
 
 
-def _fitted(problem: FitProblem, begun: Sequence[Start], settings: LearnSettings) -> list[MLP]:
-    """The fitted ensemble of each start.
+def _fit_ensembles(
+    problem: FitProblem, prepared: Sequence[PreparedFit], settings: LearnSettings
+) -> list[MLP]:
+    """The fitted ensemble of each prepared fit, all of them in one program.
 
     Members come first, so that every device gets subsets of all sizes.
     """
-    members, cells = settings.fit.members, len(begun)
+    members, cells = settings.fit.members, len(prepared)
 
     def by_member(*leaves: Any) -> Any:
         return jnp.stack(leaves, axis=1).reshape(members * cells, *leaves[0].shape[1:])
@@ -232,11 +251,11 @@ def _fitted(problem: FitProblem, begun: Sequence[Start], settings: LearnSettings
 
     networks, keys = (
         jax.tree.map(by_member, *column)
-        for column in zip(*((b.networks, b.keys) for b in begun), strict=True)
+        for column in zip(*((fit.networks, fit.keys) for fit in prepared), strict=True)
     )
     train, validation = (
         jax.tree.map(for_all, *column)
-        for column in zip(*((b.train, b.validation) for b in begun), strict=True)
+        for column in zip(*((fit.train, fit.validation) for fit in prepared), strict=True)
     )
     fitted = fit_each(
         networks, train, validation, keys, loss=problem.loss, settings=settings.fit
@@ -248,6 +267,6 @@ def _fitted(problem: FitProblem, begun: Sequence[Start], settings: LearnSettings
 
 
 def _curve(part: Bought, refits: Sequence[Refit], states: str) -> Curve:
-    return Curve(
-        part, tuple(Anchor(r.samples, r.errors[states], r.seed) for r in refits), "rms", states
-    )
+    """The curve of a part on states of this name."""
+    anchors = tuple(Anchor(r.samples, r.errors[states], r.seed) for r in refits)
+    return Curve(part=part, anchors=anchors, unit="rms", states=states)

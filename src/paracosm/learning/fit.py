@@ -40,8 +40,12 @@ class Rows(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """An ensemble `[member, …]`, each member at its best epoch, and its validation loss `[member,
-    epoch]`.
+    """A fitted ensemble.
+
+    Attributes:
+        networks: Each member at the epoch that is kept, `[member, …]`.
+        epochs: How many epochs each member took.
+        losses: Validation loss of each epoch; NaN of those that were not needed.
     """
 
     networks: Network
@@ -49,15 +53,15 @@ class Fitted(NamedTuple):
     losses: Float[Array, "member most_epochs"]
 
 
-def pad(inputs: np.ndarray, targets: np.ndarray, least: int = 16) -> Rows:
+def pad(inputs: np.ndarray, targets: np.ndarray, capacity: int = 16) -> Rows:
     """Rows padded to the next quarter power of two, so that a growing data set does not compile
     anew each time.
 
-    Sets of up to `least` rows get the same capacity.
+    Sets of up to `capacity` rows are padded to the same number.
     """
     count = len(inputs)
-    capacity = math.ceil(2 ** (math.ceil(4 * math.log2(max(count, least))) / 4))
-    fill = ((0, capacity - count), (0, 0))
+    padded = math.ceil(2 ** (math.ceil(4 * math.log2(max(count, capacity))) / 4))
+    fill = ((0, padded - count), (0, 0))
     return Rows(
         np.pad(inputs, fill).astype(np.float32),
         np.pad(targets, fill).astype(np.float32),
@@ -106,19 +110,20 @@ def fit(
     """Fit every member of an ensemble to the same rows, each to stop by itself.
 
     Args:
-        networks: Untrained, `[member, …]`.
+        networks: Where the fits start, `[member, …]`.
         train, validation: Rows to fit, and rows whose loss says when to stop.
-        keys: Of the rows drawn, `[member]`.
+        keys: Randomness of the rows drawn, `[member]`.
         loss: As in `row_losses`.
         settings: See `FitSettings`.
     """
 
-    def share(*arrays: Any) -> Fitted:
-        train, validation, *members = arrays
-        fit_member = _Fit(train, validation, loss, settings)
-        return jax.lax.map(lambda member: fit_member(*member), tuple(members))
+    def on_device(train: Rows, validation: Rows, *members: Any) -> Fitted:
+        fit = _Fit(train, validation, loss, settings)
+        return jax.lax.map(lambda member: fit.run(*member), members)
 
-    return map_over_devices(share, settings.members, shared=2)(train, validation, networks, keys)
+    return map_over_devices(on_device, settings.members, shared=2)(
+        train, validation, networks, keys
+    )
 
 
 @eqx.filter_jit
@@ -134,23 +139,39 @@ def fit_each(
     """Fit networks to rows of their own.
 
     Args:
-        networks, train, validation, keys: As in `fit`, with a leading axis `[network, …]` all.
+        networks, train, validation, keys: As in `fit`, all with a leading axis `[network, …]`.
         loss, settings: As in `fit`.
     """
 
-    def share(*arrays: Any) -> Fitted:
-        return jax.lax.map(lambda own: _Fit(own[1], own[2], loss, settings)(own[0], own[3]), arrays)
+    def run(arrays: tuple[Network, Rows, Rows, Array]) -> Fitted:
+        network, train, validation, key = arrays
+        return _Fit(train, validation, loss, settings).run(network, key)
 
-    return map_over_devices(share, len(keys), shared=0)(networks, train, validation, keys)
+    def on_device(*arrays: Any) -> Fitted:
+        return jax.lax.map(run, arrays)
+
+    return map_over_devices(on_device, len(keys), shared=0)(networks, train, validation, keys)
 
 
 class _FitState(NamedTuple):
+    """A fit after some epochs.
+
+    Attributes:
+        network, optimiser: Where the next epoch starts.
+        best: The network that is kept: that of the least validation loss, `best_loss`; of a fit
+            that keeps the last epoch simply the last one.
+        stale: Epochs without a better validation loss.
+        rate_index: Which of `FitSettings.rates` is in use.
+        epoch: Epochs so far.
+        losses: Validation loss of each epoch, NaN of those to come, `[most_epochs]`.
+    """
+
     network: Network
     optimiser: optax.OptState
     best: Network
     best_loss: Array
     stale: Array
-    rate: Array
+    rate_index: Array
     epoch: Array
     losses: Array
 
@@ -163,65 +184,72 @@ class _Fit(NamedTuple):
     loss: Loss
     settings: FitSettings
 
-    def __call__(self, network: Network, key: Array) -> Fitted:
+    def run(self, network: Network, key: Array) -> Fitted:
+        """All epochs from this network on."""
         settings, zero = self.settings, jnp.zeros((), int)
-        losses = jnp.full(settings.most_epochs, jnp.nan)
         start = _FitState(
-            network, _ADAM.init(network), network, jnp.asarray(jnp.inf), zero, zero, zero, losses
+            network=network,
+            optimiser=_ADAM.init(network),
+            best=network,
+            best_loss=jnp.asarray(jnp.inf),
+            stale=zero,
+            rate_index=zero,
+            epoch=zero,
+            losses=jnp.full(settings.most_epochs, jnp.nan),
         )
 
         def unfinished(state: _FitState) -> Array:
-            return (state.rate < len(settings.rates)) & (state.epoch < settings.most_epochs)
+            return (state.rate_index < len(settings.rates)) & (state.epoch < settings.most_epochs)
 
         end = jax.lax.while_loop(unfinished, lambda state: self.epoch(state, key), start)
-        return Fitted(end.best, end.epoch, end.losses)
+        return Fitted(networks=end.best, epochs=end.epoch, losses=end.losses)
 
     def epoch(self, state: _FitState, key: Array) -> _FitState:
         """Steps, validation, and where to go on: from here, or from the best at the next rate."""
         network, optimiser = self.steps(state, jax.random.fold_in(key, state.epoch))
-        reached = self.validate(network)
+        loss = self.validate(network)
         if self.settings.keep == "last":
-            return self._next(state, network, optimiser, reached)
-        better = reached < state.best_loss
-        best, best_loss = _where(better, (network, reached), (state.best, state.best_loss))
+            return self._keep_last(state, network, optimiser, loss)
+        better = loss < state.best_loss
+        best, best_loss = _where(better, (network, loss), (state.best, state.best_loss))
         stale = jnp.where(better, 0, state.stale + 1)
         stalled = stale >= self.settings.patience
         network, optimiser, stale = _where(
             stalled, (best, _ADAM.init(best), 0 * stale), (network, optimiser, stale)
         )
-        losses = jnp.asarray(state.losses).at[state.epoch].set(reached)
         return _FitState(
-            network,
-            optimiser,
-            best,
-            best_loss,
-            stale,
-            state.rate + stalled,
-            state.epoch + 1,
-            losses,
+            network=network,
+            optimiser=optimiser,
+            best=best,
+            best_loss=best_loss,
+            stale=stale,
+            rate_index=state.rate_index + stalled,
+            epoch=state.epoch + 1,
+            losses=jnp.asarray(state.losses).at[state.epoch].set(loss),
         )
 
-    def _next(
-        self, state: _FitState, network: Network, optimiser: optax.OptState, reached: Array
+    def _keep_last(
+        self, state: _FitState, network: Network, optimiser: optax.OptState, loss: Array
     ) -> _FitState:
         """The state after an epoch that is kept whatever validation says.
 
         Args:
-            state: Before it.
-            network, optimiser: After it.
-            reached: The validation loss, to be reported.
+            state: Before the epoch.
+            network, optimiser: After the epoch.
+            loss: The validation loss, to be reported.
         """
         epoch, rates = state.epoch + 1, len(self.settings.rates)
         return state._replace(
             network=network,
             optimiser=optimiser,
             best=network,
-            rate=jnp.minimum(epoch * rates // self.settings.most_epochs, rates - 1),
+            rate_index=jnp.minimum(epoch * rates // self.settings.most_epochs, rates - 1),
             epoch=epoch,
-            losses=jnp.asarray(state.losses).at[state.epoch].set(reached),
+            losses=jnp.asarray(state.losses).at[state.epoch].set(loss),
         )
 
     def validate(self, network: Network) -> Array:
+        """The mean loss over the validation rows."""
         losses = row_losses(network, self.validation.inputs, self.validation.targets, self.loss)
         real = jnp.arange(len(losses)) < self.validation.number
         return jnp.sum(jnp.where(real, losses, 0)) / self.validation.number
@@ -229,10 +257,9 @@ class _Fit(NamedTuple):
     def steps(self, state: _FitState, key: Array) -> tuple[Network, optax.OptState]:
         """Optimiser steps over random real rows."""
         train, settings = self.train, self.settings
-        rate = jnp.asarray(settings.rates)[state.rate]
+        rate = jnp.asarray(settings.rates)[state.rate_index]
         passes = -(-train.number // settings.batch)
         count = jnp.clip(passes, settings.least_steps, settings.most_steps)
-
         draw = self._balanced() if settings.balanced else self._uniform
 
         def step(i: Array, carry: tuple[Network, optax.OptState]) -> tuple[Network, optax.OptState]:
@@ -250,21 +277,23 @@ class _Fit(NamedTuple):
         return jax.lax.fori_loop(0, count, step, (state.network, state.optimiser))
 
     def _uniform(self, key: Array) -> tuple[Array, float]:
-        """Rows of a step, and their weights."""
+        """Rows drawn for a step, each as likely as another, and their weight."""
         return jax.random.randint(key, (self.settings.batch,), 0, self.train.number), 1.0
 
     def _balanced(self) -> Callable[[Array], tuple[Array, Array]]:
-        """Draws rows with probability `p_i = (1/n + |y_i| / Σ|y|) / 2`, of weight `1 / (n p_i)`."""
+        """A function of a key that draws the rows of a step, with probability `p_i = (1/n + |y_i| /
+        Σ|y|) / 2`, and gives them with their weights, `1 / (n p_i)`.
+        """
         targets, number = self.train.targets, self.train.number
         real = jnp.arange(len(targets)) < number
         size = jnp.where(real, jnp.linalg.norm(targets, axis=1), 0)
         chance = jnp.where(real, 0.5 / number, 0) + 0.5 * size / jnp.maximum(jnp.sum(size), 1e-9)
-        reached = jnp.cumsum(chance)
+        cumulative = jnp.cumsum(chance)
 
         def draw(key: Array) -> tuple[Array, Array]:
-            at = jax.random.uniform(key, (self.settings.batch,)) * reached[-1]
-            rows = jnp.minimum(jnp.searchsorted(reached, at), number - 1)
-            return rows, reached[-1] / (number * chance[rows])
+            at = jax.random.uniform(key, (self.settings.batch,)) * cumulative[-1]
+            rows = jnp.minimum(jnp.searchsorted(cumulative, at), number - 1)
+            return rows, cumulative[-1] / (number * chance[rows])
 
         return draw
 

@@ -14,8 +14,9 @@ from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
 from paracosm.core.noise import LabelNoise
-from paracosm.core.records import Part
-from paracosm.learning.going_on import row_keys, split_after
+from paracosm.core.records import Part, PartFit
+from paracosm.core.types import PRNGKey
+from paracosm.learning.continued_split import continued_split, row_keys
 from paracosm.learning.part_learner import (
     EnsembleDynamics,
     EnsembleReward,
@@ -23,11 +24,10 @@ from paracosm.learning.part_learner import (
     Known,
     PartLearner,
 )
-from paracosm.learning.parts import (
-    Starts,
-)
-from paracosm.learning.problem import UNITS, Split
+from paracosm.learning.parts import Starts
+from paracosm.learning.problem import UNITS
 from paracosm.learning.settings import LearnSettings
+from paracosm.learning.splits import Split
 
 __all__ = ["LearnSettings", "Learned", "learn"]
 
@@ -58,7 +58,7 @@ def learn(
     Args:
         data: Real steps and what was bought of them.
         spec: The task; its state scale is the unit of the dynamics' error.
-        discount: Of the learned world.
+        discount: The learned world's discount.
         seed, round: Randomness; each part has its own, so that one does not hang on another's data.
         reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are
             instead of learned.
@@ -88,7 +88,7 @@ def learn(
     checks.in_unit_interval("discount", discount)
     checks.seed("seed", seed)
     checks.count("round", round, 0)
-    chosen = _chosen(parts, {"reward": reward, "termination": termination})
+    chosen = _choose_learners(parts, {"reward": reward, "termination": termination})
     if label_noise is not None and "reward" in chosen:
         raise checks.BadArgument(
             "label_noise is given beside a reward that is not the ensemble of `learn`; give it to"
@@ -96,52 +96,84 @@ def learn(
         )
     known_reward = isinstance(chosen.get("reward"), Known)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
-    old = {part: before and getattr(before.world, part) for part in UNITS}
-    key = {part: stage_key(seed, part, round) for part in UNITS}
-    split: dict[Part, Split] = {
-        part: split_after(before, part, data, key=key[part], settings=settings)
-        for part in UNITS
-        if part not in chosen
-    }
-    of_ends = chosen.get(
+    keys: dict[Part, PRNGKey] = {part: stage_key(seed, part, round) for part in UNITS}
+    splits = _splits(data, chosen, before, keys, settings)
+    warm_start = {} if before is None else {part: getattr(before.world, part) for part in UNITS}
+
+    def fit(part: Part, ensemble: PartLearner) -> tuple[Callable[..., Any], PartFit]:
+        return chosen.get(part, ensemble).fit(data, spec, keys[part])
+
+    ends, end_fit = fit(
         "termination",
-        EnsembleTermination(settings, old["termination"], split.get("termination")),
+        EnsembleTermination(settings, warm_start.get("termination"), splits.get("termination")),
     )
-    ends, of_end_fit = of_ends.fit(data, spec, key["termination"])
-    learners = {
-        "dynamics": EnsembleDynamics(settings, old["dynamics"], split.get("dynamics")),
-        "reward": EnsembleReward(
+    dynamics, dynamics_fit = fit(
+        "dynamics",
+        EnsembleDynamics(settings, warm_start.get("dynamics"), splits.get("dynamics")),
+    )
+    learned_reward, reward_fit = fit(
+        "reward",
+        EnsembleReward(
             settings,
             label_noise,
             seed,
-            before=old["reward"],
+            before=warm_start.get("reward"),
             ends=ends if settings.reward_at_ends else None,
-            split=split.get("reward"),
+            split=splits.get("reward"),
         ),
-    } | {part: learner for part, learner in chosen.items() if part != "termination"}
-    fitted = {part: learner.fit(data, spec, key[part]) for part, learner in learners.items()}
-    (dynamics, _), (rewards, _) = fitted.values()
-    fits = {part: fit for part, (_, fit) in fitted.items()} | {"termination": of_end_fit}
-    starts, domain = Starts(jnp.asarray(data.initial)), getattr(dynamics, "domain", None)
-    world = MDP(spec, dynamics, rewards, ends, starts, discount, domain)
-    drawn = settings.fit.keep == "best" or (before is not None and before.splits)
-    seen = {
-        part: tuple(row_keys(data, part)[rows] for rows in sides)
-        for part, sides in split.items()
-        if drawn
+    )
+    world = MDP(
+        spec,
+        dynamics,
+        learned_reward,
+        ends,
+        Starts(jnp.asarray(data.initial)),
+        discount,
+        domain=getattr(dynamics, "domain", None),
+    )
+    fits = {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit}
+    # A growing split need not be remembered: it hangs on the number of rows alone.
+    remember_splits = settings.fit.keep == "best" or (before is not None and bool(before.splits))
+    return Learned(world, fits, _seen_rows(data, splits) if remember_splits else {})
+
+
+def _splits(
+    data: Dataset,
+    chosen: Mapping[Part, PartLearner],
+    before: Learned | None,
+    keys: Mapping[Part, PRNGKey],
+    settings: LearnSettings,
+) -> dict[Part, Split]:
+    """The split of the rows of every part that an ensemble of `learn` is fitted to.
+
+    Args:
+        data, before, settings: As in `learn`.
+        chosen: The part learners that are given, which split their rows themselves.
+        keys: Randomness of each part.
+    """
+    return {
+        part: continued_split(before, part, data, key=keys[part], settings=settings)
+        for part in UNITS
+        if part not in chosen
     }
-    return Learned(world, fits, seen)
 
 
-def _chosen(
+def _seen_rows(data: Dataset, splits: Mapping[Part, Split]) -> dict[str, tuple[np.ndarray, ...]]:
+    """The keys of the rows on each side of each part's split; see `Learned.splits`."""
+    return {
+        part: tuple(row_keys(data, part)[rows] for rows in split) for part, split in splits.items()
+    }
+
+
+def _choose_learners(
     parts: Mapping[Part, PartLearner] | None, known: Mapping[Part, Callable | None]
-) -> dict[str, PartLearner]:
+) -> dict[Part, PartLearner]:
     """The part learners that are given, known functions among them.
 
     Raises:
         BadArgument: a part that a world does not have, no part learner, or a part given twice.
     """
-    chosen: dict[str, PartLearner] = {
+    chosen: dict[Part, PartLearner] = {
         part: Known(part, function) for part, function in known.items() if function is not None
     }
     for part, learner in ({} if parts is None else parts).items():
@@ -185,7 +217,7 @@ def require_learnable(
 
     Args:
         data: What was bought.
-        state_size, action: Of the task.
+        state_size, action: Those of the task.
         known_reward: Whether the reward needs no labels.
 
     Raises:

@@ -46,12 +46,12 @@ from paracosm.core.records import PartFit
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.part_learner import (
     PartLearner,
+    describe_unfitted,
     dynamics_problem,
-    not_learned,
     reward_problem,
 )
 from paracosm.learning.parts import CappedDynamics, Constant
-from paracosm.learning.problem import solve
+from paracosm.learning.problem import Wrapping, solve
 from paracosm.learning.scaling import Scaling
 from paracosm.learning.settings import LearnSettings
 
@@ -72,7 +72,7 @@ class LipschitzDynamics(PartLearner):
 
     Attributes:
         constant: ℓ, in scaled states; above 0.
-        settings: Of the fit.
+        settings: Settings of the fit.
     """
 
     constant: float = eqx.field(static=True)
@@ -85,19 +85,19 @@ class LipschitzDynamics(PartLearner):
         problem, size = dynamics_problem(data, spec, self.settings.margin), spec.state_size
         arguments = _Arguments.of(spec, "state", "action")
 
-        def trained(networks: MLP, outward: Scaling) -> CappedNetwork:
+        def wrap(networks: MLP, output_scaling: Scaling) -> CappedNetwork:
             scale = np.asarray(networks.scale)
-            target = (outward.scale / np.asarray(spec.state_scale)).astype(np.float32)
+            outward = (output_scaling.scale / np.asarray(spec.state_scale)).astype(np.float32)
             identity = np.zeros((len(scale), size, scale.shape[1]), np.float32)
-            identity[:, range(size), range(size)] = scale[:, :size] / outward.scale
-            return arguments.capped(networks, identity, target, self.constant)
+            identity[:, range(size), range(size)] = scale[:, :size] / output_scaling.scale
+            return arguments.cap(networks, identity, outward, self.constant)
 
         def build(networks: CappedNetwork, center: Array, scale: Array) -> CappedDynamics:
             linear, shifted = networks.linear_map(np.asarray(center), np.asarray(scale))
             domain = problem.build(networks.network, center, scale).domain
             return CappedDynamics(networks.network, spec.action, linear, shifted, scale, domain)
 
-        capped = problem._replace(trained=trained, settled=_settled, build=build)
+        capped = problem._replace(wrapping=Wrapping(wrap, _draw_back), build=build)
         return solve(capped, spec, key, _single(self.settings))
 
 
@@ -106,7 +106,7 @@ class LipschitzReward(PartLearner):
 
     Attributes:
         constant: ℓ, in units of reward by scaled state, or by action; above 0.
-        settings: Of the fit; see `LipschitzDynamics`.
+        settings: Settings of the fit; see `LipschitzDynamics`.
     """
 
     constant: float = eqx.field(static=True)
@@ -120,13 +120,16 @@ class LipschitzReward(PartLearner):
         reward = problem.targets[:, 0]
         if np.ptp(reward) == 0:
             value = Constant(jnp.asarray(reward[0], jnp.float32))
-            return value, not_learned("reward", "constant", len(reward))
+            return value, describe_unfitted("reward", "constant", len(reward))
         arguments = _Arguments.of(spec, "state", "action", "next_state")
 
-        def trained(networks: MLP, outward: Scaling) -> CappedNetwork:
-            return arguments.capped(networks, None, outward.scale, self.constant)
+        def wrap(networks: MLP, output_scaling: Scaling) -> CappedNetwork:
+            return arguments.cap(networks, None, output_scaling.scale, self.constant)
 
-        capped = problem._replace(trained=trained, settled=lambda n: _settled(n).network)
+        def unwrap(networks: CappedNetwork) -> MLP:
+            return _draw_back(networks).network
+
+        capped = problem._replace(wrapping=Wrapping(wrap, unwrap))
         return solve(capped, spec, key, _single(self.settings))
 
 
@@ -137,12 +140,12 @@ class CappedNetwork(eqx.Module):
 
     Attributes:
         network: N; its last bias is what is not drawn back.
-        linear: A, `[outputs, inputs]` of the standardised inputs; none of a reward.
+        linear: A, `[outputs, inputs]` of the standardised inputs; None of a reward.
         identity: What the targets leave out of the map whose constant is held, as `linear`.
-        inward: `[inputs]`, by how much a standardised input moves with its argument.
-        outward: `[outputs]`, by how much the held map moves with an output.
-        cap: ℓ; infinite once it has settled.
-        ends: Of each argument among the inputs, the first and the end.
+        inward: By how much a standardised input moves with its argument, `[inputs]`.
+        outward: By how much the held map moves with an output, `[outputs]`.
+        cap: ℓ; infinite once the factor is part of the weights.
+        ends: The first and the end of each argument among the inputs.
     """
 
     network: MLP
@@ -155,13 +158,14 @@ class CappedNetwork(eqx.Module):
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
         bias, factor = self.network.biases[-1], self.factor(schatten)
-        moved = self.network(x) - bias
+        without_bias = self.network(x) - bias
         if self.linear is None or self.identity is None:
-            return factor * moved + bias
-        network = jax.lax.stop_gradient((self.network.center, self.network.scale, self.identity))
-        center, scale, identity = network
+            return factor * without_bias + bias
+        center, scale, identity = jax.lax.stop_gradient(
+            (self.network.center, self.network.scale, self.identity)
+        )
         z = (x - center) / scale
-        return factor * (self.linear @ z + moved) + bias - identity @ z
+        return factor * (self.linear @ z + without_bias) + bias - identity @ z
 
     def factor(self, norm: Norm) -> Scalar:
         """`t = min(1, ℓ / L)`."""
@@ -187,8 +191,8 @@ class CappedNetwork(eqx.Module):
         ]
         return jnp.max(jnp.stack(bounds))
 
-    def drawn_back(self, factor: float) -> CappedNetwork:
-        """The same with the factor as part of its weights, and no cap any more."""
+    def draw_back(self, factor: float) -> CappedNetwork:
+        """The network with the factor as part of its weights, and no cap any more."""
         *earlier, last = self.network.weights
         network = eqx.tree_at(
             lambda n: n.weights, self.network, (*earlier, np.float32(factor) * last)
@@ -199,10 +203,11 @@ class CappedNetwork(eqx.Module):
         )
 
     def linear_map(self, center: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of a stack of one that has settled: `linear` and `center` of `CappedDynamics`.
+        """`linear` and `center` of the `CappedDynamics` that a stack of one stands for, its factor
+        part of its weights.
 
         Args:
-            center, scale: Of the change of state, `[state]`.
+            center, scale: Centre and scale of the change of state, `[state]`.
         """
         center_in, scale_in = np.asarray(self.network.center)[0], np.asarray(self.network.scale)[0]
         linear = scale[:, None] * np.asarray(self.linear, np.float64)[0] / scale_in
@@ -218,7 +223,7 @@ def schatten(matrix: Array, size: Array) -> Scalar:
 
     Args:
         matrix: M, `[outputs, inputs]`.
-        size: Not used: what rounding takes is put right once training is done.
+        size: Not used: rounding is allowed for once training is done.
     """
     gram = smaller_gram(matrix)
     power, log = gram, jnp.zeros(())
@@ -243,19 +248,19 @@ class _Arguments(NamedTuple):
     def of(cls, spec: Spec, *names: str) -> _Arguments:
         """Arguments of these names: `state`, `action`, `next_state`."""
         scale = np.asarray(spec.state_scale, np.float64)
-        units = [_of_action(spec.action) if name == "action" else scale for name in names]
+        units = [_action_units(spec.action) if name == "action" else scale for name in names]
         ends = itertools.pairwise(np.cumsum([0, *map(len, units)]).tolist())
         held = [name != "action" or isinstance(spec.action, Box) for name in names]
         return cls(np.concatenate(units), tuple(itertools.compress(ends, held)))
 
-    def capped(
+    def cap(
         self, networks: MLP, identity: np.ndarray | None, outward: np.ndarray, constant: float
     ) -> CappedNetwork:
-        """Untrained networks as what is trained, `[member, …]` all.
+        """Untrained networks as the capped ones that are trained, all `[member, …]`.
 
         Args:
-            networks: With a linear map beside them that starts as the identity.
-            identity: What targets leave out, None of a reward.
+            networks: Networks, beside which a linear map is put that starts as the identity.
+            identity: What the targets leave out; None if they leave out nothing, as a reward's.
             outward: By how much the held map moves with an output, `[outputs]`.
             constant: ℓ.
         """
@@ -263,10 +268,19 @@ class _Arguments(NamedTuple):
         inward = (self.units / scale).astype(np.float32)
         outward = np.tile(np.asarray(outward, np.float32), (len(scale), 1))
         cap = np.full(len(scale), constant, np.float32)
-        return CappedNetwork(networks, identity, identity, inward, outward, cap, self.ends)
+        return CappedNetwork(
+            networks,
+            linear=identity,
+            identity=identity,
+            inward=inward,
+            outward=outward,
+            cap=cap,
+            ends=self.ends,
+        )
 
 
-def _of_action(space: Box | Discrete) -> np.ndarray:
+def _action_units(space: Box | Discrete) -> np.ndarray:
+    """By how much each input of an encoded action moves with the action, `[inputs]`."""
     if isinstance(space, Discrete):
         return np.ones(space.n)
     return 2 / (np.asarray(space.high, np.float64) - np.asarray(space.low))
@@ -277,16 +291,16 @@ def _factor(network: CappedNetwork, norm: Norm) -> Scalar:
     return network.factor(norm)
 
 
-def _settled(networks: CappedNetwork) -> CappedNetwork:
-    """A stack of one whose factor is that of the exact norms, if that is smaller than the one it
-    was trained with.
+def _draw_back(networks: CappedNetwork) -> CappedNetwork:
+    """A stack of one with its factor as part of its weights: that of the exact norms, if it is
+    smaller than the one it was trained with.
     """
     single = jax.tree.map(lambda leaf: leaf[0], networks)
     trained = float(_factor(single, schatten))
     with jax.enable_x64(True):
         exact = float(_factor(in_double(single), spectral))
     factor = min(trained, exact if exact == 1 else exact * (1 - _ROUNDING))
-    return networks.drawn_back(factor)
+    return networks.draw_back(factor)
 
 
 def _single(settings: LearnSettings) -> LearnSettings:

@@ -9,8 +9,10 @@ A part learner of one's own, here one that predicts that nothing moves:
 
     class Still(PartLearner):
         def fit(self, data, spec, key):
-            fit = PartFit("dynamics", "learned", len(data.transitions), 0, None, (), None,
-                          "root mean square norm of the error in scaled states", (), ())
+            fit = PartFit(part="dynamics", origin="learned", rows=len(data.transitions),
+                          held_out=0, error=None, members=(), baseline=None,
+                          unit="root mean square norm of the error in scaled states",
+                          epochs=(), curve=())
             return lambda state, action, key: state, fit
 
     learn(data, spec, parts={"dynamics": Still()})
@@ -42,9 +44,10 @@ from paracosm.learning.parts import (
     LearnedTermination,
     RewardWithEnds,
 )
-from paracosm.learning.problem import UNITS, FitProblem, Split, solve
+from paracosm.learning.problem import UNITS, FitProblem, solve
 from paracosm.learning.scaling import standard
 from paracosm.learning.settings import LearnSettings
+from paracosm.learning.splits import Split
 
 
 class PartLearner(eqx.Module):
@@ -59,7 +62,7 @@ class EnsembleDynamics(PartLearner):
     """An ensemble of networks for the change of state, from bought transitions.
 
     Attributes:
-        settings: Of the fit.
+        settings: Settings of the fit.
         before: Dynamics from which the networks go on, such as those of the round before; they
             start untrained if there are none, or of another size.
         split: Which rows are fitted and which held out; drawn if None.
@@ -75,7 +78,7 @@ class EnsembleDynamics(PartLearner):
             problem = _with_spread(problem, spec)
         problem = problem._replace(
             restoring=self.settings.restoring,
-            before=_same_kind(self.before, _DYNAMICS),
+            warm_start=_if_of_kind(self.before, (LearnedDynamics, GaussianDynamics)),
             split=self.split,
         )
         return solve(problem, spec, key, self.settings)
@@ -85,9 +88,9 @@ class EnsembleReward(PartLearner):
     """An ensemble of networks for the reward, from bought labels; a constant if all are the same.
 
     Attributes:
-        settings: Of the fit.
-        noise: Put on the labels, the same on a label in every round of a seed.
-        seed: Of that noise.
+        settings: Settings of the fit.
+        noise: Noise on the labels, the same on a label in every round of a seed.
+        seed: Randomness of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
         ends: A learned rule of ends, on whose steps the reward may be another one.
         split: See `EnsembleDynamics`.
@@ -105,12 +108,12 @@ class EnsembleReward(PartLearner):
         reward = problem.targets[:, 0]
         if np.ptp(reward) == 0:
             value = Constant(jnp.asarray(reward[0], jnp.float32))
-            return value, not_learned("reward", "constant", len(reward))
+            return value, describe_unfitted("reward", "constant", len(reward))
         kind = LearnedReward
         if isinstance(self.ends, LearnedTermination):
             kind = RewardWithEnds
             problem = _with_ends(problem, self.ends, spec, self.settings.capacity)
-        problem = problem._replace(before=_same_kind(self.before, kind), split=self.split)
+        problem = problem._replace(warm_start=_if_of_kind(self.before, kind), split=self.split)
         return solve(problem, spec, key, self.settings)
 
     def _labels(self, data: Dataset) -> RewardLabels:
@@ -123,7 +126,7 @@ class EnsembleTermination(PartLearner):
     """An ensemble of networks for the end rule; if no bought transition ends, nothing ever does.
 
     Attributes:
-        settings: Of the fit.
+        settings: Settings of the fit.
         before: A rule from which the networks go on; see `EnsembleDynamics`.
         split: See `EnsembleDynamics`.
     """
@@ -135,16 +138,23 @@ class EnsembleTermination(PartLearner):
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         rows = data.transitions
         if not rows.ended.any():
-            return never, not_learned("termination", "constant", len(rows))
+            return never, describe_unfitted("termination", "constant", len(rows))
         ended = np.asarray(rows.ended, np.float64)[:, None]
 
         def build(networks: MLP, center: Array, scale: Array) -> LearnedTermination:
             return LearnedTermination(networks, spec.action)
 
-        episode = data.episode[data.has_transition]
-        problem = FitProblem("termination", rows, ended, ended - 0.5, np.ones(1), build, episode)
-        before = _same_kind(self.before, LearnedTermination)
-        problem = problem._replace(before=before, split=self.split)
+        problem = FitProblem(
+            part="termination",
+            rows=rows,
+            targets=ended,
+            baseline_targets=ended - 0.5,  # as logits, of which one above 0 means an end
+            error_unit=np.ones(1),
+            build=build,
+            episode=data.episode[data.has_transition],
+            warm_start=_if_of_kind(self.before, LearnedTermination),
+            split=self.split,
+        )
         return solve(problem, spec, key, self.settings)
 
 
@@ -156,34 +166,33 @@ class Known(PartLearner):
 
     def fit(self, data: Dataset, spec: Spec, key: PRNGKey) -> tuple[Callable[..., Any], PartFit]:
         rows = data.labels if self.part == "reward" else data.transitions
-        return self.function, not_learned(self.part, "known", len(rows))
+        return self.function, describe_unfitted(self.part, "known", len(rows))
 
 
-_DYNAMICS = (LearnedDynamics, GaussianDynamics)
-
-
-def _same_kind(before: Any, kinds: Any) -> Any:
-    """The part to go on from, if its networks are of this kind."""
+def _if_of_kind(before: Any, kinds: Any) -> Any:
+    """The part to go on from if it is of one of these kinds, else None."""
     return before if isinstance(before, kinds) else None
 
 
 def _with_spread(problem: FitProblem, spec: Spec) -> FitProblem:
-    """The problem of the dynamics with the spread of the next state to be learned too."""
+    """The problem of the dynamics, whose networks learn the standard deviation too."""
     deterministic = problem.build
 
     def build(networks: MLP, center: Array, scale: Array) -> GaussianDynamics:
         domain = deterministic(networks, center, scale).domain
         return GaussianDynamics(networks, spec.action, center, scale, domain)
 
-    return problem._replace(build=build, spread=True)
+    return problem._replace(build=build, probabilistic=True)
 
 
 @eqx.filter_jit
-def _flags(ends: LearnedTermination, state: Array, action: Array, next_state: Array) -> Array:
+def _ending_steps(
+    ends: LearnedTermination, state: Array, action: Array, next_state: Array
+) -> Array:
     """Which steps end their episodes, `[rows]`.
 
     Args:
-        ends: Says so.
+        ends: The rule of ends.
         state, action, next_state: The steps, `[rows, …]`.
     """
     return jax.vmap(ends)(state, action, next_state)
@@ -195,8 +204,8 @@ def _with_ends(
     """The problem of the reward with another input: whether the step ends the episode.
 
     Args:
-        problem: Of the reward.
-        ends: Says which steps do.
+        problem: The problem of the reward.
+        ends: The rule of ends.
         spec: The task.
         capacity: Rows to compile for.
     """
@@ -206,17 +215,28 @@ def _with_ends(
         np.concatenate([column, np.zeros((capacity - len(rows), *column.shape[1:]), column.dtype)])
         for column in columns
     )
-    ended = np.asarray(_flags(ends, *filled))[: len(rows)]
+    ended = np.asarray(_ending_steps(ends, *filled))[: len(rows)]
 
     def build(networks: MLP, center: Array, scale: Array) -> RewardWithEnds:
         return RewardWithEnds(networks, spec.action, center[0], scale[0], ends)
 
-    return problem._replace(build=build, beside=ended[:, None].astype(np.float32))
+    return problem._replace(build=build, extra_inputs=ended[:, None].astype(np.float32))
 
 
-def not_learned(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:
-    """The record of a part without a fit."""
-    return PartFit(part, origin, rows, 0, None, (), None, UNITS[part], (), ())
+def describe_unfitted(part: Part, origin: Literal["known", "constant"], rows: int) -> PartFit:
+    """The record of a part without a fit, for which there are so many rows."""
+    return PartFit(
+        part=part,
+        origin=origin,
+        rows=rows,
+        held_out=0,
+        error=None,
+        members=(),
+        baseline=None,
+        unit=UNITS[part],
+        epochs=(),
+        curve=(),
+    )
 
 
 def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> FitProblem:
@@ -229,21 +249,34 @@ def dynamics_problem(data: Dataset, spec: Spec, margin: float) -> FitProblem:
     def build(networks: MLP, center: Array, scale: Array) -> LearnedDynamics:
         return LearnedDynamics(networks, spec.action, center, scale, domain)
 
-    after = np.asarray(rows.next_state, np.float64)
-    episode = data.episode[data.has_transition]
+    next_state = np.asarray(rows.next_state, np.float64)
     return FitProblem(
-        "dynamics", rows, after - rows.state, after, np.asarray(spec.state_scale), build, episode
+        part="dynamics",
+        rows=rows,
+        targets=next_state - rows.state,
+        baseline_targets=next_state,
+        error_unit=np.asarray(spec.state_scale),
+        build=build,
+        episode=data.episode[data.has_transition],
     )
 
 
 def reward_problem(rows: RewardLabels, episode: np.ndarray, spec: Spec) -> FitProblem:
-    """The reward, to be learned from `rows`, which are of these episodes."""
+    """The reward, to be learned from `rows`, whose episodes have the numbers `episode`."""
     reward = np.asarray(rows.reward, np.float64)[:, None]
 
     def build(networks: MLP, center: Array, scale: Array) -> LearnedReward:
         return LearnedReward(networks, spec.action, center[0], scale[0])
 
-    return FitProblem("reward", rows, reward, reward, np.ones(1), build, episode)
+    return FitProblem(
+        part="reward",
+        rows=rows,
+        targets=reward,
+        baseline_targets=reward,
+        error_unit=np.ones(1),
+        build=build,
+        episode=episode,
+    )
 
 
 def _domain(states: np.ndarray, margin: float) -> Domain:

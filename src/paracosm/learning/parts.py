@@ -1,6 +1,7 @@
 """The learned parts of a world: ensembles that predict their members' mean.
 
-`draw(key)` of each gives one member by chance, as a part of its own; see `core/members.py`.
+Those of several members have `member(index)` and, unless their Lipschitz constant is held,
+`draw(key)`, which gives one member by chance; both give a part of its own, see `core/members.py`.
 """
 
 from __future__ import annotations
@@ -35,18 +36,6 @@ def inputs_of(
 def _members_as_layers(networks: MLP, spec: Spec) -> list[Layered]:
     """What each member of an ensemble says of its layers."""
     return [layers_of(network, spec) for network in unstacked(networks)]
-
-
-def _change_as_layers(
-    mean: Layered, part: LearnedDynamics | GaussianDynamics, spec: Spec
-) -> Layered:
-    """`(s, a) ↦ clip(s + scale * mean(s, a) + center)`; see `core/layers.py`."""
-    size = spec.state_size
-    network = compose(mean, layers.encoded(part.space, size, 0))
-    carried = affine(np.eye(size, size + part.space.size))
-    change = np.concatenate([np.eye(size), np.diag(np.asarray(part.scale, np.float64))], axis=1)
-    clip = layers.clipped(part.domain.low, part.domain.high)
-    return compose(clip, affine(change, part.center), beside(carried, network))
 
 
 @storable
@@ -105,10 +94,8 @@ def bounded_log_variance(raw: Array) -> Array:
     return high - jax.nn.softplus(high - above)
 
 
-@storable
-class LearnedDynamics(eqx.Module):
-    """`s' = clip(s + scale * mean_i net_i(s, a) + center)`: the change of state, normalised;
-    deterministic.
+class ChangeDynamics(eqx.Module):
+    """An ensemble that predicts the change of state, normalised by `center` and `scale`.
 
     The clip keeps imagined states in `domain`, where the data lie; it is 1-Lipschitz. `networks` is
     stacked over members.
@@ -120,6 +107,36 @@ class LearnedDynamics(eqx.Module):
     scale: Float[Array, " state"]
     domain: Domain
 
+    @abc.abstractmethod
+    def members(self, state: State, action: Action) -> Float[Array, "member state"]:
+        """Each member's mean next state, not clipped."""
+
+    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
+        return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
+
+    def member(self, index: Int[Array, ""] | int) -> ChangeDynamics:
+        """Member `index` alone."""
+        return dataclasses.replace(self, networks=nth(self.networks, index))
+
+    def image(self) -> Domain:
+        """The box that holds every next state."""
+        return self.domain
+
+    def _change_as_layers(self, mean: Layered, spec: Spec) -> Layered:
+        """`(s, a) ↦ clip(s + scale * mean(s, a) + center)`; see `core/layers.py`."""
+        size = spec.state_size
+        network = compose(mean, layers.encoded(self.space, size, 0))
+        carried = affine(np.eye(size, size + self.space.size))
+        scale = np.diag(np.asarray(self.scale, np.float64))
+        change = np.concatenate([np.eye(size), scale], axis=1)
+        clip = layers.clipped(self.domain.low, self.domain.high)
+        return compose(clip, affine(change, self.center), beside(carried, network))
+
+
+@storable
+class LearnedDynamics(ChangeDynamics):
+    """`s' = clip(s + scale * mean_i net_i(s, a) + center)`; deterministic."""
+
     def members(self, state: State, action: Action) -> Float[Array, "member state"]:
         """Each member's next state, not clipped."""
         x = inputs_of(self.space, state, action)
@@ -127,42 +144,24 @@ class LearnedDynamics(eqx.Module):
             state + self.center + self.scale * jax.vmap(lambda network: network(x))(self.networks)
         )
 
-    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
-
-    def member(self, index: Int[Array, ""] | int) -> LearnedDynamics:
-        """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
-
     def draw(self, key: PRNGKey) -> LearnedDynamics:
         """One member by chance."""
         return dataclasses.replace(self, networks=one_of(self.networks, key))
 
-    def image(self) -> Domain:
-        """The box that holds every next state."""
-        return self.domain
-
     def as_layers(self, spec: Spec) -> Layered:
         """`(s, a) ↦ s'`; see `core/layers.py`."""
-        return _change_as_layers(
-            layers.mean_of(_members_as_layers(self.networks, spec)), self, spec
-        )
+        mean = layers.mean_of(_members_as_layers(self.networks, spec))
+        return self._change_as_layers(mean, spec)
 
 
 @storable
-class GaussianDynamics(eqx.Module):
-    """`s' ~ s + center + scale * N(μ_i, σ_i²)(s, a)` of member i: the change of state, normalised.
+class GaussianDynamics(ChangeDynamics):
+    """`s' ~ s + center + scale * N(μ_i, σ_i²)(s, a)` of member i.
 
     Each network gives μ and `log σ²`, which is kept within `LOG_VARIANCE` (Chua et al. 2018). As a
     part of a world it is deterministic, the mean of the members' μ; `draw` gives one member with
-    its noise. The clip keeps imagined states in `domain`, as in `LearnedDynamics`.
+    its noise.
     """
-
-    networks: MLP
-    space: Box | Discrete
-    center: Float[Array, " state"]
-    scale: Float[Array, " state"]
-    domain: Domain
 
     def moments(self, state: State, action: Action) -> tuple[Array, Array]:
         """Mean and standard deviation of each member's next state, not clipped, `[member, state]`
@@ -170,45 +169,36 @@ class GaussianDynamics(eqx.Module):
         """
         x = inputs_of(self.space, state, action)
         mean, log_variance = jnp.split(jax.vmap(lambda network: network(x))(self.networks), 2, 1)
-        spread = jnp.exp(0.5 * bounded_log_variance(log_variance))
-        return state + self.center + self.scale * mean, self.scale * spread
+        deviation = jnp.exp(0.5 * bounded_log_variance(log_variance))
+        return state + self.center + self.scale * mean, self.scale * deviation
 
     def members(self, state: State, action: Action) -> Float[Array, "member state"]:
         """Each member's mean next state, not clipped."""
         return self.moments(state, action)[0]
 
-    def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        return self.domain.clip(jnp.mean(self.members(state, action), axis=0))
-
-    def member(self, index: Int[Array, ""] | int) -> GaussianDynamics:
-        """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
-
     def draw(self, key: PRNGKey) -> GaussianMember:
         """One member by chance, with its noise."""
         return GaussianMember(dataclasses.replace(self, networks=one_of(self.networks, key)))
 
-    def image(self) -> Domain:
-        """The box that holds every next state."""
-        return self.domain
-
     def as_layers(self, spec: Spec) -> Layered:
         """`(s, a) ↦ s'`; see `core/layers.py`."""
         size = spec.state_size
-        keep = affine(np.eye(size, 2 * size))
-        members = [compose(keep, network) for network in _members_as_layers(self.networks, spec)]
-        return _change_as_layers(layers.mean_of(members), self, spec)
+        only_mean = affine(np.eye(size, 2 * size))
+        members = [
+            compose(only_mean, network) for network in _members_as_layers(self.networks, spec)
+        ]
+        return self._change_as_layers(layers.mean_of(members), spec)
 
 
 class GaussianMember(eqx.Module):
     """A Gaussian member as a stochastic part: its next state is drawn."""
 
-    only: GaussianDynamics
+    ensemble_of_one: GaussianDynamics
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        mean, spread = self.only.moments(state, action)
+        mean, deviation = self.ensemble_of_one.moments(state, action)
         noise = jax.random.normal(key, mean.shape, mean.dtype)
-        return self.only.domain.clip((mean + spread * noise)[0])
+        return self.ensemble_of_one.domain.clip((mean + deviation * noise)[0])
 
 
 @storable
@@ -278,7 +268,7 @@ class LogitTermination(eqx.Module):
         """The logit of ending."""
 
     def margin(self, state: State, action: Action, next_state: State) -> Scalar:
-        """The logit, positive where the episode ends."""
+        """What an audit reads of a rule of ends, positive where the episode ends: the logit."""
         return self.logit(state, action, next_state)
 
 
@@ -324,6 +314,10 @@ class RewardWithEnds(eqx.Module):
     chance of an end, which has a derivative. `r_e` is `scale * mean_i net_i(s, a, s', e) + center`.
     A goal's reward cannot be had without its end: a smooth function of the state would pay part of
     it to a policy that stays near. `networks` is stacked over members.
+
+    A member of the reward has the member of `ends` that the same index, or key, gives of the
+    world's own rule of ends: the reward and the end of a step then agree, also where `ends` has
+    another number of members.
     """
 
     networks: MLP
@@ -336,25 +330,25 @@ class RewardWithEnds(eqx.Module):
     def members(self, state: State, action: Action, next_state: State) -> Float[Array, " member"]:
         """Each member's reward."""
         x = inputs_of(self.space, state, action, next_state)
-        going, ending = (
+        going_on, ending = (
             jax.vmap(lambda network, e=e: network(jnp.append(x, e)))(self.networks)[:, 0]
             for e in (0.0, 1.0)
         )
         p = jnp.asarray(self.ends(state, action, next_state), state.dtype)
         if self.drawn:
             p = end_probability(self.ends, state, action, next_state)
-        return self.center + self.scale * ((1 - p) * going + p * ending)
+        return self.center + self.scale * ((1 - p) * going_on + p * ending)
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
         return jnp.mean(self.members(state, action, next_state))
 
     def member(self, index: Int[Array, ""] | int) -> RewardWithEnds:
-        """Member `index` alone, and the rule of ends of the same member."""
+        """Member `index` alone, with member `index` of the rule of ends."""
         networks = nth(self.networks, index)
         return dataclasses.replace(self, networks=networks, ends=self.ends.member(index))
 
     def draw(self, key: PRNGKey) -> RewardWithEnds:
-        """One member by chance, and the rule of ends of the same member."""
+        """One member by chance, with the member of the rule of ends that `key` draws of it."""
         networks = one_of(self.networks, key)
         return dataclasses.replace(self, networks=networks, ends=self.ends.draw(key), drawn=True)
 

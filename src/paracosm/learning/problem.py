@@ -1,6 +1,4 @@
-"""One part of the world as a supervised problem: its rows, its split, its fit and its held-out
-error.
-"""
+"""One part of the world as a supervised problem: its rows, its fit and its held-out error."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from paracosm.core import checks, estimators
 from paracosm.core.data import RewardLabels, Transitions
@@ -25,6 +23,7 @@ from paracosm.learning.fit import Fitted, Loss, Network, Rows, fit, pad
 from paracosm.learning.relations import relations_among
 from paracosm.learning.scaling import Scaling, not_zero, standard
 from paracosm.learning.settings import FitSettings, LearnSettings
+from paracosm.learning.splits import Split, split
 
 UNITS: dict[Part, str] = {
     "dynamics": "root mean square norm of the error in scaled states",
@@ -33,54 +32,65 @@ UNITS: dict[Part, str] = {
 }
 
 
-class Split(NamedTuple):
-    """Row numbers."""
+class Wrapping(NamedTuple):
+    """What is fitted in place of the networks themselves.
 
-    train: np.ndarray
-    validation: np.ndarray
-    held_out: np.ndarray
+    Attributes:
+        wrap: From untrained networks and the scaling of the targets to what is fitted.
+        unwrap: From what was fitted to the networks that `FitProblem.build` gets.
+    """
+
+    wrap: Callable[[MLP, Scaling], Any]
+    unwrap: Callable[[Any], Any]
 
 
 class FitProblem(NamedTuple):
     """What a part is learned from, and how its networks become the part.
 
-    `targets` and `plain` are `[rows, outputs]`: what the part predicts, and what the baseline takes
-    for a constant. Errors are divided by `unit` (`[outputs]`). `build` gets the networks, and the
-    centre and scale of their outputs. `episode` `[rows]` numbers the episode that a row is of.
-    `spread` is whether the networks learn the spread of the targets too, and `restoring` whether
-    they lead states back to the surface of the recorded ones; see `relations.py`. `before` is a
-    part of the same kind from which the networks go on; `beside` `[rows, _]` holds inputs besides
-    the step. `trained` makes of untrained networks, and the scaling of the targets, what is fitted
-    in their place, and `settled` makes of what was fitted that what `build` gets. `split` says
-    which rows are fitted and which held out; it is drawn if None.
+    Attributes:
+        part: Which part.
+        rows: The steps it is learned from.
+        targets: What the networks predict, `[rows, outputs]`.
+        baseline_targets: What the constant predictor, to which the part is compared, predicts,
+            `[rows, outputs]`.
+        error_unit: What errors are divided by, `[outputs]`.
+        build: From the networks, and the centre and scale of their outputs, to the part.
+        episode: Number of each row's episode, `[rows]`.
+        probabilistic: Whether the networks learn the standard deviation of the targets too.
+        restoring: Whether the networks lead states back to the surface on which the recorded ones
+            lie; see `relations.py`.
+        warm_start: A part of the same kind from whose networks the fit goes on; untrained ones are
+            fitted if None.
+        extra_inputs: Inputs besides the step, `[rows, _]`.
+        wrapping: What is fitted in place of the networks; they themselves if None.
+        split: Which rows are fitted, validate and are held out; drawn if None.
     """
 
     part: Part
     rows: Transitions | RewardLabels
     targets: np.ndarray
-    plain: np.ndarray
-    unit: np.ndarray
-    build: Callable[[MLP, Array, Array], Any]
+    baseline_targets: np.ndarray
+    error_unit: np.ndarray
+    build: Callable[[Any, Array, Array], Any]
     episode: np.ndarray
-    spread: bool = False
+    probabilistic: bool = False
     restoring: bool = False
-    before: Any = None
-    beside: np.ndarray | None = None
-    trained: Callable[[MLP, Scaling], Any] | None = None
-    settled: Callable[[Any], Any] | None = None
+    warm_start: Any = None
+    extra_inputs: np.ndarray | None = None
+    wrapping: Wrapping | None = None
     split: Split | None = None
 
     @property
     def loss(self) -> Loss:
         """What the networks minimise."""
-        if self.spread:
+        if self.probabilistic:
             return "gaussian"
         return "logistic" if self.part == "termination" else "squared"
 
     @property
     def outputs(self) -> int:
-        """Of a network: a mean for each target, and its spread if that is learned."""
-        return self.targets.shape[1] * (2 if self.spread else 1)
+        """How many outputs a network has: a mean for each target, and its `log σ²` if learned."""
+        return self.targets.shape[1] * (2 if self.probabilistic else 1)
 
     def error(self, predicted: np.ndarray, actual: np.ndarray) -> Float[np.ndarray, "*member rows"]:
         """Squared error of each row, or 1 where an end is called wrongly (a prediction is a
@@ -88,85 +98,12 @@ class FitProblem(NamedTuple):
         """
         if self.loss == "logistic":
             return np.mean((predicted > 0) != (actual > 0), axis=-1)
-        return np.sum(((predicted - actual) / self.unit) ** 2, axis=-1)
+        return np.sum(((predicted - actual) / self.error_unit) ** 2, axis=-1)
 
 
-def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
-    """Rows into training, validation and held out.
-
-    Args:
-        episode: `[rows]`, the episode of each; rows of the same one stand together.
-        key: Randomness.
-        settings: The shares.
-    """
-    if settings.fit.keep == "last":
-        return growing_split(episode, settings.held_out)
-    return drawn_split(episode, key, settings)
-
-
-def drawn_split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
-    """Rows of whole episodes held out, the rest into training and validation at random."""
-    random, rows = numpy_random(key), len(episode)
-    held = held_out_rows(episode, settings.held_out, random)
-    rest = random.permutation(np.setdiff1d(np.arange(rows), held))
-    validation = max(1, round(settings.validation * rows))
-    if len(rest) <= validation:
-        raise checks.BadData(
-            f"of {rows} rows {len(held)} are held out and {validation} are for validation, which"
-            " leaves none to fit; more rows or smaller shares are needed."
-        )
-    return Split(rest[validation:], rest[:validation], held)
-
-
-# Rows of a stretch of a growing split: enough for their ends, which have neighbours that are
-# fitted, to be few of them.
-_STRETCH = 20
-
-
-def growing_split(episode: np.ndarray, share: float) -> Split:
-    """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
-    seen those that are held out.
-
-    Rows are cut into stretches of one episode each, and one in `1 / share` of these is held out;
-    validation, which decides nothing here, sees the same rows.
-
-    Args:
-        episode: `[rows]`, the episode of each; rows of later purchases come last.
-        share: Of the rows to hold out, about.
-    """
-    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
-    time = np.arange(len(episode)) - np.repeat(starts, np.diff(np.append(starts, len(episode))))
-    stretch = np.cumsum(time % _STRETCH == 0) - 1
-    every = max(2, round(1 / share)) if share else len(episode) + 1
-    held = np.flatnonzero(stretch % every == min(every - 1, 1))
-    if not len(held) or len(held) == len(episode):
-        held = np.arange(len(episode))[-1:]
-    return Split(np.setdiff1d(np.arange(len(episode)), held), held, held)
-
-
-def held_out_rows(
-    episode: np.ndarray, share: float, random: np.random.Generator
-) -> Int[np.ndarray, " held"]:
-    """Rows of whole episodes drawn at random, about a `share` of all: a row's neighbours in time
-    tell what it holds.
-
-    An episode longer than that share is cut into stretches no longer than it, which stand for
-    episodes: so a single one can be split too, with no more than a stretch's two ends beside rows
-    that are fitted.
-    """
-    number = max(1, round(share * len(episode)))
-    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
-    lengths = np.diff(np.append(starts, len(episode)))
-    along = np.arange(len(episode)) - np.repeat(starts, lengths)
-    first = np.flatnonzero(along % number == 0)
-    stretches = np.split(np.arange(len(episode)), first[1:])
-    held: list[np.ndarray] = []
-    missing = number
-    for i in random.permutation(len(stretches)):
-        if abs(missing - len(stretches[i])) < abs(missing):
-            held.append(stretches[i])
-            missing -= len(stretches[i])
-    return np.concatenate(held)
+def validation_capacity(capacity: int) -> int:
+    """Validation or held-out rows to compile for, beside `capacity` training rows."""
+    return max(16, capacity // 5)
 
 
 def solve(
@@ -177,37 +114,52 @@ def solve(
     Args:
         problem: What it is learned from.
         spec: The task.
-        key: Of the split, the weights and the rows drawn.
+        key: Randomness of the split, the weights and the rows drawn.
         settings: See `LearnSettings`.
 
     Raises:
-        BadData: if the fit does not stay finite.
+        BadData: the fit does not stay finite.
     """
     rows = problem.split or split(problem.episode, key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
-        networks, train, validation, keys, outward = start(
-            problem, inputs, rows, spec, key=key, settings=settings.fit, least=settings.capacity
+        prepared = prepare_fit(
+            problem,
+            inputs,
+            rows,
+            spec,
+            key=key,
+            settings=settings.fit,
+            capacity=settings.capacity,
         )
-        result = fit(networks, train, validation, keys, loss=problem.loss, settings=settings.fit)
+        result = fit(
+            prepared.networks,
+            prepared.train,
+            prepared.validation,
+            prepared.keys,
+            loss=problem.loss,
+            settings=settings.fit,
+        )
         fitted = jax.tree.map(np.asarray, result)
-        settled = problem.settled
-        networks = fitted.networks if settled is None else settled(fitted.networks)
-        answers = predict(networks, inputs[rows.held_out], max(16, settings.capacity // 5))
-        means = answers[..., : problem.targets.shape[1]]
-        predicted = outward.center + outward.scale * means
+        networks = fitted.networks
+        if problem.wrapping is not None:
+            networks = problem.wrapping.unwrap(networks)
+        capacity = validation_capacity(settings.capacity)
+        outputs = predict(networks, inputs[rows.held_out], capacity)
+        center, scale = prepared.output_scaling
+        predicted = center + scale * outputs[..., : problem.targets.shape[1]]
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
         raise checks.BadData(
             f"the fit of the {problem.part} diverged; its targets reach from"
             f" {problem.targets.min():.3g} to"
             f" {problem.targets.max():.3g}, which 32 bits must be able to hold."
         )
-    part = problem.build(networks, jnp.asarray(outward.center), jnp.asarray(outward.scale))
-    return part, _measured(problem, rows, predicted, fitted)
+    part = problem.build(networks, jnp.asarray(center), jnp.asarray(scale))
+    return part, _measure(problem, rows, predicted, fitted)
 
 
-def _outward(problem: FitProblem, train: np.ndarray) -> Scaling:
-    """Of the targets; logits stay as they are."""
+def _scaling_of_targets(problem: FitProblem, train: np.ndarray) -> Scaling:
+    """Mean and standard deviation of the targets of the rows `train`; logits stay as they are."""
     scaling = standard(problem.targets[train])
     if problem.loss == "logistic":
         return Scaling(0 * scaling.center, 0 * scaling.scale + 1)
@@ -216,7 +168,7 @@ def _outward(problem: FitProblem, train: np.ndarray) -> Scaling:
 
 def inputs_of_rows(problem: FitProblem, spec: Spec) -> Float[np.ndarray, "rows inputs"]:
     """State, encoded action and, except for the dynamics, the next state, as `inputs_of` gives them
-    to a network.
+    to a network, then the problem's extra inputs.
     """
     rows, space = problem.rows, spec.action
     if isinstance(space, Discrete):
@@ -224,24 +176,29 @@ def inputs_of_rows(problem: FitProblem, spec: Spec) -> Float[np.ndarray, "rows i
     else:
         low, high = np.asarray(space.low), np.asarray(space.high)
         action = (2 * np.asarray(rows.action) - (high + low)) / (high - low)
-    after = [] if problem.part == "dynamics" else [rows.next_state]
-    beside = [] if problem.beside is None else [problem.beside]
-    return np.concatenate([rows.state, action, *after, *beside], axis=1, dtype=np.float32)
+    next_state = [] if problem.part == "dynamics" else [rows.next_state]
+    extra = [] if problem.extra_inputs is None else [problem.extra_inputs]
+    return np.concatenate([rows.state, action, *next_state, *extra], axis=1, dtype=np.float32)
 
 
-class Start(NamedTuple):
-    """An ensemble about to be fitted: untrained networks, rows, the keys of the fits, and the scale
-    of its outputs.
+class PreparedFit(NamedTuple):
+    """All that the fit of an ensemble takes, and what its outputs mean.
+
+    Attributes:
+        networks: Before the fit, `[member, …]`.
+        train, validation: Rows to fit, and rows whose loss says when to stop.
+        keys: Randomness of each member's fit, `[member]`.
+        output_scaling: Centre and scale of what the networks give, `[outputs]`.
     """
 
     networks: Network
     train: Rows
     validation: Rows
     keys: jax.Array
-    outward: Scaling
+    output_scaling: Scaling
 
 
-def start(
+def prepare_fit(
     problem: FitProblem,
     inputs: np.ndarray,
     rows: Split,
@@ -249,120 +206,127 @@ def start(
     *,
     key: PRNGKey,
     settings: FitSettings,
-    least: int = 16,
-) -> Start:
+    capacity: int = 16,
+) -> PreparedFit:
     """Networks on standardised states and targets; actions are encoded already.
 
     Args:
         problem: What a part is learned from.
-        inputs: Of all its rows, `[rows, inputs]`.
-        rows: Which of them are for training and validation.
+        inputs: The inputs of all its rows, `[rows, inputs]`.
+        rows: Which rows are for training and validation.
         spec: The task.
-        key: Of the weights and of the fits.
+        key: Randomness of the weights and of the fits.
         settings: The ensemble's sizes.
-        least: As in `pad`.
+        capacity: Training rows to compile for; see `pad`.
     """
-    outward = _outward(problem, rows.train)
+    output_scaling = _scaling_of_targets(problem, rows.train)
     center, scale = standard(inputs[rows.train])
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
-    if problem.beside is not None:
-        flags = slice(-problem.beside.shape[1], None)
+    if problem.extra_inputs is not None:
+        flags = slice(-problem.extra_inputs.shape[1], None)
         center[flags], scale[flags] = 0, 1
-    targets = (problem.targets - outward.center) / not_zero(outward.scale)
-    inward = Scaling(center, not_zero(scale))
-    networks, keys = _start(key, inward, problem.outputs, settings)
-    if problem.before is not None:
-        networks = _carried_on(problem, networks, outward)
-    if problem.trained is not None:
-        outward = Scaling(outward.center, not_zero(outward.scale))
-        networks = problem.trained(networks, outward)
-    train, capacity = (inputs[rows.train], targets[rows.train]), least
+    targets = (problem.targets - output_scaling.center) / not_zero(output_scaling.scale)
+    input_scaling = Scaling(center, not_zero(scale))
+    networks, keys = _init_networks(key, input_scaling, problem.outputs, settings)
+    if problem.warm_start is not None:
+        networks = _warm_networks(problem, networks, output_scaling)
+    if problem.wrapping is not None:
+        output_scaling = Scaling(output_scaling.center, not_zero(output_scaling.scale))
+        networks = problem.wrapping.wrap(networks, output_scaling)
+    train, train_capacity = (inputs[rows.train], targets[rows.train]), capacity
     if problem.restoring:
-        train, capacity = _with_moved_states(problem, rows.train, train, outward, key), 2 * least
-    validation = pad(inputs[rows.validation], targets[rows.validation], max(16, least // 5))
-    return Start(networks, pad(*train, capacity), validation, keys, outward)
+        train = _add_moved_states(problem, rows.train, train, output_scaling, key)
+        train_capacity = 2 * capacity
+    return PreparedFit(
+        networks,
+        train=pad(*train, train_capacity),
+        validation=pad(
+            inputs[rows.validation], targets[rows.validation], validation_capacity(capacity)
+        ),
+        keys=keys,
+        output_scaling=output_scaling,
+    )
 
 
-def _with_moved_states(
+def _add_moved_states(
     problem: FitProblem,
     train: np.ndarray,
-    fitted: tuple[np.ndarray, np.ndarray],
-    outward: Scaling,
+    inputs_and_targets: tuple[np.ndarray, np.ndarray],
+    output_scaling: Scaling,
     key: PRNGKey,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets to train on, each row twice if states are related: as it is, and with the
     state moved off the surface that the relations describe, with the same next state.
 
     Args:
-        problem: Of the dynamics.
+        problem: The problem of the dynamics.
         train: Which rows these are.
-        fitted: Inputs and targets of these rows, targets in units of `outward`.
-        outward: Centre and scale of a step's change.
-        key: Of the moves.
+        inputs_and_targets: Those of these rows, the targets in units of `output_scaling`.
+        output_scaling: Centre and scale of a step's change.
+        key: Randomness of the moves.
     """
-    inputs, targets = fitted
+    inputs, targets = inputs_and_targets
     states = np.asarray(problem.rows.state[train], np.float64)
     relations = relations_among(states)
     if not len(relations.linear):
-        return fitted
-    moves = relations.moves(states, outward.scale, numpy_random(jax.random.fold_in(key, 1)))
+        return inputs_and_targets
+    moves = relations.moves(states, output_scaling.scale, numpy_random(jax.random.fold_in(key, 1)))
     moved = inputs.copy()
     moved[:, : states.shape[1]] += moves
-    back = targets - moves / not_zero(outward.scale)
+    back = targets - moves / not_zero(output_scaling.scale)
     return np.concatenate([inputs, moved]), np.concatenate([targets, back])
 
 
 @eqx.filter_jit
-def _start(
-    key: PRNGKey, inward: Scaling, outputs: int, settings: FitSettings
+def _init_networks(
+    key: PRNGKey, input_scaling: Scaling, outputs: int, settings: FitSettings
 ) -> tuple[MLP, jax.Array]:
     """Untrained networks and the keys of their fits.
 
     Args:
         key: Randomness.
-        inward: Centre and scale of the inputs.
-        outputs: How many there are.
+        input_scaling: Centre and scale of the inputs.
+        outputs: How many outputs a network has.
         settings: The ensemble's sizes.
     """
     for_weights, for_rows = jax.random.split(key)
 
     def member(key: PRNGKey) -> MLP:
+        center, scale = input_scaling
         return MLP(
-            len(inward.center), outputs, settings.width, settings.depth, key, **inward._asdict()
+            len(center), outputs, settings.width, settings.depth, key, center=center, scale=scale
         )
 
     networks = eqx.filter_vmap(member)(jax.random.split(for_weights, settings.members))
     return networks, jax.random.split(for_rows, settings.members)
 
 
-def _carried_on(problem: FitProblem, untrained: MLP, outward: Scaling) -> MLP:
-    """The networks of the part before, that give the same answers in the new units; the untrained
+def _warm_networks(problem: FitProblem, untrained: MLP, output_scaling: Scaling) -> MLP:
+    """The networks of the warm start, which give the same answers in the new units; the untrained
     ones where theirs are of another size.
     """
-    before = problem.before
-    networks: MLP = before.networks
+    part = problem.warm_start
+    networks: MLP = part.networks
     if [leaf.shape for leaf in jax.tree.leaves(networks)] != [
         leaf.shape for leaf in jax.tree.leaves(untrained)
     ]:
         return untrained
     ones = np.ones(problem.targets.shape[1], np.float32)
-    center, scale = (
-        (0 * ones, ones)
-        if problem.loss == "logistic"
-        else (np.atleast_1d(np.asarray(part)) for part in (before.center, before.scale))
-    )
-    unit = not_zero(outward.scale)
-    factor, shift = scale / unit, (center - outward.center) / unit
-    if problem.spread:  # log σ² changes by the square of the unit
-        bend = 2 * np.log(np.where(scale == 0, 1, scale) / unit)
-        factor, shift = np.concatenate([factor, ones]), np.concatenate([shift, bend])
-
-    return _in_new_units(networks, untrained, factor, shift)
+    if problem.loss == "logistic":
+        center, scale = 0 * ones, ones
+    else:
+        center, scale = (np.atleast_1d(np.asarray(unit)) for unit in (part.center, part.scale))
+    unit = not_zero(output_scaling.scale)
+    factor, shift = scale / unit, (center - output_scaling.center) / unit
+    if problem.probabilistic:  # log σ² changes by the square of the unit
+        log_shift = 2 * np.log(np.where(scale == 0, 1, scale) / unit)
+        factor, shift = np.concatenate([factor, ones]), np.concatenate([shift, log_shift])
+    return _change_units(networks, untrained, factor, shift)
 
 
 @eqx.filter_jit
-def _in_new_units(networks: MLP, untrained: MLP, factor: Array, shift: Array) -> MLP:
+def _change_units(networks: MLP, untrained: MLP, factor: Array, shift: Array) -> MLP:
     """`factor * network + shift` of each network, with the constants of the untrained ones for its
     inputs.
 
@@ -371,46 +335,47 @@ def _in_new_units(networks: MLP, untrained: MLP, factor: Array, shift: Array) ->
         factor, shift: `[outputs]`.
     """
 
-    def carry(network: MLP, fresh: MLP) -> MLP:
+    def change(network: MLP, fresh: MLP) -> MLP:
         return rescaled(restandardised(network, fresh.center, fresh.scale), factor, shift)
 
-    return eqx.filter_vmap(carry)(networks, untrained)
+    return eqx.filter_vmap(change)(networks, untrained)
 
 
 def predict(
-    networks: Network, inputs: np.ndarray, least: int = 16
+    networks: Network, inputs: np.ndarray, capacity: int = 16
 ) -> Float[np.ndarray, "member rows outputs"]:
-    """What each of `networks` gives for `inputs`, in its own units; `least` as in `pad`."""
-    rows = pad(inputs, np.zeros((len(inputs), 1)), least)
-    return np.asarray(_predicted(networks, rows.inputs))[:, : len(inputs)]
+    """What each of `networks` gives for `inputs`, in its own units; `capacity` as in `pad`."""
+    rows = pad(inputs, np.zeros((len(inputs), 1)), capacity)
+    return np.asarray(_predict_rows(networks, rows.inputs))[:, : len(inputs)]
 
 
 @eqx.filter_jit
-def _predicted(networks: Network, inputs: Array) -> Array:
+def _predict_rows(networks: Network, inputs: Array) -> Array:
     return eqx.filter_vmap(lambda network: jax.vmap(network)(inputs))(networks)
 
 
-def _measured(problem: FitProblem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
+def _measure(problem: FitProblem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
     """How well the part predicts rows that were held out.
 
     Args:
         problem, rows: What was learned, and the split.
-        predicted: Of the held-out rows, `[member, rows, outputs]`.
+        predicted: Targets of the held-out rows as each member has them, `[member, rows, outputs]`.
         fitted: The ensemble and its validation losses.
     """
-    held = problem.targets[rows.held_out]
-    constant = problem.plain[rows.train].mean(axis=0)
-    wrong = partial(estimators.mean, bounds=(0, 1))  # 1 for a row called wrongly, else 0
-    summary = wrong if problem.loss == "logistic" else estimators.root_mean_square
+    actual = problem.targets[rows.held_out]
+    constant = problem.baseline_targets[rows.train].mean(axis=0)
+    of_constant = problem.error(constant, problem.baseline_targets[rows.held_out])
+    share = partial(estimators.mean, bounds=(0, 1))  # an end called wrongly is 1, any other row 0
+    summary = share if problem.loss == "logistic" else estimators.root_mean_square
     epochs = tuple(map(int, fitted.epochs))
     return PartFit(
-        problem.part,
-        "learned",
-        len(problem.targets),
-        len(held),
-        error=summary(problem.error(predicted.mean(axis=0), held)),
-        members=tuple(summary(errors).mean for errors in problem.error(predicted, held)),
-        baseline=summary(problem.error(constant, problem.plain[rows.held_out])).mean,
+        part=problem.part,
+        origin="learned",
+        rows=len(problem.targets),
+        held_out=len(actual),
+        error=summary(problem.error(predicted.mean(axis=0), actual)),
+        members=tuple(summary(errors).mean for errors in problem.error(predicted, actual)),
+        baseline=summary(of_constant).mean,
         unit=UNITS[problem.part],
         epochs=epochs,
         curve=tuple(np.nanmean(np.asarray(fitted.losses)[:, : min(epochs)], axis=0).tolist()),

@@ -50,9 +50,14 @@ _BLOCK = 1000
 
 
 class Relations(NamedTuple):
-    """`x·A x / 2 + b·x + c = 0` of states `x` in standard units, of each relation; `varying` are
-    the components that are not constant, `[varying]`, and `center` and `scale` theirs. Normals have
-    the length 1 in root mean square over the states.
+    """Relations `x·A x / 2 + b·x + c = 0` of states `x` in standard units, scaled so that their
+    normals have the length 1 in root mean square over the states.
+
+    Attributes:
+        varying: Numbers of the components that are not constant, `[varying]`.
+        center, scale: Mean and standard deviation of these components.
+        quadratic: A of each relation.
+        linear: b of each relation.
     """
 
     varying: np.ndarray
@@ -78,7 +83,7 @@ class Relations(NamedTuple):
         of a step, so that what never changes is not moved.
 
         Args:
-            states: On the surface.
+            states: States on the surface.
             change: Standard deviation of a component's change in one step.
             random: Randomness.
         """
@@ -96,7 +101,9 @@ class Relations(NamedTuple):
 
 
 def relations_among(states: Float[np.ndarray, "rows state"]) -> Relations:
-    """The relations that hold in all states; none of too few states, or of too many components."""
+    """The relations that hold in all states; there are none among too few states or too many
+    components.
+    """
     states = np.asarray(states, np.float64)
     varying = np.flatnonzero(standard(states).scale)
     center, scale = states.mean(axis=0)[varying], states.std(axis=0)[varying]
@@ -114,7 +121,7 @@ def relations_among(states: Float[np.ndarray, "rows state"]) -> Relations:
         linear=axes[:, flat].T, quadratic=np.zeros((np.count_nonzero(flat), size, size))
     )
     free = axes[:, ~flat]
-    curved = _curved(x @ free)
+    curved = _quadrics(x @ free)
     return linear._replace(
         linear=np.concatenate([linear.linear, curved.linear @ free.T]),
         quadratic=np.concatenate([linear.quadratic, free @ curved.quadratic @ free.T]),
@@ -122,13 +129,15 @@ def relations_among(states: Float[np.ndarray, "rows state"]) -> Relations:
 
 
 class _Quadrics(NamedTuple):
-    """`y·A y / 2 + b·y + c = 0`, with normals of length 1 in root mean square."""
+    """Relations `y·A y / 2 + b·y + c = 0` by their b and A, with normals of length 1 in root mean
+    square.
+    """
 
     linear: Float[np.ndarray, "relation free"]
     quadratic: Float[np.ndarray, "relation free free"]
 
 
-def _curved(y: Float[np.ndarray, "rows free"]) -> _Quadrics:
+def _quadrics(y: Float[np.ndarray, "rows free"]) -> _Quadrics:
     """The polynomials of degree 2 that vanish on all rows, of which no linear one does."""
     size = y.shape[1]
     first, second = np.triu_indices(size)

@@ -68,8 +68,8 @@ class LearnSettings(Record):
 
     Attributes:
         fit: Settings of every part's fit.
-        validation, held_out: Shares of a part's rows that stop its training and that measure its
-            error.
+        validation, held_out: Share of a part's rows that stop its training, and share that measure
+            its error.
         margin: How far the domain of imagined states reaches beyond the data, in parts of their
             range.
         probabilistic: Whether each member of the dynamics also learns the spread of the next state

@@ -111,7 +111,7 @@ def _observed(run: Run, source: Source, states: np.ndarray) -> np.ndarray:
     if WINDOW.fullmatch(encoder):
         return states[:, : source.state_size]
     if isinstance(run.latent_networks, RecurrentNetworks):
-        return np.asarray(run.latent_networks.decoded(jnp.asarray(states)), np.float64)
+        return np.asarray(run.latent_networks.decode(jnp.asarray(states)), np.float64)
     raise checks.Unsupported(
         f"the run's world imagines beliefs of the encoder {encoder}, which are no pictures."
     )

@@ -29,7 +29,7 @@ from paracosm.core.records import Diagnosis, Reference, Training
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
 from paracosm.imagination.imagine import Imagined, problem_of
-from paracosm.imagination.planning import planned
+from paracosm.imagination.planning import place_planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import (
@@ -235,7 +235,7 @@ class Run:
         named = self.config.caution
         caution = caution_of(named and self.trusted(named), None)
         make = planner_of(self.trusted(where))
-        return planned(make, self.learned, self.data, caution)
+        return place_planner(make, self.learned, self.data, caution)
 
     @functools.cached_property
     def data(self) -> Dataset:

@@ -40,7 +40,7 @@ class PartialTraining(TrainingStore):
             store.save(self._path, states, header, described=False)
         self._last = time.monotonic()
 
-    def kept(self, state: Any) -> Snapshot | None:
+    def load(self, state: Any) -> Snapshot | None:
         """See `TrainingStore`; a checkpoint that the kill left damaged is none."""
         if not self._path.with_suffix(".json").is_file():
             return None

@@ -25,10 +25,10 @@ from paracosm.core.records.results import Purchases, RunResult
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.tracking import Tracker
 from paracosm.imagination.caution import Caution
-from paracosm.imagination.earlier import Earlier, kept
+from paracosm.imagination.earlier import Earlier, choose_training
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
 from paracosm.imagination.planners import Planner
-from paracosm.imagination.planning import planned
+from paracosm.imagination.planning import place_planner
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.loop import store, trajectories, versions
 from paracosm.loop.auditing import OF_PLANNERS, audit, with_next_step
@@ -439,7 +439,7 @@ class _Runner:
             trained: Training steps, at the most, of the rounds before.
         """
         if self.planner is not None:
-            return planned(self.planner, learned, data, self.caution)
+            return place_planner(self.planner, learned, data, self.caution)
         file = self.directory.file(f"models/policy-{round}")
         tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
 
@@ -470,7 +470,8 @@ class _Runner:
             imagined = of_round(imagined)
             if earlier is None:
                 return imagined
-            return kept(imagined, earlier, stage_key(self.config.seed, "earlier", round))
+            key = stage_key(self.config.seed, "earlier", round)
+            return choose_training(imagined, earlier, key)
 
         def save(imagined: Imagined) -> None:
             store.save_imagined(file, imagined, learned.worst_reward(data))

@@ -213,7 +213,7 @@ def elsewhere(state: Any) -> Any:
     """The state of a learner whose world has other states than before: branches that were to go on
     from where they had come start anew.
     """
-    return state._replace(going=np.zeros_like(state.going))
+    return state._replace(frontier_alive=np.zeros_like(state.frontier_alive))
 
 
 def episode_return(bought: Dataset, horizon: int) -> float:

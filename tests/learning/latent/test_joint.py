@@ -15,7 +15,12 @@ from paracosm.core.mdp import Discrete
 from paracosm.core.storage import describe
 from paracosm.learning.latent.embedding import ConvolutionalNetwork, new_embedding
 from paracosm.learning.latent.frames import frames_of
-from paracosm.learning.latent.joint import JointObjective, LatentSettings, _new, fit_latent
+from paracosm.learning.latent.joint import (
+    JointObjective,
+    LatentSettings,
+    _init_networks,
+    fit_latent,
+)
 from paracosm.learning.latent.training import _split
 from tests.learning.latent.examples import IMAGE, SPACE, episodes
 
@@ -135,8 +140,13 @@ def test_pictures_of_every_supported_size_have_features(image):
 def test_the_derivative_is_that_of_the_loss_unless_targets_have_none(stop_gradient):
     settings = dataclasses.replace(SMALL, stop_gradient=stop_gradient)
     data = episodes(4)
-    networks = _new(data, SPACE, None, settings, jax.random.key(0))
-    objective = JointObjective(frames_of(data, 1), jnp.zeros(()), jnp.ones(()), settings)
+    networks = _init_networks(data, SPACE, None, settings, jax.random.key(0))
+    objective = JointObjective(
+        frames=frames_of(data, 1),
+        reward_center=jnp.zeros(()),
+        reward_scale=jnp.ones(()),
+        settings=settings,
+    )
     embedding: Any = networks.encoder.embedding
     leaf = embedding.weights[-1]
 

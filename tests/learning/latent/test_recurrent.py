@@ -27,7 +27,7 @@ def fitted():
 def test_what_is_seen_and_paid_is_read_from_beliefs(fitted):
     data, fit = fitted
     assert fit.losses["observation"] < 0.2
-    decoded = fit.networks.decoded(jnp.asarray(encode_rows(fit.networks.encoder, data).state))
+    decoded = fit.networks.decode(jnp.asarray(encode_rows(fit.networks.encoder, data).state))
     missed = np.mean((decoded - data.state) ** 2, axis=0)
     assert (missed < 0.2 * np.var(data.state, axis=0)).all()
     assert fit.losses["reward"] < 0.3
@@ -56,15 +56,15 @@ def test_divergences_are_those_of_gaussians():
     sampled = np.mean(np.sum(densities[0] - densities[1], axis=1))
     exact = recurrent._divergence((mean, spread), prior)
     assert exact == pytest.approx(sampled, abs=0.02)  # five standard errors
-    assert recurrent._balanced((mean, spread), prior) == pytest.approx(exact)
+    assert recurrent._balanced_divergence((mean, spread), prior) == pytest.approx(exact)
 
 
 def test_the_balance_moves_the_prior_four_times_as_much_as_the_posterior():
     posterior, prior = jnp.array([0.3]), jnp.array([-0.2])
     spread = jnp.ones(1)
-    slopes = jax.grad(lambda q, p: recurrent._balanced((q, spread), (p, spread)), (0, 1))(
-        posterior, prior
-    )
+    slopes = jax.grad(
+        lambda q, p: recurrent._balanced_divergence((q, spread), (p, spread)), (0, 1)
+    )(posterior, prior)
     assert float(slopes[1][0]) == pytest.approx(-4 * float(slopes[0][0]))
 
 

@@ -19,7 +19,7 @@ class CEM(SamplingPlanner):
     learned worlds, Chua et al. 2018).
 
     Attributes:
-        elites: How many plans are the best.
+        elites: How many plans count as the best.
     """
 
     elites: int = eqx.field(static=True, default=8)

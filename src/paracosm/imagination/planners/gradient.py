@@ -12,7 +12,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.storage import storable
 from paracosm.core.types import Array, PRNGKey, State
-from paracosm.imagination.planners.planner import Planner, drawn_in_32
+from paracosm.imagination.planners.planner import Planner, draw_in_32
 
 
 @storable
@@ -23,9 +23,9 @@ class GradientPlanner(Planner):
     finite number, the best of those on the way acts.
 
     Attributes:
-        plans: How many are improved, the last plan one of them.
+        plans: How many plans are improved, the last plan one of them.
         iterations: Steps of Adam.
-        rate: Its learning rate, in half-boxes.
+        rate: Adam's learning rate, in half-boxes.
     """
 
     plans: int = eqx.field(static=True, default=8)
@@ -53,14 +53,14 @@ class GradientPlanner(Planner):
         """See `Planner`."""
         adam = optax.scale_by_adam()
         others = (self.plans - 1, *plan.shape)
-        drawn = 2 * drawn_in_32(jax.random.uniform, key, others) - 1
+        drawn = 2 * draw_in_32(jax.random.uniform, key, others) - 1
         first = jnp.concatenate([plan[None], drawn.astype(plan.dtype)])
         worth = jax.vmap(jax.value_and_grad(self.worth), (0, None))
 
         def iterate(
-            now: tuple[Array, optax.OptState], _: None
+            carry: tuple[Array, optax.OptState], _: None
         ) -> tuple[tuple[Array, optax.OptState], tuple[Array, Array]]:
-            plans, moments = now
+            plans, moments = carry
             values, slopes = worth(plans, state)
             slopes = jnp.where(jnp.isfinite(slopes), slopes, 0.0)
             update, moments = adam.update(slopes, moments)

@@ -43,8 +43,9 @@ class Search(NamedTuple):
     """What a search came to.
 
     Attributes:
-        plan: The plan that it settled on, `[step, component]`: of continuous actions in half-boxes
-            about the box's centre, of discrete ones the preferences of each, whose largest acts.
+        plan: The plan that the search settled on, `[step, component]`: of continuous actions in
+            half-boxes about the box's centre, of discrete ones the preferences of each, whose
+            largest acts.
         value: What that plan is worth.
         values: What every plan that was tried was worth, `[iteration, plan]`.
         spread: Standard deviation of the plans that were tried, mean over steps and components,
@@ -57,14 +58,14 @@ class Search(NamedTuple):
     spread: Float[Array, " iteration"]
 
 
-def drawn_in_32(draw: Callable, key: PRNGKey, shape: tuple[int, ...]) -> Array:
+def draw_in_32(draw: Callable, key: PRNGKey, shape: tuple[int, ...]) -> Array:
     """Random numbers that are the same whatever the precision of the plan: an audit in 64 bits must
     search among the plans that were tried for real.
 
     Args:
-        draw: Of `jax.random`.
-        key: Of what is drawn.
-        shape: How many.
+        draw: A function of `jax.random`, `(key, shape, dtype) -> numbers`.
+        key: Randomness.
+        shape: The shape of what is drawn.
     """
     return jnp.asarray(draw(key, shape, jnp.float32))
 
@@ -73,10 +74,11 @@ class Planner(Policy):
     """Searches for its actions in `world`, starting from its last plan.
 
     Attributes:
-        world: Where it searches.
-        value: Of the state after a plan's last step, `(state) -> scalar` in the world's rewards;
-            nothing comes after a plan if None.
-        steps: Of a plan; it does not know the time, and also looks past an episode's last step.
+        world: The world that it searches in.
+        value: The value of the state after a plan's last step, `(state) -> scalar` in the world's
+            rewards; nothing comes after a plan if None.
+        steps: Steps of a plan; a plan does not know the time, and also looks past an episode's last
+            step.
         deterministic: Whether every search draws the same random numbers, so that its action is a
             function of state and carry.
     """
@@ -104,12 +106,12 @@ class Planner(Policy):
         """Steps of the world that one action takes."""
 
     def initial(self) -> Array:
-        """The plan of doing nothing in particular: the box's centre, or no preference."""
+        """The first plan of an episode: the box's centre, or no preference, at every step."""
         return jnp.zeros((self.steps, self.world.spec.action.size))
 
     def act(self, carry: Any, state: State, key: PRNGKey) -> tuple[Action, Any]:
         """The first action of the best plan, and the plan after it."""
-        plan = _in_blocks(self, carry, state, key)
+        plan = _search_in_blocks(self, carry, state, key)
         return self.action(plan[0]), jnp.concatenate([plan[1:], jnp.zeros_like(plan[:1])])
 
     def greedy(self) -> Planner:
@@ -117,7 +119,7 @@ class Planner(Policy):
         return dataclasses.replace(self, deterministic=True)
 
     def search(self, carry: Any, state: State, key: PRNGKey) -> Search:
-        """All of the search from `state` that starts at the plan `carry`."""
+        """The search from `state` that starts at the plan `carry`."""
         key = jax.random.key(_FIXED) if self.deterministic else key
         plan, values, spread = self.improve(jnp.asarray(carry, state.dtype), state, key)
         return Search(plan, self.worth(plan, state), values, spread)
@@ -134,8 +136,10 @@ class Planner(Policy):
         """What a plan is worth from `state`; a function with derivatives of continuous actions."""
         world = self.world
 
-        def step(now: tuple[State, Scalar], component: Array) -> tuple[tuple[State, Scalar], Array]:
-            state, weight = now
+        def step(
+            carry: tuple[State, Scalar], component: Array
+        ) -> tuple[tuple[State, Scalar], Array]:
+            state, weight = carry
             action = self.action(component)
             after = world.dynamics(state, action, jax.random.key(_FIXED))
             reward = world.reward(state, action, after)
@@ -149,9 +153,9 @@ class Planner(Policy):
         return jnp.sum(rewards) + later
 
 
-def _in_blocks(planner: Planner, carry: Any, state: State, key: PRNGKey) -> Array:
-    """The plan of a search; of many starts on a CPU, which `jax.vmap` would search from side by
-    side, a block after the other.
+def _search_in_blocks(planner: Planner, carry: Any, state: State, key: PRNGKey) -> Array:
+    """The plan of a search. Searches from many starts, which `jax.vmap` would run side by side, run
+    one block after the other on a CPU.
 
     Args:
         planner, carry, state, key: As for `Planner.search`.

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.core.types import Array, PRNGKey, State
-from paracosm.imagination.planners.planner import Planner, drawn_in_32
+from paracosm.imagination.planners.planner import Planner, draw_in_32
 
 # Of a plan's first iteration: in half-boxes, to which plans are clipped, and of choices the share
 # that is left to chance.
@@ -33,8 +33,8 @@ class SamplingPlanner(Planner):
     is.
 
     Attributes:
-        plans: How many are tried in an iteration, the present mean one of them.
-        iterations: How often.
+        plans: How many plans are tried in an iteration, the present mean one of them.
+        iterations: How often the mean moves.
     """
 
     plans: int = eqx.field(static=True, default=64)
@@ -58,14 +58,14 @@ class SamplingPlanner(Planner):
     ) -> tuple[Float[Array, "step component"], Array, Array]:
         """See `Planner`."""
         discrete = isinstance(self.world.spec.action, Discrete)
-        draw = self._choices if discrete else self._moves
+        draw = self._draw_choices if discrete else self._draw_moves
 
         def iterate(
-            now: tuple[Array, Array], key: PRNGKey
+            carry: tuple[Array, Array], key: PRNGKey
         ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
-            mean, spread = now
+            mean, spread = carry
             tried = draw(mean, spread, key)
-            values = _numbers(jax.vmap(self.worth, (0, None))(tried, state))
+            values = _replace_non_finite(jax.vmap(self.worth, (0, None))(tried, state))
             weights = self.weights(values)[:, None, None]
             center = jnp.sum(weights * tried, axis=0)
             apart = jnp.sqrt(jnp.sum(weights * (tried - center) ** 2, axis=0))
@@ -80,45 +80,45 @@ class SamplingPlanner(Planner):
         settled = self.worth(mean, state) >= jnp.max(values)
         return jnp.where(settled, mean, tried), values, spread
 
-    def _moves(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
+    def _draw_moves(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
         """Plans of continuous actions, the mean first.
 
         Args:
-            mean, spread: Of the plans.
+            mean, spread: Mean and standard deviation of the plans, `[step, component]`.
             key: Randomness.
         """
-        noise = self._noise(jax.random.normal, key, mean)
+        noise = self._draw_noise(jax.random.normal, key, mean)
         return jnp.clip(mean + spread * noise, -1, 1).astype(mean.dtype)
 
-    def _choices(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
+    def _draw_choices(self, mean: Array, spread: Array, key: PRNGKey) -> Array:
         """Plans of discrete actions as one-hot rows, the likeliest first.
 
         Args:
-            mean: Of the plans.
+            mean: The mean of the plans, `[step, choice]`.
             spread: How much of each choice is left to chance.
             key: Randomness.
         """
-        known = jnp.sum(mean, axis=-1, keepdims=True) > 0
+        preferring = jnp.sum(mean, axis=-1, keepdims=True) > 0
         even = jnp.full_like(mean, 1 / mean.shape[-1])
-        chances = jnp.where(known, jnp.maximum(mean, 0), even)
+        chances = jnp.where(preferring, jnp.maximum(mean, 0), even)
         logits = jnp.log((1 - spread) * chances + spread * even)
-        noise = self._noise(jax.random.gumbel, key, mean)
+        noise = self._draw_noise(jax.random.gumbel, key, mean)
         chosen = jnp.argmax(logits + noise, axis=-1)
         return jax.nn.one_hot(chosen, mean.shape[-1], dtype=mean.dtype)
 
-    def _noise(self, draw: Callable, key: PRNGKey, mean: Array) -> Array:
+    def _draw_noise(self, draw: Callable, key: PRNGKey, mean: Array) -> Array:
         """Noise of every plan but the first, which has none.
 
         Args:
-            draw: Of `jax.random`.
-            key: Of what is drawn.
-            mean: Of the plans.
+            draw: A function of `jax.random`; see `draw_in_32`.
+            key: Randomness.
+            mean: The mean of the plans, `[step, component]`.
         """
-        noise = drawn_in_32(draw, key, (self.plans, *mean.shape))
+        noise = draw_in_32(draw, key, (self.plans, *mean.shape))
         return noise * (jnp.arange(self.plans) > 0)[:, None, None]
 
 
-def _numbers(values: Float[Array, " plan"]) -> Float[Array, " plan"]:
+def _replace_non_finite(values: Float[Array, " plan"]) -> Float[Array, " plan"]:
     """What plans are worth, with the least finite one in place of those that are not."""
     finite = jnp.isfinite(values)
     least = jnp.min(values, where=finite, initial=jnp.inf)

@@ -32,8 +32,8 @@ class ConvolutionalNetwork(eqx.Module):
     time goes into the pictures that layers hand on, not into products.
 
     Attributes:
-        filters: Of each convolution, `[16 channels before, channels]`.
-        biases: Of each convolution, `[channels]`.
+        filters: The weights of each convolution, `[16 channels before, channels]`.
+        biases: The biases of each convolution, `[channels]`.
         dense: From the last picture to the features.
         image: Height, width and channels of a picture.
     """
@@ -50,9 +50,9 @@ class ConvolutionalNetwork(eqx.Module):
 
         Args:
             image: Height, width and channels of a picture.
-            features: How many to make of it.
+            features: How many features to make of it.
             width: Neurons of the hidden layer after the convolutions.
-            key: Of the weights.
+            key: Randomness of the weights.
         """
         height, width_left = (-(-side // _SIDE) for side in image[:2])
         inputs = [_SIDE**2 * image[2]]
@@ -72,15 +72,15 @@ class ConvolutionalNetwork(eqx.Module):
         kind = self.dense.biases[0].dtype
         picture = observation.reshape(self.image).astype(kind) / 255 - 0.5
         for layer, (filters, bias) in enumerate(zip(self.filters, self.biases, strict=True)):
-            patches = _overlapping(picture) if layer else _blocks(_filled(picture), _SIDE)
+            patches = _overlapping_patches(picture) if layer else _blocks(_pad(picture), _SIDE)
             picture = jax.nn.silu(patches @ filters + bias)
         return self.dense(picture.reshape(-1))
 
 
-def _filled(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ channels"]:
+def _pad(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ channels"]:
     """The picture with sides that are multiples of a patch's."""
-    fill = ((0, -picture.shape[0] % _SIDE), (0, -picture.shape[1] % _SIDE), (0, 0))
-    return jnp.pad(picture, fill)
+    padding = ((0, -picture.shape[0] % _SIDE), (0, -picture.shape[1] % _SIDE), (0, 0))
+    return jnp.pad(picture, padding)
 
 
 def _blocks(picture: Float[Array, "height width channels"], side: int) -> Float[Array, "_ _ _"]:
@@ -94,7 +94,9 @@ def _blocks(picture: Float[Array, "height width channels"], side: int) -> Float[
     )
 
 
-def _overlapping(picture: Float[Array, "height width channels"]) -> Float[Array, "_ _ _"]:
+def _overlapping_patches(
+    picture: Float[Array, "height width channels"],
+) -> Float[Array, "_ _ _"]:
     """Every second patch of 4x4 pixels, each in a row of its own: four neighbouring blocks of 2x2.
 
     A convolution is then a product, which XLA compiles for a CPU to faster code.
@@ -138,10 +140,10 @@ def new_embedding(
 
     Args:
         observations: Examples, `[rows, observation]`; of vectors they say centre and scale.
-        image: Height, width and channels of pictures, None of vectors.
-        features: How many to make of each.
+        image: Height, width and channels of pictures, None if observations are vectors.
+        features: How many features to make of each observation.
         width: Neurons of its hidden layers.
-        key: Of its weights.
+        key: Randomness of its weights.
     """
     if image is not None:
         return ConvolutionalNetwork(image, features, width, key)

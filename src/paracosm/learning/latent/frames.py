@@ -25,11 +25,12 @@ class Frames(NamedTuple):
     Attributes:
         observation: `[frames, observation]`, an episode's one after the other, its last next one
             included.
-        frame: Which frame a step leaves, `[rows]`; it comes to the one after.
+        frame: Which frame a step leaves, `[rows]`; it leads to the frame after.
         first: The frame at which the step's episode begins, `[rows]`.
         action: `[rows, action]`, or `[rows]` of discrete ones.
         reward: `[rows]`, 0 where no label was bought.
-        ended, labelled, bought: Of each step, `[rows]`.
+        ended, labelled, bought: Whether each step ended its episode, has a reward label, and was
+            bought, `[rows]`.
         number: How many rows are real.
     """
 
@@ -52,10 +53,10 @@ class Windows(NamedTuple):
             repeats.
         action: `[window, before + steps, …]`, of which the first `before` are of the history.
         remembered: Which steps of the history are the episode's own, `[window, before]`.
-        alive: Which of the steps that follow are the episode's own and were bought, and all before
-            them, `[window, steps]`.
-        reward, ended: Of the steps that follow, `[window, steps]`.
-        labelled: Which of those are alive and have a reward, `[window, steps]`.
+        alive: Which of the steps that follow are the episode's own and were bought, as were all
+            before them, `[window, steps]`.
+        reward, ended: Those of the steps that follow, `[window, steps]`.
+        labelled: Which of the steps that follow are alive and have a reward, `[window, steps]`.
     """
 
     observation: Array
@@ -80,21 +81,21 @@ def frames_of(data: Dataset, capacity: int) -> Frames:
     observation[frame] = data.state
     observation[frame[ends] + 1] = data.next_state[ends]
 
-    def filled(column: np.ndarray) -> np.ndarray:
+    def fill(column: np.ndarray) -> np.ndarray:
         return np.concatenate(
             [column, np.zeros((capacity - rows, *column.shape[1:]), column.dtype)]
         )
 
     return Frames(
-        observation,
-        filled(frame),
-        filled(frame[begins][episode]),
-        filled(data.action),
-        filled(np.where(data.has_label, data.reward, 0).astype(np.float32)),
-        filled(data.terminated),
-        filled(data.has_label),
-        filled(data.has_transition),
-        np.asarray(rows),
+        observation=observation,
+        frame=fill(frame),
+        first=fill(frame[begins][episode]),
+        action=fill(data.action),
+        reward=fill(np.where(data.has_label, data.reward, 0).astype(np.float32)),
+        ended=fill(data.terminated),
+        labelled=fill(data.has_label),
+        bought=fill(data.has_transition),
+        number=np.asarray(rows),
     )
 
 
@@ -108,24 +109,24 @@ def windows_at(frames: Frames, rows: Int[Array, " window"], before: int, steps: 
 
     Args:
         frames: The table.
-        rows: Where they are, `[window]`.
+        rows: The first step to follow of each window, `[window]`.
         before: Steps of history.
         steps: Steps that follow.
     """
     frame, first = frames.frame[rows], frames.first[rows]
-    places = jnp.arange(-before, steps + 1)
-    shown = jnp.maximum(frame[:, None] + places, first[:, None])
-    passed = jnp.clip(rows[:, None] + places[:-1], 0, frames.number - 1)
-    own = frames.frame[passed] - frame[:, None] == places[:-1]
-    follow = passed[:, before:]
-    alive = jnp.cumprod(own[:, before:] & frames.bought[follow], axis=1).astype(bool)
+    offsets = jnp.arange(-before, steps + 1)
+    observed = jnp.maximum(frame[:, None] + offsets, first[:, None])
+    all_rows = jnp.clip(rows[:, None] + offsets[:-1], 0, frames.number - 1)
+    own = frames.frame[all_rows] - frame[:, None] == offsets[:-1]
+    following = all_rows[:, before:]
+    alive = jnp.cumprod(own[:, before:] & frames.bought[following], axis=1).astype(bool)
     last = frame[:, None] + jnp.sum(alive, axis=1, keepdims=True)
     return Windows(
-        frames.observation[jnp.minimum(shown, last)],
-        frames.action[passed],
-        own[:, :before],
-        alive,
-        frames.reward[follow],
-        frames.ended[follow] & alive,
-        frames.labelled[follow] & alive,
+        observation=frames.observation[jnp.minimum(observed, last)],
+        action=frames.action[all_rows],
+        remembered=own[:, :before],
+        alive=alive,
+        reward=frames.reward[following],
+        ended=frames.ended[following] & alive,
+        labelled=frames.labelled[following] & alive,
     )

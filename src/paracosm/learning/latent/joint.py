@@ -36,16 +36,16 @@ from paracosm.core.networks import MLP
 from paracosm.core.records import Record
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
+from paracosm.learning.latent.capped_embedding import CappedEmbedding
 from paracosm.learning.latent.embedding import EmbeddedWindow, new_embedding
 from paracosm.learning.latent.frames import frames_of, windows_at
-from paracosm.learning.latent.held import HeldEmbedding
 from paracosm.learning.latent.training import (
     LatentWorld,
     Objective,
     demand_observations,
-    fitted,
     mean_where,
     reward_unit,
+    train_networks,
 )
 from paracosm.learning.parts import LogitTermination
 from paracosm.learning.straightness import curvature
@@ -58,18 +58,18 @@ class LatentSettings(Record):
     """How an encoder and the world of its beliefs are learned.
 
     Attributes:
-        features: What is made of one observation, m.
+        features: Features of one observation, m.
         length: Observations in a belief.
         steps: Steps that are predicted one from the other.
         width: Neurons of hidden layers.
         batch: Windows in a training step.
         most_steps: Training steps of a fit.
-        rate: Of Adam; it falls to a tenth in the course of a fit.
+        rate: Adam's learning rate; it falls to a tenth in the course of a fit.
         straightening: λ, the weight of curvature.
         stop_gradient: Whether targets are without derivative. Without reward labels they should
             have one: then nothing else makes features predictable.
         constant: ℓ, by how much features move at the most when an observation does, see
-            `learning/latent/held.py`; held by nothing if None.
+            `learning/latent/capped_embedding.py`; held by nothing if None.
     """
 
     features: int = 8
@@ -109,7 +109,7 @@ class LatentNetworks(eqx.Module):
     end: MLP
 
     def step(self, state: State, features: Array, action: Any) -> tuple[State, Array]:
-        """The next belief and its features, of those before and an action."""
+        """The next belief and its features, made of the belief and the features before."""
         after = features + self.change(self._inputs(state, action))
         return self.encoder.window.update(state, action, after), after
 
@@ -172,7 +172,7 @@ def fit_latent(
     Args:
         data: Steps whose states are observations: vectors, or bytes of pictures.
         space: The actions.
-        key: Of the first weights and of the windows drawn.
+        key: Randomness of the first weights and of the windows drawn.
         image: Height, width and channels of pictures.
         settings: See `LatentSettings`.
         before: Networks that the fit goes on from.
@@ -184,19 +184,31 @@ def fit_latent(
     """
     demand_observations(data, space, image)
     settings = settings or LatentSettings()
-    unit, (first, draws) = reward_unit(data), jax.random.split(key)
-    networks = before or _new(data, space, image, settings, first)
-    objective = JointObjective(frames_of(data, capacity), *unit, settings)
-    sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
+    reward_center, reward_scale = reward_unit(data)
+    init_key, training_key = jax.random.split(key)
+    networks = before or _init_networks(data, space, image, settings, init_key)
+    objective = JointObjective(
+        frames=frames_of(data, capacity),
+        reward_center=reward_center,
+        reward_scale=reward_scale,
+        settings=settings,
+    )
     if settings.constant is not None:
-        held = HeldEmbedding(networks.encoder.embedding, settings.constant)
-        networks = eqx.tree_at(_embedding, networks, held)
-    networks, losses = fitted(objective, networks, draws, **sizes)
-    if isinstance(networks.encoder.embedding, HeldEmbedding):
-        networks = eqx.tree_at(_embedding, networks, networks.encoder.embedding.drawn_back())
+        capped = CappedEmbedding(networks.encoder.embedding, settings.constant)
+        networks = eqx.tree_at(_embedding, networks, capped)
+    networks, losses = train_networks(
+        objective,
+        networks,
+        training_key,
+        batch=settings.batch,
+        steps=settings.most_steps,
+        rate=settings.rate,
+    )
+    if isinstance(networks.encoder.embedding, CappedEmbedding):
+        networks = eqx.tree_at(_embedding, networks, networks.encoder.embedding.draw_back())
     parts = {
         "dynamics": LatentDynamics(networks),
-        "reward": LatentReward(networks, *unit),
+        "reward": LatentReward(networks, center=reward_center, scale=reward_scale),
         "termination": LatentTermination(networks),
     }
     return LatentWorld(networks, losses, parts)
@@ -206,7 +218,7 @@ def _embedding(networks: LatentNetworks) -> Any:
     return networks.encoder.embedding
 
 
-def _new(
+def _init_networks(
     data: Dataset,
     space: Box | Discrete,
     image: tuple[int, int, int] | None,
@@ -220,17 +232,17 @@ def _new(
         space: The actions.
         image: Height, width and channels of pictures, None of vectors.
         settings: Sizes.
-        key: Of the weights.
+        key: Randomness of the weights.
     """
-    of_embedding, *of_heads = jax.random.split(key, 4)
+    embedding_key, *head_keys = jax.random.split(key, 4)
     features, width = settings.features, settings.width
-    embedding = new_embedding(data.bought_states, image, features, width, of_embedding)
+    embedding = new_embedding(data.bought_states, image, features, width, embedding_key)
     encoder = EmbeddedWindow(embedding, Window(settings.length, space))
     size = belief_size(encoder.window, features, space)
     sizes = ((size + space.size, features), *[(2 * size + space.size, 1)] * 2)
     change, reward, end = (
         MLP(inputs, outputs, width, 2, k, last=0.1)
-        for (inputs, outputs), k in zip(sizes, of_heads, strict=True)
+        for (inputs, outputs), k in zip(sizes, head_keys, strict=True)
     )
     return LatentNetworks(encoder, change, reward, end)
 
@@ -244,20 +256,21 @@ class JointObjective(Objective):
         length = self.settings.length
         windows = windows_at(self.frames, rows, length - 1, self.settings.steps)
         features = jax.vmap(jax.vmap(networks.encoder.embedding))(windows.observation)
-        predicted, reward, logit = jax.vmap(lambda *window: _imagined(networks, *window))(
+        predicted, reward, logit = jax.vmap(lambda *window: _imagine(networks, *window))(
             features, windows.action, windows.remembered
         )
-        later = features[:, length:]
-        goals = jax.lax.stop_gradient(later) if self.settings.stop_gradient else later
-        error = jnp.mean((predicted - goals) ** 2, axis=2)
-        wrong = (reward - (windows.reward - self.center) / self.scale) ** 2
+        targets = features[:, length:]
+        if self.settings.stop_gradient:
+            targets = jax.lax.stop_gradient(targets)
+        error = jnp.mean((predicted - targets) ** 2, axis=2)
+        reward_error = (reward - (windows.reward - self.reward_center) / self.reward_scale) ** 2
         ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
         velocity = jnp.diff(features[:, length - 1 :], axis=1)
         curves = jax.vmap(jax.vmap(curvature))(velocity[:, :-1], velocity[:, 1:])
-        variance, covariance = _spread(features)
+        variance, covariance = _variance_and_covariance(features)
         return {
             "prediction": mean_where(error, windows.alive),
-            "reward": mean_where(wrong, windows.labelled),
+            "reward": mean_where(reward_error, windows.labelled),
             "end": mean_where(ends, windows.alive),
             "variance": variance,
             "covariance": covariance,
@@ -269,36 +282,40 @@ class JointObjective(Objective):
         return sum((weights.get(name, 1.0) * loss for name, loss in losses.items()), jnp.zeros(()))
 
 
-def _imagined(
+def _imagine(
     networks: LatentNetworks, features: Array, actions: Array, remembered: Array
 ) -> tuple[Float[Array, "steps features"], Float[Array, " steps"], Float[Array, " steps"]]:
     """Predicted features of the steps that follow, rewards in their unit, and logits of ends.
 
     Args:
         networks: What predicts.
-        features: Of the window's observations, `[before + 1 + steps, features]`.
+        features: Those of the window's observations, `[before + 1 + steps, features]`.
         actions: `[before + steps, …]`.
         remembered: Which steps of the history are the episode's own, `[before]`.
     """
     window, before = networks.encoder.window, len(remembered)
 
     def recall(state: State, row: Any) -> tuple[State, None]:
-        action, shown, own = row
-        return jnp.where(own, window.update(state, action, shown), state), None
+        action, observed, own = row
+        return jnp.where(own, window.update(state, action, observed), state), None
 
     history = (actions[:before], features[1 : before + 1], remembered)
     state = jax.lax.scan(recall, window.initial(features[0]), history)[0]
 
-    def imagine(carry: tuple[State, Array], action: Any) -> Any:
-        state, shown = carry
-        after, predicted = networks.step(state, shown, action)
+    def step(carry: tuple[State, Array], action: Any) -> Any:
+        state, features = carry
+        after, predicted = networks.step(state, features, action)
         return (after, predicted), (predicted, *networks.read(state, action, after))
 
-    return jax.lax.scan(imagine, (state, features[before]), actions[before:])[1]
+    return jax.lax.scan(step, (state, features[before]), actions[before:])[1]
 
 
-def _spread(features: Float[Array, "window time features"]) -> tuple[Array, Array]:
-    """`mean_i max(0, 1 - σ_i)`, and the mean square of the correlations of two features."""
+def _variance_and_covariance(
+    features: Float[Array, "window time features"],
+) -> tuple[Array, Array]:
+    """The terms that keep features apart: `mean_i max(0, 1 - σ_i)`, and the mean square of the
+    correlations of two features.
+    """
     flat = features.reshape(-1, features.shape[2])
     centered = flat - jnp.mean(flat, axis=0)
     covariance = centered.T @ centered / len(flat)

@@ -42,9 +42,9 @@ from paracosm.learning.latent.training import (
     LatentWorld,
     Objective,
     demand_observations,
-    fitted,
     mean_where,
     reward_unit,
+    train_networks,
 )
 from paracosm.learning.parts import LogitTermination
 
@@ -61,12 +61,12 @@ class RecurrentSettings(Record):
     Attributes:
         memory: Components of h.
         stochastic: Components of m.
-        features: What is made of one observation before it is filtered.
+        features: Features of one observation.
         steps: Length of a sequence.
         width: Neurons of hidden layers.
         batch: Sequences in a training step.
         most_steps: Training steps of a fit.
-        rate: Of Adam; it falls to a tenth in the course of a fit.
+        rate: Adam's learning rate; it falls to a tenth in the course of a fit.
         free: Nats of divergence that cost nothing.
     """
 
@@ -118,9 +118,10 @@ class RecurrentEncoder(Encoder):
 
     Attributes:
         embedding: φ, from one observation to its features.
-        unit: Moves the memory on.
-        posterior, prior: From memory, and features, to mean and raw spread of the Gaussian part.
-        space: Of the actions.
+        unit: The recurrent cell that moves the memory on; stored encoders have it by this name.
+        posterior: From memory and features to mean and raw deviation of the Gaussian part.
+        prior: From memory alone to the same.
+        space: The actions.
     """
 
     embedding: ConvolutionalNetwork | MLP
@@ -136,29 +137,29 @@ class RecurrentEncoder(Encoder):
 
     def initial(self, observation: Observation) -> State:
         memory = jnp.zeros_like(self.unit.candidate.biases[-1])
-        return self.seen(memory, observation)
+        return self._infer_belief(memory, observation)
 
     def update(self, state: State, action: Action, observation: Observation) -> State:
-        return self.seen(self.remembered(state, action), observation)
+        return self._infer_belief(self.next_memory(state, action), observation)
 
-    def remembered(self, state: State, action: Action) -> Array:
-        """`h_{t+1}`, of a belief and an action."""
+    def next_memory(self, state: State, action: Action) -> Array:
+        """`h_{t+1}` after an action at a belief."""
         memory, stochastic = jnp.split(state, [self.memory])
         inputs = jnp.concatenate([stochastic, self.space.encode(action).astype(state.dtype)])
         return self.unit(memory, inputs)
 
-    def seen(self, memory: Array, observation: Observation) -> State:
-        """The belief of a memory and what is observed."""
-        mean, _ = self.inferred(memory, observation)
+    def _infer_belief(self, memory: Array, observation: Observation) -> State:
+        """The belief that a memory and an observation make."""
+        mean, _ = self.infer(memory, observation)
         return jnp.concatenate([memory, mean])
 
-    def inferred(self, memory: Array, observation: Observation) -> tuple[Array, Array]:
-        """Mean and spread of the posterior."""
+    def infer(self, memory: Array, observation: Observation) -> tuple[Array, Array]:
+        """Mean and standard deviation of the posterior."""
         features = self.embedding(observation)
         return _gaussian(self.posterior(jnp.concatenate([memory, features])))
 
-    def expected(self, memory: Array) -> tuple[Array, Array]:
-        """Mean and spread of the prior."""
+    def predict(self, memory: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of the prior."""
         return _gaussian(self.prior(memory))
 
 
@@ -169,8 +170,8 @@ class RecurrentDynamics(eqx.Module):
     encoder: RecurrentEncoder
 
     def __call__(self, state: State, action: Action, key: PRNGKey) -> State:
-        memory = self.encoder.remembered(state, action)
-        return jnp.concatenate([memory, self.encoder.expected(memory)[0]])
+        memory = self.encoder.next_memory(state, action)
+        return jnp.concatenate([memory, self.encoder.predict(memory)[0]])
 
 
 @storable
@@ -191,7 +192,7 @@ class RecurrentNetworks(eqx.Module):
         size = self.decoder.biases[-1].shape
         return jnp.full(size, 255 / 2), jnp.full(size, _PICTURE)
 
-    def decoded(self, beliefs: Float[Array, "row belief"]) -> Float[Array, "row observation"]:
+    def decode(self, beliefs: Float[Array, "row belief"]) -> Float[Array, "row observation"]:
         """What is observed at beliefs, in the environment's units; of pictures up to 255."""
         center, scale = self.observation_unit
         return center + scale * jax.vmap(self.decoder)(beliefs)
@@ -237,7 +238,7 @@ def fit_recurrent(
     Args:
         data: Steps whose states are observations: vectors, or bytes of pictures.
         space: The actions.
-        key: Of the first weights, the sequences drawn and the samples.
+        key: Randomness of the first weights, the sequences drawn and the samples.
         image: Height, width and channels of pictures.
         settings: See `RecurrentSettings`.
         before: Networks that the fit goes on from.
@@ -249,21 +250,35 @@ def fit_recurrent(
     """
     demand_observations(data, space, image)
     settings = settings or RecurrentSettings()
-    reward, (first, draws) = reward_unit(data), jax.random.split(key)
-    networks = before or _new(data, space, image, settings, first)
-    unit = networks.observation_unit
-    objective = RecurrentObjective(frames_of(data, capacity), *reward, *unit, settings)
-    sizes = {"batch": settings.batch, "steps": settings.most_steps, "rate": settings.rate}
-    networks, losses = fitted(objective, networks, draws, **sizes)
+    reward_center, reward_scale = reward_unit(data)
+    init_key, training_key = jax.random.split(key)
+    networks = before or _init_networks(data, space, image, settings, init_key)
+    observation_center, observation_scale = networks.observation_unit
+    objective = RecurrentObjective(
+        frames=frames_of(data, capacity),
+        reward_center=reward_center,
+        reward_scale=reward_scale,
+        observation_center=observation_center,
+        observation_scale=observation_scale,
+        settings=settings,
+    )
+    networks, losses = train_networks(
+        objective,
+        networks,
+        training_key,
+        batch=settings.batch,
+        steps=settings.most_steps,
+        rate=settings.rate,
+    )
     parts = {
         "dynamics": RecurrentDynamics(networks.encoder),
-        "reward": RecurrentReward(networks.reward, *reward),
+        "reward": RecurrentReward(networks.reward, center=reward_center, scale=reward_scale),
         "termination": RecurrentTermination(networks.end),
     }
     return LatentWorld(networks, losses, parts)
 
 
-def _new(
+def _init_networks(
     data: Dataset,
     space: Box | Discrete,
     image: tuple[int, int, int] | None,
@@ -277,60 +292,73 @@ def _new(
         space: The actions.
         image: Height, width and channels of pictures, None of vectors.
         settings: Sizes.
-        key: Of the weights.
+        key: Randomness of the weights.
     """
-    embeds, moves, infers, expects, decodes, pays, ends = jax.random.split(key, 7)
+    (
+        embedding_key,
+        cell_key,
+        posterior_key,
+        prior_key,
+        decoder_key,
+        reward_key,
+        end_key,
+    ) = jax.random.split(key, 7)
     memory, stochastic, width = settings.memory, settings.stochastic, settings.width
-    embedding = new_embedding(data.bought_states, image, settings.features, width, embeds)
+    features, belief = settings.features, memory + stochastic
     encoder = RecurrentEncoder(
-        embedding,
-        GatedUnit(memory, stochastic + space.size, moves),
-        MLP(memory + settings.features, 2 * stochastic, width, 1, infers, last=0.1),
-        MLP(memory, 2 * stochastic, width, 1, expects, last=0.1),
-        space,
+        embedding=new_embedding(data.bought_states, image, features, width, embedding_key),
+        unit=GatedUnit(memory, stochastic + space.size, cell_key),
+        posterior=MLP(memory + features, 2 * stochastic, width, 1, posterior_key, last=0.1),
+        prior=MLP(memory, 2 * stochastic, width, 1, prior_key, last=0.1),
+        space=space,
     )
-    belief, observation = memory + stochastic, data.state.shape[1]
-    decoder = MLP(belief, observation, width, 2, decodes, last=0.1)
-    heads = (MLP(belief, 1, width, 2, k, last=0.1) for k in (pays, ends))
-    return RecurrentNetworks(encoder, decoder, *heads)
+    return RecurrentNetworks(
+        encoder=encoder,
+        decoder=MLP(belief, data.state.shape[1], width, 2, decoder_key, last=0.1),
+        reward=MLP(belief, 1, width, 2, reward_key, last=0.1),
+        end=MLP(belief, 1, width, 2, end_key, last=0.1),
+    )
 
 
 class RecurrentObjective(Objective):
-    """The loss at the head of this file; `middle` and `unit` are of observations."""
+    """The loss at the head of this file; observations enter as `(o - observation_center) /
+    observation_scale`.
+    """
 
-    middle: Float[Array, " observation"]
-    unit: Float[Array, " observation"]
+    observation_center: Float[Array, " observation"]
+    observation_scale: Float[Array, " observation"]
     settings: RecurrentSettings = eqx.field(static=True)
 
     def losses(self, networks: RecurrentNetworks, rows: Array, key: PRNGKey) -> dict[str, Array]:
         windows = windows_at(self.frames, rows, 0, self.settings.steps)
         keys = jax.random.split(key, len(rows))
-        filtered = jax.vmap(lambda *window: _filtered(networks.encoder, *window))
-        beliefs, divergences = filtered(windows.observation, windows.action, keys)
-        shown = (windows.observation.astype(jnp.float32) - self.middle) / self.unit
-        read = jax.vmap(jax.vmap(networks.decoder))(beliefs)
+        filter_all = jax.vmap(lambda *window: _filter(networks.encoder, *window))
+        beliefs, divergences = filter_all(windows.observation, windows.action, keys)
+        decoded = jax.vmap(jax.vmap(networks.decoder))(beliefs)
+        observed = windows.observation.astype(jnp.float32)
+        observed = (observed - self.observation_center) / self.observation_scale
         after = beliefs[:, 1:]
         reward, logit = (
             jax.vmap(jax.vmap(head))(after)[..., 0] for head in (networks.reward, networks.end)
         )
-        first = jnp.ones((len(rows), 1), bool)
-        wrong = (reward - (windows.reward - self.center) / self.scale) ** 2
+        reward_error = (reward - (windows.reward - self.reward_center) / self.reward_scale) ** 2
         ends = optax.sigmoid_binary_cross_entropy(logit, windows.ended.astype(logit.dtype))
-        known = jnp.concatenate([first, windows.alive], axis=1)
+        first = jnp.ones((len(rows), 1), bool)
+        is_observed = jnp.concatenate([first, windows.alive], axis=1)
         return {
-            "observation": mean_where(jnp.mean((read - shown) ** 2, axis=2), known),
-            "reward": mean_where(wrong, windows.labelled),
+            "observation": mean_where(jnp.mean((decoded - observed) ** 2, axis=2), is_observed),
+            "reward": mean_where(reward_error, windows.labelled),
             "end": mean_where(ends, windows.alive),
             "divergence": mean_where(divergences, windows.alive),
         }
 
     def total(self, losses: dict[str, Array]) -> Array:
-        size = self.unit.shape[0]
-        spent = jnp.maximum(self.settings.free, losses["divergence"])
-        return size * losses["observation"] + losses["reward"] + losses["end"] + spent
+        size = self.observation_scale.shape[0]
+        divergence = jnp.maximum(self.settings.free, losses["divergence"])
+        return size * losses["observation"] + losses["reward"] + losses["end"] + divergence
 
 
-def _filtered(
+def _filter(
     encoder: RecurrentEncoder, observations: Array, actions: Array, key: PRNGKey
 ) -> tuple[Float[Array, "time belief"], Float[Array, " steps"]]:
     """Sampled beliefs of a sequence, and the balanced divergence at each of its steps.
@@ -339,45 +367,45 @@ def _filtered(
         encoder: The filter.
         observations: `[steps + 1, observation]`.
         actions: `[steps, …]`.
-        key: Of the samples.
+        key: Randomness of the samples.
     """
 
-    def sampled(memory: Array, posterior: tuple[Array, Array], key: PRNGKey) -> State:
-        mean, spread = posterior
-        return jnp.concatenate([memory, mean + spread * jax.random.normal(key, mean.shape)])
+    def sample(memory: Array, posterior: tuple[Array, Array], key: PRNGKey) -> State:
+        mean, deviation = posterior
+        return jnp.concatenate([memory, mean + deviation * jax.random.normal(key, mean.shape)])
 
     def step(state: State, row: Any) -> Any:
         action, observation, key = row
-        memory = encoder.remembered(state, action)
-        posterior, prior = encoder.inferred(memory, observation), encoder.expected(memory)
-        state = sampled(memory, posterior, key)
-        return state, (state, _balanced(posterior, prior))
+        memory = encoder.next_memory(state, action)
+        posterior, prior = encoder.infer(memory, observation), encoder.predict(memory)
+        state = sample(memory, posterior, key)
+        return state, (state, _balanced_divergence(posterior, prior))
 
-    start, *_ = keys = jax.random.split(key, len(observations))
+    keys = jax.random.split(key, len(observations))
     memory = jnp.zeros(encoder.memory)
-    first = sampled(memory, encoder.inferred(memory, observations[0]), start)
+    first = sample(memory, encoder.infer(memory, observations[0]), keys[0])
     rows = (actions, observations[1:], keys[1:])
     later, divergences = jax.lax.scan(step, first, rows)[1]
     return jnp.concatenate([first[None], later]), divergences
 
 
-def _balanced(posterior: tuple[Array, Array], prior: tuple[Array, Array]) -> Array:
+def _balanced_divergence(posterior: tuple[Array, Array], prior: tuple[Array, Array]) -> Array:
     """`0.8 KL(sg(q) ‖ p) + 0.2 KL(q ‖ sg(p))`."""
-    fixed = jax.lax.stop_gradient((posterior, prior))
-    return _BALANCE * _divergence(fixed[0], prior) + (1 - _BALANCE) * _divergence(
-        posterior, fixed[1]
+    fixed_posterior, fixed_prior = jax.lax.stop_gradient((posterior, prior))
+    return _BALANCE * _divergence(fixed_posterior, prior) + (1 - _BALANCE) * _divergence(
+        posterior, fixed_prior
     )
 
 
-def _divergence(first: tuple[Array, Array], second: tuple[Array, Array]) -> Array:
-    """`KL(N(μ, σ²) ‖ N(ν, τ²))`, summed over components."""
-    (mean, spread), (other_mean, other_spread) = first, second
-    ratio = (spread / other_spread) ** 2
-    distance = ((mean - other_mean) / other_spread) ** 2
+def _divergence(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
+    """`KL(q ‖ p)` of Gaussians, each its mean and standard deviation, summed over components."""
+    (q_mean, q_deviation), (p_mean, p_deviation) = q, p
+    ratio = (q_deviation / p_deviation) ** 2
+    distance = ((q_mean - p_mean) / p_deviation) ** 2
     return jnp.sum(ratio + distance - 1 - jnp.log(ratio)) / 2
 
 
 def _gaussian(raw: Array) -> tuple[Array, Array]:
-    """Mean and spread of what a network says."""
-    mean, spread = jnp.split(raw, 2)
-    return mean, jax.nn.softplus(spread) + _LEAST_STD
+    """Mean and standard deviation that a network's outputs stand for."""
+    mean, raw_deviation = jnp.split(raw, 2)
+    return mean, jax.nn.softplus(raw_deviation) + _LEAST_STD

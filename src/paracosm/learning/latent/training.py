@@ -50,12 +50,12 @@ class Objective(eqx.Module):
 
     Attributes:
         frames: Everything recorded.
-        center, scale: Of the rewards, which enter as `(r - center) / scale`.
+        reward_center, reward_scale: Rewards enter as `(r - reward_center) / reward_scale`.
     """
 
     frames: Frames
-    center: Scalar
-    scale: Scalar
+    reward_center: Scalar
+    reward_scale: Scalar
 
     @abc.abstractmethod
     def losses(self, networks: Any, rows: Int[Array, " window"], key: PRNGKey) -> dict[str, Array]:
@@ -63,32 +63,34 @@ class Objective(eqx.Module):
 
     @abc.abstractmethod
     def total(self, losses: dict[str, Array]) -> Array:
-        """Their weighted sum."""
+        """The weighted sum of the losses."""
 
 
-def fitted(
+def train_networks(
     objective: Objective, networks: N, key: PRNGKey, *, batch: int, steps: int, rate: float
 ) -> tuple[N, dict[str, float]]:
-    """Networks trained on windows that begin outside of the held-out rows, and the losses of
-    windows that begin in these.
+    """Networks trained on windows that begin outside of the held-out rows, and their losses on
+    windows that begin in the held-out rows.
 
     Args:
         objective: What is lowered.
         networks: Where training begins.
-        key: Of the rows drawn and of noise.
+        key: Randomness of the rows drawn, and of noise.
         batch: Windows in a step.
-        steps: How many.
-        rate: Of Adam; it falls to a tenth.
+        steps: Training steps.
+        rate: Adam's learning rate; it falls to a tenth.
 
     Raises:
         BadData: the losses are not finite.
     """
-    train, held = _split(objective.frames)
+    train, held_out = _split(objective.frames)
     rows = np.zeros(len(objective.frames.frame), int)
     rows[: len(train)] = train
-    drawn = (jnp.asarray(rows), jnp.asarray(len(train)))
-    trained = _trained(objective, networks, drawn, key, jnp.asarray(steps), batch=batch, rate=rate)
-    rows = np.random.default_rng(0).choice(held, _BATCHES * batch)
+    candidates = (jnp.asarray(rows), jnp.asarray(len(train)))
+    trained = _train(
+        objective, networks, candidates, key, jnp.asarray(steps), batch=batch, rate=rate
+    )
+    rows = np.random.default_rng(0).choice(held_out, _BATCHES * batch)
     losses = {name: float(loss) for name, loss in _losses(objective, trained, rows, key).items()}
     if not np.isfinite(list(losses.values())).all():
         raise checks.BadData(f"the fit of the encoder diverges: its losses are {losses}.")
@@ -100,18 +102,18 @@ def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]
     hundred; the last tenth where there are fewer.
     """
     bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
-    held = (bought // _STRETCH) % _TENTH == _TENTH - 1
-    if not held.any():
-        held = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
-    train = bought[~held] if not held.all() else bought
-    return train, bought[held]
+    held_out = (bought // _STRETCH) % _TENTH == _TENTH - 1
+    if not held_out.any():
+        held_out = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
+    train = bought[~held_out] if not held_out.all() else bought
+    return train, bought[held_out]
 
 
 @eqx.filter_jit
-def _trained(
+def _train(
     objective: Objective,
     networks: N,
-    drawn: tuple[Array, Array],
+    candidates: tuple[Array, Array],
     key: PRNGKey,
     steps: Array,
     *,
@@ -123,17 +125,17 @@ def _trained(
     Constants of data and spaces have no gradient, and stay.
 
     Args:
-        objective, networks, key, steps, batch, rate: As `fitted` has them.
-        drawn: The column, and how many of its rows are drawn from.
+        objective, networks, key, steps, batch, rate: As in `train_networks`.
+        candidates: The column, and from how many of its first rows windows are drawn.
     """
-    candidates, count = drawn
+    column, count = candidates
     transform = optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam())
     weights, rest = eqx.partition(networks, eqx.is_inexact_array)
 
     def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         weights, optimiser = carry
         draw, noise = jax.random.split(jax.random.fold_in(key, i))
-        rows = candidates[jax.random.randint(draw, (batch,), 0, count)]
+        rows = column[jax.random.randint(draw, (batch,), 0, count)]
 
         def loss(weights: Any) -> Array:
             networks = eqx.combine(weights, rest)
@@ -184,7 +186,9 @@ def demand_observations(
 
 
 def reward_unit(data: Dataset) -> tuple[Scalar, Scalar]:
-    """Mean and deviation of the rewards that were bought, the latter 1 where they do not vary."""
+    """Mean and standard deviation of the rewards that were bought; the deviation is 1 where they do
+    not vary.
+    """
     rewards = data.reward[data.has_label][:, None]
     if not len(rewards):
         return jnp.zeros(()), jnp.ones(())

@@ -28,9 +28,9 @@ _SILU = 1.1  # the greatest slope is 1.0998, the least -0.0998
 _ROUNDING = 1e-6  # relative: of norms in 64 bits, and of weights that are stored in 32
 
 
-class HeldEmbedding(eqx.Module):
+class CappedEmbedding(eqx.Module):
     """An embedding while it is learned: its features move by at most ℓ times as much as an
-    observation, vectors divided by their spread, pictures with bytes from 0 to 1.
+    observation, vectors divided by their standard deviation, pictures with bytes from 0 to 1.
 
     Attributes:
         embedding: φ.
@@ -45,11 +45,11 @@ class HeldEmbedding(eqx.Module):
         return self.factor() * (self.embedding(observation) - bias) + bias
 
     def factor(self) -> Scalar:
-        """t."""
+        """The factor t."""
         bound = embedding_bound(self.embedding, schatten)
         return jnp.minimum(1.0, self.constant / jnp.maximum(bound, TINY_BOUND))
 
-    def drawn_back(self) -> ConvolutionalNetwork | MLP:
+    def draw_back(self) -> ConvolutionalNetwork | MLP:
         """The embedding with the factor in its last layer."""
         with jax.enable_x64(True):
             factor = float(in_double(self).factor()) * (1 - _ROUNDING)
@@ -65,7 +65,7 @@ def embedding_bound(embedding: ConvolutionalNetwork | MLP, norm: Norm) -> Scalar
     them.
 
     Args:
-        embedding: Of vectors or of pictures.
+        embedding: An embedding of vectors or of pictures.
         norm: No less than the norm of a matrix; see `core/averaged.py`.
     """
     dense = _dense(embedding)
@@ -80,4 +80,5 @@ def embedding_bound(embedding: ConvolutionalNetwork | MLP, norm: Norm) -> Scalar
 
 
 def _dense(embedding: ConvolutionalNetwork | MLP) -> MLP:
+    """The network of dense layers that an embedding ends in, or is."""
     return embedding if isinstance(embedding, MLP) else embedding.dense

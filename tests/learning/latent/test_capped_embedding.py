@@ -7,8 +7,8 @@ import pytest
 
 from paracosm.core.averaged import spectral
 from paracosm.core.precision import in_double
+from paracosm.learning.latent.capped_embedding import CappedEmbedding, embedding_bound
 from paracosm.learning.latent.embedding import new_embedding
-from paracosm.learning.latent.held import HeldEmbedding, embedding_bound
 from paracosm.learning.lipschitz_control import schatten
 from tests.learning.latent.test_joint import fitted
 
@@ -51,8 +51,8 @@ def test_what_is_learned_keeps_the_constant_and_would_not_without(pixels):
 
 def test_a_fit_that_goes_on_holds_it_from_where_it_was():
     embedding, rows = random_embedding(None, 0)
-    held = HeldEmbedding(embedding, 0.5)
-    again = HeldEmbedding(held.drawn_back(), 0.5)
+    held = CappedEmbedding(embedding, 0.5)
+    again = CappedEmbedding(held.draw_back(), 0.5)
     np.testing.assert_allclose(again.factor(), 1, rtol=1e-5)
     for row in rows[:5]:
         np.testing.assert_allclose(again(row), held(row), rtol=1e-4, atol=1e-5)

@@ -14,15 +14,21 @@ from paracosm.core.keys import numpy_random
 from paracosm.core.learned import Learned
 from paracosm.core.records import Part
 from paracosm.core.types import PRNGKey
-from paracosm.learning.problem import Split, drawn_split, growing_split, split
 from paracosm.learning.settings import LearnSettings
+from paracosm.learning.splits import (
+    Split,
+    drawn_split,
+    growing_split,
+    split,
+    split_off_validation,
+)
 
 
 def row_keys(data: Dataset, part: Part) -> np.ndarray:
     """What tells the rows from which a part is learned from each other and from those of other
-    collections, `[rows]`: the episode, the time and a checksum of what was lived.
+    collections, `[rows]`: the episode, the time and a checksum of the step.
     """
-    bought = data.has_label if part == "reward" else data.has_transition
+    bought = _bought(data, part)
     rows = int(bought.sum())
     columns = (
         np.ascontiguousarray(column[bought]).reshape(rows, -1).view(np.uint8)
@@ -33,7 +39,7 @@ def row_keys(data: Dataset, part: Part) -> np.ndarray:
     return numbers.view(np.dtype((np.void, numbers.itemsize * 3))).ravel()
 
 
-def split_after(
+def continued_split(
     before: Learned | None,
     part: Part,
     data: Dataset,
@@ -48,7 +54,7 @@ def split_after(
 
     Args:
         before: The world before, None if there is none.
-        part: The part.
+        part: Which part.
         data: What it is learned from.
         key: Randomness.
         settings: The shares, and whether validation decides anything.
@@ -56,17 +62,17 @@ def split_after(
     Raises:
         BadData: no row is left on one of the sides.
     """
-    episode = data.episode[data.has_label if part == "reward" else data.has_transition]
+    episode = data.episode[_bought(data, part)]
     if before is None:
         return split(episode, key, settings)
     if part not in before.splits:
-        return _growing(episode, key, settings)
+        return _growing_split_with_validation(episode, key, settings)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
     keys = row_keys(data, part)
-    new = ~np.isin(keys, np.concatenate(earlier))
+    is_new = ~np.isin(keys, np.concatenate(earlier))
     sides = Split(
         *(
-            np.concatenate([np.flatnonzero(np.isin(keys, was)), rows[new[rows]]])
+            np.concatenate([np.flatnonzero(np.isin(keys, was)), rows[is_new[rows]]])
             for was, rows in zip(earlier, fresh, strict=True)
         )
     )
@@ -78,11 +84,21 @@ def split_after(
     return sides
 
 
-def _growing(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
-    """A growing split; where validation decides, it has rows of its own."""
+def _bought(data: Dataset, part: Part) -> np.ndarray:
+    """Whether a part is learned from each row of the data, `[rows]`."""
+    return data.has_label if part == "reward" else data.has_transition
+
+
+def _growing_split_with_validation(
+    episode: np.ndarray, key: PRNGKey, settings: LearnSettings
+) -> Split:
+    """A growing split; where validation decides, it has rows of its own.
+
+    Raises:
+        BadData: no row is left to fit.
+    """
     rows = growing_split(episode, settings.held_out)
     if settings.fit.keep == "last":
         return rows
-    fitted = numpy_random(key).permutation(rows.train)
-    validation = max(1, round(settings.validation * len(episode)))
-    return Split(fitted[validation:], fitted[:validation], rows.held_out)
+    rest = numpy_random(key).permutation(rows.train)
+    return split_off_validation(rest, rows.held_out, settings.validation)

@@ -1,0 +1,128 @@
+"""Which rows of a part are fitted, which validate, and which are held out to measure its error."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from paracosm.core import checks
+from paracosm.core.keys import numpy_random
+from paracosm.core.types import PRNGKey
+from paracosm.learning.settings import LearnSettings
+
+# Rows of a stretch of a growing split: enough for their ends, which have neighbours that are
+# fitted, to be few of them.
+_STRETCH = 20
+
+
+class Split(NamedTuple):
+    """Row numbers."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    held_out: np.ndarray
+
+
+def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+    """Rows into training, validation and held out.
+
+    Args:
+        episode: Number of each row's episode, `[rows]`; rows of the same one stand together.
+        key: Randomness.
+        settings: The shares, and whether validation decides anything.
+
+    Raises:
+        BadData: no row is left to fit.
+    """
+    if settings.fit.keep == "last":
+        return growing_split(episode, settings.held_out)
+    return drawn_split(episode, key, settings)
+
+
+def drawn_split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+    """Rows of whole episodes held out, the rest into training and validation at random.
+
+    Args:
+        episode, key, settings: As in `split`.
+
+    Raises:
+        BadData: no row is left to fit.
+    """
+    random = numpy_random(key)
+    held_out = held_out_rows(episode, settings.held_out, random)
+    rest = random.permutation(np.setdiff1d(np.arange(len(episode)), held_out))
+    return split_off_validation(rest, held_out, settings.validation)
+
+
+def split_off_validation(rest: np.ndarray, held_out: np.ndarray, share: float) -> Split:
+    """A split whose validation rows are the first of `rest`.
+
+    Args:
+        rest: Rows that are not held out, in random order.
+        held_out: Those that are.
+        share: The share of all rows that validate.
+
+    Raises:
+        BadData: no row is left to fit.
+    """
+    rows = len(rest) + len(held_out)
+    validation = max(1, round(share * rows))
+    if len(rest) <= validation:
+        raise checks.BadData(
+            f"of {rows} rows {len(held_out)} are held out and {validation} are for validation,"
+            " which leaves none to fit; more rows or smaller shares are needed."
+        )
+    return Split(train=rest[validation:], validation=rest[:validation], held_out=held_out)
+
+
+def growing_split(episode: np.ndarray, share: float) -> Split:
+    """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
+    seen those that are held out.
+
+    Rows are cut into stretches of one episode each, and one in `1 / share` of these is held out;
+    validation, which decides nothing here, sees the same rows.
+
+    Args:
+        episode: Number of each row's episode, `[rows]`; rows of later purchases come last.
+        share: About the share of the rows to hold out.
+    """
+    rows = np.arange(len(episode))
+    every = max(2, round(1 / share)) if share else len(rows) + 1
+    chosen = stretches(episode, _STRETCH)[1::every]
+    held_out = np.concatenate(chosen) if chosen else rows[-1:]
+    return Split(np.setdiff1d(rows, held_out), validation=held_out, held_out=held_out)
+
+
+def held_out_rows(
+    episode: np.ndarray, share: float, random: np.random.Generator
+) -> Int[np.ndarray, " held_out"]:
+    """Rows of whole episodes drawn at random, about a `share` of all: a row's neighbours in time
+    tell what it holds.
+
+    An episode longer than that share is cut into stretches no longer than it, which stand for
+    episodes: so a single one can be split too, with no more than a stretch's two ends beside rows
+    that are fitted.
+    """
+    missing = max(1, round(share * len(episode)))
+    candidates = stretches(episode, missing)
+    held_out: list[np.ndarray] = []
+    for i in random.permutation(len(candidates)):
+        if abs(missing - len(candidates[i])) < abs(missing):
+            held_out.append(candidates[i])
+            missing -= len(candidates[i])
+    return np.concatenate(held_out)
+
+
+def stretches(episode: np.ndarray, length: int) -> list[np.ndarray]:
+    """Row numbers of each stretch: episodes, cut into pieces of `length` rows from their start on.
+
+    Args:
+        episode: Number of each row's episode, `[rows]`; rows of the same one stand together.
+        length: Rows of a stretch; the last one of an episode may be shorter.
+    """
+    starts = np.flatnonzero(np.diff(episode, prepend=episode[:1] - 1))
+    lengths = np.diff(np.append(starts, len(episode)))
+    time = np.arange(len(episode)) - np.repeat(starts, lengths)
+    return np.split(np.arange(len(episode)), np.flatnonzero(time % length == 0)[1:])
