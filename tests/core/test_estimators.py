@@ -226,6 +226,11 @@ def test_no_samples_or_bad_ones_are_refused(estimator, bad):
         estimator(bad)
 
 
+def test_a_bad_sample_is_named_by_its_place_in_what_was_given():
+    with pytest.raises(BadData, match="the median of: nan at sample 0"):
+        estimators.median([np.nan, 3.0, 1.0])
+
+
 @given(hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(0, 1e3)))
 def test_a_root_mean_square_is_the_root_of_the_mean(squares):
     root, squared = (
