@@ -244,10 +244,16 @@ class Run:
         return self._states(functools.reduce(Dataset.join, rounds))
 
     def _states(self, observed: Dataset) -> Dataset:
-        return observed if self._encoder is None else encode_rows(self._encoder, observed)
+        encoder = self._learned_encoder
+        return observed if encoder is None else encode_rows(encoder, observed)
 
     @property
-    def _encoder(self) -> Encoder | None:
+    def encoder(self) -> Encoder | None:
+        """What makes states of observations, None where observations are states."""
+        return None if self.config.encoder is None else self._observed()[1]
+
+    @property
+    def _learned_encoder(self) -> Encoder | None:
         """The encoder that the run learned last, None if it learned none."""
         return self.latent_networks and self.latent_networks.encoder
 
@@ -337,7 +343,7 @@ class Run:
     def _made_encoder(self, observed: Source) -> Encoder | None:
         """The run's encoder of what an environment shows, learned or named."""
         named = self.config.encoder and self.trusted(self.config.encoder)
-        return self._encoder or encoder_of(named, observed.action)
+        return self._learned_encoder or encoder_of(named, observed.action)
 
     def trusted(self, where: str) -> str:
         """What the run names, as it is.

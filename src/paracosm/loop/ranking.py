@@ -18,6 +18,7 @@ from paracosm.auditing.ranking import IMAGINED_SHARE, ranking
 from paracosm.auditing.sequential import LEAST, separate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.encoder import Encoder
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP, Box, Discrete
@@ -28,7 +29,7 @@ from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
-from paracosm.loop.tasks import demand_one_task
+from paracosm.loop.tasks import demand_one_task, same_policy
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
@@ -55,14 +56,19 @@ class RankOptions(TypedDict, total=False):
 
 class Contender(NamedTuple):
     """A policy to be ranked: its name, the world that imagines it, the real environment as it sees
-    it, and rewards that are known beside those of its own episodes, `[reward]`.
+    it, and rewards that were recorded beside those of its own episodes, `[reward]`.
     """
 
     name: str
     policy: Policy
     world: MDP
     source: Source
-    known: np.ndarray
+    extra_rewards: np.ndarray
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What makes states of observations, None where observations are states."""
+        return self.source.encoder
 
 
 def rank(
@@ -186,11 +192,11 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
         BadArgument: the common world is of other beliefs than a policy's.
     """
     again = runs[0].shown()
-    beliefs = None if common is None else common.source(again).encoder
+    common_encoder = None if common is None else common.source(again).encoder
     contenders = []
     for name, run in zip(names, runs, strict=True):
         source, world = run.source(again), (common or run).world
-        if common is not None and not _same(beliefs, source.encoder):
+        if common is not None and not eqx.tree_equal(common_encoder, source.encoder):
             raise checks.BadArgument(
                 f"the world of {shown(common.path)} is of other beliefs than the policy of {name};"
                 " leave --world out, or give a run with the same encoder."
@@ -201,22 +207,13 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
     return contenders
 
 
-def _same(one: Any, another: Any) -> bool:
-    """Whether two policies or encoders have the same structure and equal parameters."""
-    return bool(eqx.tree_equal(one, another))
-
-
-def _equal(one: Contender, another: Contender) -> bool:
-    return _same(one.policy, another.policy) and _same(one.source.encoder, another.source.encoder)
-
-
 def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[str, ...]]:
     """Those that are not the same as an earlier one, and the names of the others: a learner may
     go back to its best policy.
     """
     firsts: list[Contender] = []
     for contender in contenders:
-        if not any(_equal(first, contender) for first in firsts):
+        if not any(same_policy(first, contender) for first in firsts):
             firsts.append(contender)
     names = {first.name for first in firsts}
     return firsts, tuple(c.name for c in contenders if c.name not in names)
@@ -233,7 +230,7 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
             f"{len(contenders)} policies are given; at least two are needed to rank."
         )
     for one, another in itertools.combinations(contenders, 2):
-        if one.name == another.name or _equal(one, another):
+        if one.name == another.name or same_policy(one, another):
             raise checks.BadArgument(
                 f"{one.name} and {another.name} are one and the same policy; different ones are"
                 " needed."
@@ -385,7 +382,7 @@ class _Playing:
         """
         return rare_bounds(
             [parts[0] for parts in self.episodes],
-            [contender.known for contender in self.contenders],
+            [contender.extra_rewards for contender in self.contenders],
             [contender.world for contender in self.contenders],
             discount=self.discount,
         )

@@ -1,19 +1,40 @@
-"""Whether runs are of one task."""
+"""Whether runs are of one task, and whether they have different policies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
+
+import equinox as eqx
 
 from paracosm.core import checks
+from paracosm.core.encoder import Encoder
 from paracosm.core.files import shown
+from paracosm.core.policy import Policy
 from paracosm.loop.load import Run
+
+
+class EncodedPolicy(Protocol):
+    """A policy of states that an encoder, unless it is None, makes of observations."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def encoder(self) -> Encoder | None: ...
+
+
+def same_policy(first: EncodedPolicy, second: EncodedPolicy) -> bool:
+    """Whether policies and encoders have the same structure and equal parameters."""
+    policies_equal = eqx.tree_equal(first.policy, second.policy)
+    return bool(policies_equal) and bool(eqx.tree_equal(first.encoder, second.encoder))
 
 
 def demand_one_task(runs: Sequence[Run]) -> None:
     """Refuse runs of different environments, arguments of them, or steps of a whole episode.
 
     Raises:
-        BadArgument: it is so; the sentence names two runs and what differs.
+        BadArgument: two runs are of different tasks; the sentence names both and what differs.
     """
     tasks = [
         {
