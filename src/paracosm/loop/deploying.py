@@ -156,7 +156,7 @@ def _demand_two(old: Run, new: Run) -> None:
             f"old and new are one run, {old.path}; two runs of different policies are needed."
         )
     demand_one_task((old, new))
-    if same_policy(old, new):
+    if same_policy((old.policy, old.encoder), (new.policy, new.encoder)):
         raise checks.BadArgument(
             f"the policies of {old.path} and {new.path} are one and the same; two different ones"
             " are needed."

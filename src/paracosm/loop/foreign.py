@@ -23,7 +23,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
+from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import ColumnMap
 from paracosm.real.source import Source
@@ -101,11 +101,11 @@ def audit_foreign(
         _demand_steps(recorded)
         case = _case(_called(world, "world", spec), acting, recorded)
     progress("audit", 0, 1, "")
-    defaults = OF_PLANNERS if case.policy.searches else {}
+    defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
     diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(acting, "note", ""), *remarks)
-    return diagnosis_words.annotated(diagnosis, case.note, sentences, _bits(case))
+    return diagnosis_words.annotated(diagnosis, note=case.note, remarks=sentences, bits=_bits(case))
 
 
 def _bits(case: _Case) -> str:

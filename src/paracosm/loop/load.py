@@ -33,7 +33,7 @@ from paracosm.imagination.planning import planned
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import (
-    OF_PLANNERS,
+    PLANNER_AUDIT_DEFAULTS,
     AuditOptions,
     audit,
     calibrate,
@@ -61,7 +61,7 @@ from paracosm.loop.searching import (
     for_training,
     trained_again,
 )
-from paracosm.loop.short_rounds import goes_on, training_settings
+from paracosm.loop.short_rounds import training_settings, uses_short_rounds
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
@@ -202,7 +202,7 @@ class Run:
     def _training_settings(self) -> ImagineSettings:
         """How the policy was trained, for as many steps as all rounds took together."""
         learner = self.learner
-        if not goes_on(learner):
+        if not uses_short_rounds(learner):
             return self.config.imagine
         steps = sum(self._training(round).step[-1] for round in range(self._last + 1))
         return training_settings(steps, learner, self.spec.action)
@@ -428,7 +428,7 @@ def audit_run(
             `most_search_steps` of `audit`.
     """
     plans = planner is not None or run.config.planner is not None
-    chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
+    chosen: AuditOptions = {**PLANNER_AUDIT_DEFAULTS, **options} if plans else options
     policy = run.policy if planner is None else planner
     budget = options.get("most_search_steps", MOST_STEPS)
     check_budgets(

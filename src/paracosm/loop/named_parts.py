@@ -80,7 +80,7 @@ def check_kinds(
         checks.one_of("an option", name, tuple(RunOptions.__annotations__))
 
 
-def known_part(part: str, where: str | None, source: Source) -> Callable | None:
+def given_part(part: str, where: str | None, source: Source) -> Callable | None:
     """A part that is given, traced once: what fails now would fail after the real steps are paid
     for.
 

@@ -18,7 +18,6 @@ from paracosm.auditing.ranking import IMAGINED_SHARE, ranking
 from paracosm.auditing.sequential import LEAST, separate
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.encoder import Encoder
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP, Box, Discrete
@@ -29,7 +28,7 @@ from paracosm.core.rollout import rollout
 from paracosm.imagination.imagine import not_drawn
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
-from paracosm.loop.tasks import demand_one_task, same_policy
+from paracosm.loop.tasks import EncodedPolicy, demand_one_task, same_policy
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
@@ -66,9 +65,9 @@ class Contender(NamedTuple):
     extra_rewards: np.ndarray
 
     @property
-    def encoder(self) -> Encoder | None:
-        """What makes states of observations, None where observations are states."""
-        return self.source.encoder
+    def encoded_policy(self) -> EncodedPolicy:
+        """The policy with what makes its states of observations."""
+        return self.policy, self.source.encoder
 
 
 def rank(
@@ -213,7 +212,7 @@ def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[
     """
     firsts: list[Contender] = []
     for contender in contenders:
-        if not any(same_policy(first, contender) for first in firsts):
+        if not any(same_policy(first.encoded_policy, contender.encoded_policy) for first in firsts):
             firsts.append(contender)
     names = {first.name for first in firsts}
     return firsts, tuple(c.name for c in contenders if c.name not in names)
@@ -230,7 +229,7 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
             f"{len(contenders)} policies are given; at least two are needed to rank."
         )
     for one, another in itertools.combinations(contenders, 2):
-        if one.name == another.name or same_policy(one, another):
+        if one.name == another.name or same_policy(one.encoded_policy, another.encoded_policy):
             raise checks.BadArgument(
                 f"{one.name} and {another.name} are one and the same policy; different ones are"
                 " needed."

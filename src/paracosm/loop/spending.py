@@ -72,7 +72,7 @@ class Purse:
         self,
         round: int,
         data: Dataset,
-        known: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]],
+        measure: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]],
         seed: int,
     ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
@@ -83,13 +83,13 @@ class Purse:
         Args:
             round: The round, from 0; the number of rounds after the last.
             data: What is owned.
-            known: Measures learning curves and weights.
+            measure: Measures learning curves and weights.
             seed: Of the plan's draws.
         """
         left, share = self._to_spend(round, data)
         try:
             split = plan(
-                *known(),
+                *measure(),
                 budget=left,
                 cost_dynamics=self.cost_dynamics,
                 cost_reward=self.cost_reward,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import equinox as eqx
 
@@ -13,21 +12,13 @@ from paracosm.core.files import shown
 from paracosm.core.policy import Policy
 from paracosm.loop.load import Run
 
-
-class EncodedPolicy(Protocol):
-    """A policy of states that an encoder, unless it is None, makes of observations."""
-
-    @property
-    def policy(self) -> Policy: ...
-
-    @property
-    def encoder(self) -> Encoder | None: ...
+# A policy of states, and what makes these of observations, None where observations are states.
+EncodedPolicy = tuple[Policy, Encoder | None]
 
 
 def same_policy(first: EncodedPolicy, second: EncodedPolicy) -> bool:
     """Whether policies and encoders have the same structure and equal parameters."""
-    policies_equal = eqx.tree_equal(first.policy, second.policy)
-    return bool(policies_equal) and bool(eqx.tree_equal(first.encoder, second.encoder))
+    return bool(eqx.tree_equal(first, second))
 
 
 def demand_one_task(runs: Sequence[Run]) -> None:

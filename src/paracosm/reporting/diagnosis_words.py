@@ -72,7 +72,9 @@ def worded(diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-def annotated(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: str) -> Diagnosis:
+def annotated(
+    diagnosis: Diagnosis, *, note: str = "", remarks: tuple[str, ...] = (), bits: str = ""
+) -> Diagnosis:
     """The diagnosis of somebody's models with what is special about them.
 
     Args:
