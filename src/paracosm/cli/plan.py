@@ -134,10 +134,10 @@ def _of_run(flags: PlanFlags) -> Measurements:
             f"{flag(of_a_table[0])} is for a CSV file; a run's curves, weights and returns are"
             " measured."
         )
-    from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
+    from paracosm.loop.measuring import measure  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        known = measured(
+        known = measure(
             flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell
         )
     names = ("cost_dynamics", "cost_reward")

@@ -34,7 +34,8 @@ from paracosm.learning.settings import LearnSettings
 
 _DEFAULT = LearnSettings()
 _ANCHORS, _SPAN = 6, 16  # counts of samples, and the largest over the smallest
-_HELD_OUT = 0.2
+_HELD_OUT_SHARE = 0.2
+HELD_OUT, VISITED = "held out", "visited by the policy"  # on which states refits are measured
 LEAST_ROWS_OF_CURVE = 200  # sixteen times ten in the smallest subset, and the fifth held out
 
 RefitProgress = Callable[[int, int], None]
@@ -110,7 +111,7 @@ def learning_curve(
         )
     held = held_out_rows(
         problem.episode,
-        _HELD_OUT,
+        _HELD_OUT_SHARE,
         numpy_random(stage_key(seed, f"held out of the curve of {part}")),
     )
     pool = np.setdiff1d(np.arange(rows), held)
@@ -123,12 +124,10 @@ def learning_curve(
     )
     for size in sizes:
         checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
-    tests = {"held out": _Test(problem, inputs_of_rows(problem, spec)[held], held)}
+    tests = {HELD_OUT: _Test(problem, inputs_of_rows(problem, spec)[held], held)}
     if visited is not None:
         own = _problem(part, visited, spec, settings)
-        tests["visited by the policy"] = _Test(
-            own, inputs_of_rows(own, spec), np.arange(len(own.targets))
-        )
+        tests[VISITED] = _Test(own, inputs_of_rows(own, spec), np.arange(len(own.targets)))
     refits = []
     for number in range(seeds):
         key = stage_key(seed, f"curve of {part}", number)
@@ -139,7 +138,7 @@ def learning_curve(
         if progress is not None:
             progress(number + 1, seeds)
     curves = {states: _curve(part, refits, states) for states in tests}
-    return MeasuredCurve(curves[[*tests][-1]], curves, tuple(refits))
+    return MeasuredCurve(curves[HELD_OUT if visited is None else VISITED], curves, tuple(refits))
 
 
 class _Test(NamedTuple):

@@ -32,12 +32,30 @@ from paracosm.real.source import Source
 
 _GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
 
-# By the name that `--encoder` has for it: what learns an encoder, and how long at first and later.
-KINDS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
-    "latent": (fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
-    "recurrent": (fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)),
-}
 Networks = LatentNetworks | RecurrentNetworks
+
+
+class EncoderKind(NamedTuple):
+    """A kind of encoder that a run can learn.
+
+    Attributes:
+        fit: Learns it.
+        first_settings: Of its first fit.
+        later_settings: Of fits that go on from an earlier one.
+    """
+
+    fit: Callable[..., Any]
+    first_settings: Any
+    later_settings: Any
+
+
+# By the name that `--encoder` has for it.
+ENCODER_KINDS = {
+    "latent": EncoderKind(fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
+    "recurrent": EncoderKind(
+        fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +64,13 @@ class EncoderHeader(Record):
 
     transitions: int
     losses: dict[str, float]
+
+
+class LearnedEncoder(NamedTuple):
+    """How an encoder was learned, and the encoder with what was learned beside it."""
+
+    header: EncoderHeader
+    networks: Networks
 
 
 class Seen(NamedTuple):
@@ -68,7 +93,7 @@ class Seen(NamedTuple):
     losses: Mapping[str, float] = MappingProxyType({})
 
     def states(self, bought: Dataset) -> Dataset:
-        """Rows as they are seen."""
+        """Observed rows as rows of states or beliefs."""
         return bought if self.networks is None else encode_rows(self.networks.encoder, bought)
 
     def acting(self, policy: Policy) -> Policy:
@@ -80,8 +105,12 @@ class Seen(NamedTuple):
         return Observing(policy, encoder, self.source.action, size, kind)
 
     def spec(self, before: Spec | None, seen: Seen | None) -> Spec:
-        """The task, with scales of the first purchase, or of all that was bought where the encoder
-        is another than in the round before, whose task and view these are.
+        """The task with its scales: those of the round before, or of all that was bought in the
+        first round and where the encoder is another than before.
+
+        Args:
+            before: The task of the round before, None in the first round.
+            seen: How the round before saw the environment, None in the first round.
         """
         same = seen is not None and seen.networks is self.networks
         return before if same and before is not None else self.source.spec(self.data)
@@ -89,14 +118,14 @@ class Seen(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class EncoderLearning:
-    """Learns the encoder of a run, or none.
+    """Learns the encoder of a run, if it has one to be learned.
 
     Attributes:
         source: Shows observations.
         directory: Of the run.
         seed: Of the run.
         transitions: That the run buys in all.
-        kind: Of the encoder, a name in `KINDS`, None if none is learned.
+        kind: Of the encoder, a name in `ENCODER_KINDS`, None if none is learned.
     """
 
     source: Source
@@ -106,7 +135,13 @@ class EncoderLearning:
     kind: str | None
 
     def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
-        """What a round sees, of a purchase and what the round before saw."""
+        """How a round sees its environment.
+
+        Args:
+            round: The round.
+            bought: Its purchase, as observed.
+            before: How the round before saw it, None in the first round.
+        """
         observed = bought if before is None else before.observed.join(bought)
         if self.kind is None:
             return Seen(self.source, observed, observed)
@@ -115,47 +150,46 @@ class EncoderLearning:
         last = count >= self.transitions
         if before is not None and (last or count < _GROWN * before.transitions):
             return before._replace(observed=observed, data=before.data.join(before.states(bought)))
-        networks, header = self._learned(round, self.kind, observed, before and before.networks)
+        header, networks = self._learn(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)
         data = encode_rows(networks.encoder, observed)
         return Seen(source, observed, data, networks, count, header.losses)
 
-    def _learned(
-        self, round: int, kind: str, observed: Dataset, before: Networks | None
-    ) -> tuple[Networks, EncoderHeader]:
+    def _learn(
+        self, round: int, name: str, observed: Dataset, before: Networks | None
+    ) -> LearnedEncoder:
         """The encoder of a round, learned on from that of an earlier one, and how that went.
 
         Args:
             round: The round.
-            kind: Of the encoder.
+            name: Of the kind of encoder.
             observed: What it is learned from.
-            before: The earlier one.
+            before: The earlier one, None if this is the first.
         """
         file = self.directory.file(f"models/encoder-{round}")
-        learn, first, later = KINDS[kind]
+        kind = ENCODER_KINDS[name]
 
-        def fit() -> tuple[Networks, EncoderHeader]:
-            fitted = learn(
+        def fit() -> LearnedEncoder:
+            fitted = kind.fit(
                 observed,
                 self.source.action,
                 stage_key(self.seed, "encoder", round),
                 image=self.source.image,
-                settings=first if before is None else later,
+                settings=kind.first_settings if before is None else kind.later_settings,
                 before=before,
                 capacity=self.transitions,
             )
             count = int(observed.has_transition.sum())
-            return fitted.networks, EncoderHeader(count, fitted.losses)
+            return LearnedEncoder(EncoderHeader(count, fitted.losses), fitted.networks)
 
         return self.directory.stage(
             f"encode-{round}",
             fit,
-            lambda learned: store.save(file, *learned),
+            lambda learned: store.save(file, learned.networks, learned.header),
             lambda: load_encoder(file),
         )
 
 
-def load_encoder(path: Path) -> tuple[Networks, EncoderHeader]:
-    """An encoder and what was learned beside it, and how that went."""
-    header, networks = store.load(EncoderHeader, path)
-    return networks, header
+def load_encoder(path: Path) -> LearnedEncoder:
+    """The encoder in a file of a run."""
+    return LearnedEncoder(*store.load(EncoderHeader, path))

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Box, Discrete
+from paracosm.core.mdp import MDP, Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
@@ -108,7 +108,13 @@ def rank(
         checks.of_kind(f"the policy {name}", policy, Policy, "a Policy")
         checks.of_kind(f"the world of {name}", worlds[name], MDP, "an MDP")
     contenders = [
-        Contender(str(name), policy, worlds[name], source, np.zeros(0))
+        Contender(
+            name=str(name),
+            policy=policy,
+            world=worlds[name],
+            source=source,
+            extra_rewards=np.zeros(0),
+        )
         for name, policy in policies.items()
     ]
     return _ranked(contenders, (), **options)
@@ -201,14 +207,20 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
                 " leave --world out, or give a run with the same encoder."
             )
         contenders.append(
-            Contender(name, run.policy, world, source, np.asarray(run.data.labels.reward))
+            Contender(
+                name=name,
+                policy=run.policy,
+                world=world,
+                source=source,
+                extra_rewards=np.asarray(run.data.labels.reward),
+            )
         )
     return contenders
 
 
 def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[str, ...]]:
-    """Those that are not the same as an earlier one, and the names of the others: a learner may
-    go back to its best policy.
+    """The contenders that are not the same as an earlier one, and the names of the others: a
+    learner may go back to its best policy.
     """
     firsts: list[Contender] = []
     for contender in contenders:
@@ -222,7 +234,7 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
     """Refuse fewer than two policies, the same ones, and worlds of another task.
 
     Raises:
-        BadArgument: it is so; the sentence names the policies.
+        BadArgument: they cannot be ranked; the sentence names the policies.
     """
     if len(contenders) < 2:
         raise checks.BadArgument(
@@ -235,19 +247,19 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
                 " needed."
             )
     for contender in contenders:
-        theirs, mine = _task(contender.world.spec), _task(contender.source)
-        if theirs != mine:
+        imagined, real = (_task_in_words(spec) for spec in (contender.world.spec, contender.source))
+        if imagined != real:
             raise checks.BadArgument(
-                f"the world of {contender.name} is of {theirs}, {contender.source.name} of {mine};"
-                " a world of the same task is needed."
+                f"the world of {contender.name} is of {imagined}, {contender.source.name} of"
+                f" {real}; a world of the same task is needed."
             )
 
 
-def _task(of: Any) -> str:
-    """State size, actions and horizon of a spec or a source, in words."""
-    action: Box | Discrete = of.action
+def _task_in_words(spec: Spec | Source) -> str:
+    """State size, actions and horizon."""
+    action = spec.action
     kind = "actions to choose from" if isinstance(action, Discrete) else "action components"
-    return f"{of.state_size} state components, {action.size} {kind} and {of.horizon} steps"
+    return f"{spec.state_size} state components, {action.size} {kind} and {spec.horizon} steps"
 
 
 def _ranked(
@@ -278,17 +290,26 @@ def _ranked(
     checks.at_least("within", within, 0)
     checks.in_unit_interval("discount", discount)
     checks.seed("first_seed", first_seed)
-    before = {id(c.source): c.source.steps for c in contenders}
-    playing = _Playing(contenders, discount, first_seed, episodes, most, progress)
-    playing.begin()
+    steps_before = {id(c.source): c.source.steps for c in contenders}
+    playing = _Playing(
+        contenders=contenders,
+        discount=discount,
+        first_seed=first_seed,
+        least=episodes,
+        most=most,
+        progress=progress,
+    )
+    playing.play_first_episodes()
     bounds = playing.bounds()
-    wanted = {"best": best, "within": within, "least": episodes, "most": most}
     bought = separate(
         playing.play,
         len(contenders),
         risk=(1 - IMAGINED_SHARE) * (1 - LEVEL),
         bounds=bounds,
-        **wanted,
+        best=best,
+        within=within,
+        least=episodes,
+        most=most,
     )
     names = [contender.name for contender in contenders]
     imagined = [
@@ -315,10 +336,13 @@ def _ranked(
             confidence=LEVEL,
             sure=bought.sure,
             equal=bought.equal,
-            **wanted,
+            best=best,
+            within=within,
+            least=episodes,
+            most=most,
         ),
         env=contenders[0].source.name,
-        real_steps=max(c.source.steps - before[id(c.source)] for c in contenders),
+        real_steps=max(c.source.steps - steps_before[id(c.source)] for c in contenders),
         left_out=left_out,
     )
 
@@ -328,7 +352,8 @@ class _Playing:
     """Real episodes that are played as they are asked for.
 
     Attributes:
-        contenders, discount, first_seed: As above.
+        contenders: The policies.
+        discount, first_seed: As for `rank`.
         least, most: Episodes that each policy plays at first, and that all play at the most.
         progress: Told of each episode.
         episodes: What was played, by policy: the first `least` together, then one at a time.
@@ -342,21 +367,21 @@ class _Playing:
     progress: Progress
     episodes: list[list[Trajectory]] = dataclasses.field(default_factory=list)
 
-    def begin(self) -> None:
-        """Every policy's first episodes."""
+    def play_first_episodes(self) -> None:
+        """Play every policy's first episodes."""
         for number, contender in enumerate(self.contenders):
             self.progress("play", number * self.least, self.most)
-            self.episodes.append([self._played(contender, 0, self.least)])
+            self.episodes.append([self._evaluate(contender, 0, self.least)])
 
-    def _played(self, contender: Contender, first: int, count: int) -> Trajectory:
+    def _evaluate(self, contender: Contender, first: int, count: int) -> Trajectory:
         return contender.source.evaluate(
             contender.policy, episodes=count, first_seed=self.first_seed + first
         )
 
     def play(self, policy: int, number: int) -> float:
-        """The return of an episode of a policy."""
+        """The return of the episode `number` of a policy, which is played unless it was."""
         if number >= self.least:
-            self.episodes[policy].append(self._played(self.contenders[policy], number, 1))
+            self.episodes[policy].append(self._evaluate(self.contenders[policy], number, 1))
             total = sum(self.least + len(parts) - 1 for parts in self.episodes)
             self.progress("play", total, self.most)
             row = self.episodes[policy][-1].reward[0]
@@ -365,19 +390,19 @@ class _Playing:
         return float(np.asarray(row, np.float64) @ self.discount ** np.arange(len(row)))
 
     def rewards(self) -> list[np.ndarray]:
-        """By policy, `[episode, time]`."""
+        """The rewards of each policy's episodes, `[episode, time]`."""
         return [
             np.concatenate([np.asarray(part.reward, np.float64) for part in parts])
             for parts in self.episodes
         ]
 
     def lengths(self) -> list[np.ndarray]:
-        """By policy, how many steps the record of each episode could have had, `[episode]`."""
+        """How many steps the record of each policy's episodes could have had, `[episode]`."""
         return [np.concatenate([part.steps for part in parts]) for parts in self.episodes]
 
     def bounds(self) -> tuple[float, float] | None:
-        """Where returns lie if rare episodes may decide those of a policy, by what all policies
-        have seen so far.
+        """Between which returns lie, if rare episodes may decide those of a policy, by all episodes
+        so far; None if they may not.
         """
         return rare_bounds(
             [parts[0] for parts in self.episodes],
@@ -395,7 +420,8 @@ def _imagined(
     start can be imagined alike.
 
     Args:
-        contender, first_seed, seed, progress: As above.
+        contender: The policy.
+        first_seed, seed, progress: As for `rank`.
         lengths: Steps that the record of each real episode could have had, `[episode]`.
     """
     progress(f"imagine {contender.name}", 0, 1)

@@ -19,7 +19,7 @@ from paracosm.loop.short_rounds import (
     BestPolicy,
     ShortRounds,
     best_of,
-    state_of,
+    learner_state,
     with_branches_restarted,
 )
 
@@ -123,7 +123,7 @@ def training_start(
 
     match continuation := _continuation(short, before, data, returns, explores=explores, best=best):
         case Continuation.GO_ON:
-            state = state_of(before.imagined)
+            state = learner_state(before.imagined)
             state = with_branches_restarted(state) if encoder_changed else state
         case Continuation.NEW_GOAL:
             state = None

@@ -33,17 +33,17 @@ from paracosm.learning.learn import learn
 from paracosm.loop import store, tracked, trajectories, versions
 from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit, with_next_step
 from paracosm.loop.caveats import run_warnings
-from paracosm.loop.collecting import collected
-from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
+from paracosm.loop.collecting import collect_or_resume
+from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
 from paracosm.loop.following import Following
 from paracosm.loop.indicators import of_rounds
-from paracosm.loop.latents import EncoderLearning, Seen
+from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, Seen
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
-from paracosm.loop.round_stage import audit_stage, tells
+from paracosm.loop.round_stage import audit_stage, can_audit
 from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.short_rounds import (
     ShortRounds,
@@ -53,7 +53,7 @@ from paracosm.loop.short_rounds import (
 )
 from paracosm.loop.spending import Purse, curves_of, imagined_weights
 from paracosm.real import datasets
-from paracosm.real.source import Source
+from paracosm.real.source import LANES, Source
 
 _STAGES = ("collect", "encode", "plan", "learn", "imagine", "evaluate", "audit")
 
@@ -108,7 +108,7 @@ class Runner:
     def _encoders(self) -> EncoderLearning:
         """What learns the encoder, if this run has one of its own."""
         config, (transitions, _) = self.config, self.config.counts()
-        kind = config.encoder if config.encoder in LEARNED_ENCODERS else None
+        kind = config.encoder if config.encoder in ENCODER_KINDS else None
         return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
 
     @functools.cached_property
@@ -195,7 +195,7 @@ class Runner:
             self.tracker.log("plan", 0, tracked.purchase(pilot))
             return pilot
         first = None if short is None else short.decision(0, 0)
-        return first or Decision(0, *self.config.shares()[0], None, "")
+        return first or self._equal_share(0)
 
     def _next_decision(self, before: Round) -> Decision | None:
         """What to buy in the next round, None after the last one."""
@@ -207,7 +207,12 @@ class Runner:
         purse = self.config.purse()
         if purse is not None:
             return self._plan(number, purse, before, ())
-        return Decision(number, *self.config.shares()[number], None, "")
+        return self._equal_share(number)
+
+    def _equal_share(self, number: int) -> Decision:
+        """What a round buys where all buy the same."""
+        transitions, labels = self.config.shares()[number]
+        return Decision(round=number, transitions=transitions, labels=labels, plan=None, why="")
 
     def _plan(
         self, round: int, purse: Purse, before: Round, realised: tuple[Weights, ...]
@@ -283,11 +288,8 @@ class Runner:
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = before.seen.acting(self._explorer(before))
-        whole, owned = {}, 0 if before is None else before.data.real_steps
-        if short is not None:
-            whole = {"lanes": 1, "spare": short.spare(decision, owned)}
-
-        rows = collected(
+        owned = 0 if before is None else before.data.real_steps
+        rows = collect_or_resume(
             self.source,
             steps,
             self._partial,
@@ -296,7 +298,8 @@ class Runner:
             seed=self.config.seed,
             first_episode=first,
             workers=self.config.workers,
-            **whole,
+            lanes=LANES if short is None else 1,
+            spare=0 if short is None else short.spare(decision, owned),
         )
         if short is not None:
             return short.with_labels(rows, owned, seed)
@@ -314,7 +317,7 @@ class Runner:
         say nothing.
         """
         round, imagined = before.decision.round, before.imagined
-        if not tells(bought, self.source.horizon, imagined.policy):
+        if not can_audit(bought, self.source.horizon, imagined.policy):
             return None
         self.progress("audit" + self._of(round), 0, 1)
         round_audit = audit_stage(

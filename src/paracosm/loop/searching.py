@@ -25,8 +25,9 @@ from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, imagine
 from paracosm.imagination.planners import Planner
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.loop.short_rounds import learner_state
 
-# Seconds; four starts of a planner over a thousand steps
+# Imagined steps: some seconds of a trained policy, four starts of a planner over a thousand steps
 MOST_STEPS = 12_000_000
 _FEWEST = 4  # starts, of which a difference has an interval
 _OVER = 1.1  # of the budget: trainings that took more were not given by it
@@ -156,15 +157,15 @@ def trained_again(
     Args:
         learned, data: The world, and what it was learned from.
         before: The training that goes on; one anew if None.
-        trained: How that of the policy went.
+        trained: How the training of the policy went.
         learner: What trains, REINFORCE if None.
         caution: What the world of training is made with.
-        settings: As training had them; it stops earlier where its budget is spent.
-        seed: Of the first training; this one draws other numbers.
+        settings: Those of the training before; this one stops earlier where its budget is spent.
+        seed: Of the training before; this one draws other numbers.
         most_steps: What training may cost, in imagined steps, by what a step of `trained` cost.
 
     Raises:
-        BadArgument: that is less than two evaluations apart cost.
+        BadArgument: `most_steps` is less than the training between two evaluations costs.
     """
     steps = settings.most_steps
     each = trained.imagined_steps / max(trained.step[-1], 1)
@@ -176,14 +177,14 @@ def trained_again(
             f" least are needed, and {most_steps:,.0f} are allowed."
         )
     settings = dataclasses.replace(settings, most_steps=steps)
-    own = None if before is None else before.own_prediction
-    policy = None if before is None or own is not None else before.policy
+    state = None if before is None else learner_state(before)
+    policy = None if before is None or state is not None else before.policy
     result = imagine(
         learned,
         data,
         learner=learner,
         seed=seed + 1,
-        state=None if own is None else own.state,
+        state=state,
         policy=policy if isinstance(policy, StochasticPolicy) else None,
         caution=caution,
         settings=settings,

@@ -80,8 +80,11 @@ class ShortRounds:
         bought.
         """
         left = self.transitions - owned
+        if left <= 0:
+            return None
         count = min(max(TRANSITIONS, int(SHARE * owned)), left)
-        return Decision(round, count, self._labels(owned, count), None, "") if left > 0 else None
+        labels = self._labels(owned, count)
+        return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
     def spare(self, decision: Decision, owned: int) -> int:
         """How many transitions more may be bought to finish an episode."""
@@ -214,12 +217,12 @@ def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPol
     if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
         count = best.purchases + 1
         return BestPolicy(best.mean + (mean - best.mean) / count, count, best.state)
-    last = BestPolicy(mean, 1, state_of(imagined))
+    last = BestPolicy(mean, 1, learner_state(imagined))
     return last if best is None or mean >= best.mean else best
 
 
-def state_of(imagined: Imagined) -> Any:
-    """The state of a learner that has one of its own (pathwise, or yours); None of REINFORCE."""
+def learner_state(imagined: Imagined) -> Any:
+    """The state of a learner with one of its own (pathwise, or yours); None of REINFORCE."""
     return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 

@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -29,7 +29,6 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.loop import format2
 
 FORMAT = 3
-_PARTS = ("dynamics", "reward", "termination")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,19 @@ class WorldHeader(Record):
 
     discount: float
     fits: dict[str, PartFit]
+
+
+class StoredWorld(NamedTuple):
+    """A learned world as its file holds it, in this order: without discount, which its header has.
+    A reward or an end rule that was given, not learned, is None.
+    """
+
+    spec: Spec
+    initial: Any
+    domain: Any
+    dynamics: Any
+    reward: Any
+    termination: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +126,8 @@ def _read(kind: type[H], path: Path) -> tuple[H, Any]:
 
 
 def _checksum(tree: Any, arrays: bytes) -> int:
-    """Of header and arrays together: a damaged weight is a number like any other, and so is a
-    damaged size.
+    """The checksum of header and arrays together: a damaged weight is a number like any other, and
+    so is a damaged size.
     """
     return zlib.crc32(json.dumps(tree, sort_keys=True).encode(), zlib.crc32(arrays))
 
@@ -197,33 +209,46 @@ def save_world(path: Path, learned: Learned) -> None:
         raise checks.Unsupported(
             "only a learned world can be stored; this one's initial states are not from data."
         )
-    parts = (getattr(world, name) for name in _PARTS)
-    stored = (part if storage.is_storable(part) else None for part in parts)
-    model = (world.spec, world.initial, world.domain, *stored)
-    save(path, model, WorldHeader(world.discount, learned.fits))
+    stored = StoredWorld(
+        spec=world.spec,
+        initial=world.initial,
+        domain=world.domain,
+        dynamics=_if_storable(world.dynamics),
+        reward=_if_storable(world.reward),
+        termination=_if_storable(world.termination),
+    )
+    save(path, tuple(stored), WorldHeader(world.discount, learned.fits))
+
+
+def _if_storable(part: Any) -> Any:
+    return part if storage.is_storable(part) else None
 
 
 def load_world(
     path: Path, *, reward: Callable | None = None, termination: Callable | None = None
 ) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
-    about, model = load(WorldHeader, path)
-    spec, starts, domain, dynamics, learned_reward, learned_end = model
+    about, stored = _load_stored_world(path)
     world = MDP(
-        spec,
-        dynamics,
-        reward or learned_reward,
-        termination or learned_end,
-        starts,
-        about.discount,
-        domain,
+        spec=stored.spec,
+        dynamics=stored.dynamics,
+        reward=reward or stored.reward,
+        termination=termination or stored.termination,
+        initial=stored.initial,
+        discount=about.discount,
+        domain=stored.domain,
     )
     return Learned(world, about.fits)
 
 
 def load_spec(path: Path) -> Spec:
     """What is fixed about the task of a learned world; parts that were given are not needed."""
-    return load(WorldHeader, path)[1][0]
+    return _load_stored_world(path)[1].spec
+
+
+def _load_stored_world(path: Path) -> tuple[WorldHeader, StoredWorld]:
+    about, model = load(WorldHeader, path)
+    return about, StoredWorld(*model)
 
 
 def save_policy(path: Path, policy: Policy) -> None:
@@ -237,10 +262,10 @@ def load_policy(path: Path) -> Policy:
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
-    """Write what imagination found: policy and value, or the state of a learner of one's own, and
-    how training went.
+    """Write what imagination found and how training went: policy and value of REINFORCE, of any
+    other learner (pathwise, or yours) its state.
     """
-    own = imagined.own_prediction
+    own = imagined.own_prediction  # None of REINFORCE
     explores = own is not None and bool(own.problem.explore > 0)
     about = ImaginedHeader(imagined.training, worst_reward, explores)
     if own is None:
@@ -258,15 +283,18 @@ def load_imagined(
         path: The model.
         world: The learned world that it was trained for.
         problem: Gives what it was trained for.
-        learner: The learner of one's own that was trained, if it was one.
+        learner: The learner that was trained, None if it was REINFORCE.
 
     Raises:
-        BadData: the model is damaged, or of a learner of one's own that is not given.
+        BadData: the model is damaged, or holds the state of a learner and none is given.
     """
     about, tree = _read(ImaginedHeader, path)
     if tree is None and learner is None:
         file = shown(path.with_suffix(".json"))
-        raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
+        raise checks.BadData(
+            f"{file} is of a learner with a state of its own (pathwise, or yours), and the run"
+            " names none."
+        )
     subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
     trained_in = subject.pessimistic.replace(initial=world.initial)
     if tree is not None or learner is None:
