@@ -73,7 +73,7 @@ class LearnedEncoder(NamedTuple):
     networks: Networks
 
 
-class Seen(NamedTuple):
+class View(NamedTuple):
     """How a run sees its environment: as it shows itself, or through an encoder learned here.
 
     Attributes:
@@ -92,11 +92,15 @@ class Seen(NamedTuple):
     transitions: int = 0
     losses: Mapping[str, float] = MappingProxyType({})
 
-    def states(self, bought: Dataset) -> Dataset:
+    def encode(self, observed: Dataset) -> Dataset:
         """Observed rows as rows of states or beliefs."""
-        return bought if self.networks is None else encode_rows(self.networks.encoder, bought)
+        return observed if self.networks is None else encode_rows(self.networks.encoder, observed)
 
-    def acting(self, policy: Policy) -> Policy:
+    def has_encoder_of(self, other: View) -> bool:
+        """Whether states mean the same in both views."""
+        return self.networks is other.networks
+
+    def observing(self, policy: Policy) -> Policy:
         """The policy as one of observations."""
         if self.networks is None:
             return policy
@@ -104,16 +108,16 @@ class Seen(NamedTuple):
         size, kind = observed.shape[1], observed.dtype.name
         return Observing(policy, encoder, self.source.action, size, kind)
 
-    def spec(self, before: Spec | None, seen: Seen | None) -> Spec:
+    def spec(self, before: View | None, spec_before: Spec | None) -> Spec:
         """The task with its scales: those of the round before, or of all that was bought in the
         first round and where the encoder is another than before.
 
         Args:
-            before: The task of the round before, None in the first round.
-            seen: How the round before saw the environment, None in the first round.
+            before, spec_before: View and task of the round before, None in the first round.
         """
-        same = seen is not None and seen.networks is self.networks
-        return before if same and before is not None else self.source.spec(self.data)
+        if before is None or spec_before is None or not self.has_encoder_of(before):
+            return self.source.spec(self.data)
+        return spec_before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +138,7 @@ class EncoderLearning:
     transitions: int
     kind: str | None
 
-    def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
+    def view(self, round: int, bought: Dataset, before: View | None) -> View:
         """How a round sees its environment.
 
         Args:
@@ -144,16 +148,16 @@ class EncoderLearning:
         """
         observed = bought if before is None else before.observed.join(bought)
         if self.kind is None:
-            return Seen(self.source, observed, observed)
+            return View(self.source, observed, observed)
         count = int(observed.has_transition.sum())
         # The last round keeps its encoder: no purchase would show what came of another.
         last = count >= self.transitions
         if before is not None and (last or count < _GROWN * before.transitions):
-            return before._replace(observed=observed, data=before.data.join(before.states(bought)))
+            return before._replace(observed=observed, data=before.data.join(before.encode(bought)))
         header, networks = self._learn(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)
         data = encode_rows(networks.encoder, observed)
-        return Seen(source, observed, data, networks, count, header.losses)
+        return View(source, observed, data, networks, count, header.losses)
 
     def _learn(
         self, round: int, name: str, observed: Dataset, before: Networks | None

@@ -14,7 +14,7 @@ from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.imagination.earlier import Earlier
 from paracosm.imagination.imagine import Imagined
-from paracosm.loop.latents import Seen
+from paracosm.loop.latents import View
 from paracosm.loop.short_rounds import (
     BestPolicy,
     ShortRounds,
@@ -50,7 +50,7 @@ class Round(NamedTuple):
 
     Attributes:
         decision: What it was to buy.
-        seen: All rows bought so far, and how the run sees its environment.
+        view: All rows bought so far, and how the run sees its environment.
         spec: The task, with the scales of its states.
         discount: Of training.
         learned: The world, and how it was learned.
@@ -62,7 +62,7 @@ class Round(NamedTuple):
     """
 
     decision: Decision
-    seen: Seen
+    view: View
     spec: Spec
     discount: DiscountChoice
     learned: Learned
@@ -75,12 +75,12 @@ class Round(NamedTuple):
     @property
     def data(self) -> Dataset:
         """All rows bought so far, of states or beliefs."""
-        return self.seen.data
+        return self.view.data
 
     def without_rows(self) -> Round:
         """The round without the rows that it shares with the next one, which has them all."""
-        observed, data = self.seen.observed.first(0), self.seen.data.first(0)
-        return self._replace(seen=self.seen._replace(observed=observed, data=data))
+        observed, data = self.view.observed.first(0), self.view.data.first(0)
+        return self._replace(view=self.view._replace(observed=observed, data=data))
 
 
 class Continuation(enum.Enum):

@@ -40,7 +40,7 @@ from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
 from paracosm.loop.following import Following
 from paracosm.loop.indicators import of_rounds
-from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, Seen
+from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.round_stage import audit_stage, can_audit
@@ -95,7 +95,7 @@ class Runner:
         if self.make_planner is None:
             with self.directory.attempt():
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
-        episodes = self._evaluate(last.seen.source, last.imagined.policy)
+        episodes = self._evaluate(last.view.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(last.data.first(first_purchase), last, episodes)
         self.tracker.log("audit", 0, tracked.gap_terms(diagnosis))
@@ -130,27 +130,18 @@ class Runner:
             before: The round before, None in the first.
         """
         number = decision.round
-        seen, bought = self._collect_and_encode(decision, before)
-        spec = seen.spec(before and before.spec, before and before.seen)
+        view, bought = self._collect_and_encode(decision, before)
+        spec = view.spec(before and before.view, before and before.spec)
         audit_before = None if before is None else self._audit_round(before, bought)
-        discount = self._discount(seen.data) if before is None else before.discount
-        learned = self._learn(number, seen.data, spec, discount.discount, before)
-        settings, start = self.config.imagine, TrainingStart()
-        if self._short is not None:
-            settings = self._imagine_settings(self._short, bought)
-            start = training_start(
-                self._short,
-                before,
-                seen.data,
-                learned,
-                mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
-                encoder_changed=before is not None and seen.networks is not before.seen.networks,
-            )
+        discount = self._discount(view.data) if before is None else before.discount
+        learned = self._learn(number, view.data, spec, discount.discount, before)
+        settings = self._imagine_settings(bought)
+        start = self._training_start(before, view, bought, learned)
         training_steps_before = 0 if before is None else before.training_steps
         real_steps_before = self.source.steps
         imagined = self._imagine(
             number,
-            seen.data,
+            view.data,
             learned,
             settings=settings,
             start=start,
@@ -158,7 +149,7 @@ class Runner:
         )
         return Round(
             decision=decision,
-            seen=seen,
+            view=view,
             spec=spec,
             discount=discount,
             learned=learned,
@@ -169,8 +160,8 @@ class Runner:
             audit_before=audit_before,
         )
 
-    def _collect_and_encode(self, decision: Decision, before: Round | None) -> tuple[Seen, Dataset]:
-        """All that a round sees, and its purchase as the round before sees it.
+    def _collect_and_encode(self, decision: Decision, before: Round | None) -> tuple[View, Dataset]:
+        """How a round sees all that was bought, and its purchase as the round before sees it.
 
         Args:
             decision, before: As for `_round`.
@@ -179,13 +170,33 @@ class Runner:
         purchase = self._collect(decision, before)
         if encoders.kind is not None:
             self.progress("encode" + self._of(number), 0, 1)
-        seen = encoders.seen(number, purchase, before and before.seen)
-        if seen.networks is not None and (
-            before is None or seen.networks is not before.seen.networks
-        ):
-            self.tracker.log("encode", number, seen.losses)
-        self.tracker.log("collect", number, tracked.counts(seen.data))
-        return seen, purchase if before is None else before.seen.states(purchase)
+        view = encoders.view(number, purchase, before and before.view)
+        is_new = before is None or not view.has_encoder_of(before.view)
+        if view.networks is not None and is_new:
+            self.tracker.log("encode", number, view.losses)
+        self.tracker.log("collect", number, tracked.counts(view.data))
+        return view, purchase if before is None else before.view.encode(purchase)
+
+    def _training_start(
+        self, before: Round | None, view: View, bought: Dataset, learned: Learned
+    ) -> TrainingStart:
+        """What the training of a round takes from the rounds before; nothing of a learner that does
+        not go on from round to round.
+
+        Args:
+            before: The round before, None in the first.
+            view, bought, learned: What this round sees, bought and learned.
+        """
+        if self._short is None:
+            return TrainingStart()
+        return training_start(
+            self._short,
+            before,
+            view.data,
+            learned,
+            mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
+            encoder_changed=before is not None and not view.has_encoder_of(before.view),
+        )
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
@@ -287,7 +298,7 @@ class Runner:
         short, seed = self._short, self.config.seed + decision.round
         if before is not None:
             first = int(before.data.episode.max()) + 1
-            explorer = before.seen.acting(self._explorer(before))
+            explorer = before.view.observing(self._explorer(before))
         owned = 0 if before is None else before.data.real_steps
         rows = collect_or_resume(
             self.source,
@@ -537,13 +548,15 @@ class Runner:
             self.config,
             discount=last.discount.discount,
             learn=short.learn_settings(last.decision.round),
-            imagine=self._imagine_settings(short, last.data),
+            imagine=self._imagine_settings(last.data),
         )
 
-    def _imagine_settings(self, short: ShortRounds, bought: Dataset) -> ImagineSettings:
-        """How long the policy is trained on a purchase, in short rounds."""
+    def _imagine_settings(self, bought: Dataset) -> ImagineSettings:
+        """How the policy is trained; in short rounds it depends on what a round bought."""
+        if self._short is None:
+            return self.config.imagine
         learner = cast("Learner", self.learner)
-        return short.imagine_settings(bought, learner, self.source.action)
+        return self._short.imagine_settings(bought, learner, self.source.action)
 
     def _written(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.
