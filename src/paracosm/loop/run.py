@@ -15,7 +15,7 @@ from paracosm.learning.learn import LearnSettings
 from paracosm.loop import versions
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
-from paracosm.loop.following import Following
+from paracosm.loop.following import RunTracker
 from paracosm.loop.named_parts import (
     caution_of,
     check_kinds,
@@ -61,7 +61,7 @@ def run(
         Unwritten: the run is done, but not all of it could be written; the error's `result` holds
             what it found.
     """
-    with Following(tracker) as following:
+    with RunTracker(tracker) as run_tracker:
         check_kinds(tracker, learn_settings, imagine_settings, options)
         config = RunConfig(
             env,
@@ -89,9 +89,9 @@ def run(
             refuse_ignored(config)
             require_derivative(given_parts["reward"], config.reward, source)
         owned = None if config.data is None else owned_data(config, source)
-        following.begin(place, settings, resume=resume)
+        run_tracker.begin(place, settings, resume=resume)
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
-            following.remember(directory)
+            run_tracker.remember(directory)
             runner = Runner(
                 config=config,
                 source=source,
@@ -102,7 +102,7 @@ def run(
                 make_planner=make_planner,
                 directory=directory,
                 progress=progress,
-                tracker=following,
+                tracker=run_tracker,
             )
             try:
                 return runner.finish()

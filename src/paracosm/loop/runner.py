@@ -38,7 +38,7 @@ from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
-from paracosm.loop.following import Following
+from paracosm.loop.following import RunTracker
 from paracosm.loop.indicators import of_rounds
 from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
@@ -82,7 +82,7 @@ class Runner:
     make_planner: Callable[[MDP], Planner] | None
     directory: RunDirectory
     progress: Progress
-    tracker: Following
+    tracker: RunTracker
 
     def finish(self) -> RunResult:
         """Go through all stages; those that were finished before are read back."""
@@ -568,7 +568,7 @@ class Runner:
             self.directory.write("result.json", result.to_json())
         with self.directory.attempt():
             write_report(result, self.directory.path)
-        self.tracker.done(self.directory, result)
+        self.tracker.finish(self.directory, result)
         if failed := self.directory.unwritten:
             failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
             raise files.Unwritten(
