@@ -65,7 +65,7 @@ def test_every_route_can_go_first_and_none_is_lost(run, measurements):
     origins = [route.origin.split(":")[0] for route in measurements.weights]
     assert origins == ["realised", "steepest", "fitted"]
     assert measure(run, weights="fitted").weights[0] == measurements.weights[2]
-    routes = measured(run, weights="global").weights
+    routes = measure(run, weights="global").weights
     assert [route.origin.split(":")[0] for route in routes] == ["global", *origins]
     horizon = paracosm.load(run).episodes.alive.shape[1]
     assert routes[0].reward == pytest.approx((1 - 0.95**horizon) / 0.05)
@@ -149,14 +149,14 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
     out = tmp_path / "known"
     small_run(out, reward="tests.loop.small:known_reward", transitions=220, horizon=25)
     with pytest.raises(checks.BadData, match="the run's reward is known, not learned"):
-        measured(out, trust=True)
+        measure(out, trust=True)
 
 
 def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, measurements):
     file = run / measuring.FILE
     file.write_text(dataclasses.replace(measurements, weights=measurements.weights[:1]).to_json())
     with pytest.raises(checks.BadData, match="audit has no fitted weights; there are realised"):
-        measured(run, weights="fitted")
+        measure(run, weights="fitted")
     file.write_text(measurements.to_json())
 
 
@@ -168,5 +168,5 @@ def test_a_damaged_record_is_one_sentence(run, measurements):
     with pytest.raises(
         checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"
     ):
-        measured(run)
+        measure(run)
     file.write_text(measurements.to_json())
