@@ -247,30 +247,33 @@ def _readable(part: Any, spec: Spec) -> bool:
 
 
 def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
-    """Whether the arguments are of the kinds that an audit takes.
+    """Require arguments of the kinds that an audit takes.
 
     Args:
         world, policy, episodes, imagined: As for `audit`.
+
+    Raises:
+        BadArgument: an argument is of another kind.
     """
     if isinstance(world, (LatentModel, Recurrent)):
         recurrent = isinstance(world, Recurrent)
         kind, place = ("recurrent", "memory") if recurrent else ("latent", "latent space")
         raise checks.BadArgument(
             f"the world is a {kind} model, which is audited in its {place}: inside ="
-            " world.on(episodes) gives the"
-            " inside.world, inside.policy and inside.episodes to audit."
+            " world.on(episodes) gives the inside.world, inside.policy and inside.episodes to"
+            " audit."
         )
     if not isinstance(world, MDP):
         raise checks.BadArgument(
             f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
-            " makes one of PyTorch"
-            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
+            " makes one of PyTorch modules and plain functions, paracosm.foreign.latent(…) is for a"
+            " latent model."
         )
     if not isinstance(policy, Policy):
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
-            " paracosm.foreign.policy(…) makes"
-            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
+            " paracosm.foreign.policy(…) makes one of a PyTorch module, a plain function or a"
+            " Stable-Baselines3 model."
         )
     checks.of_kind(
         "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"

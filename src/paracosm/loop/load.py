@@ -57,10 +57,10 @@ from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import (
     MOST_STEPS,
-    affordable,
-    candidate,
-    for_training,
+    affordable_starts,
+    as_candidate,
     trained_again,
+    training_budget,
 )
 from paracosm.loop.short_rounds import training_settings, uses_short_rounds
 from paracosm.real import datasets, registry
@@ -170,7 +170,7 @@ class Run:
         """
         demand_search(name)
         if name not in _TRAINED:
-            return candidate(self.planner(name))
+            return as_candidate(self.planner(name))
         if self.config.planner is not None:
             raise checks.BadArgument(
                 f"the run in {shown(self.path)} planned and trained nothing; another planner is"
@@ -205,8 +205,9 @@ class Run:
         """
         for name in names:
             demand_search(name)
+        # Searches that train are made last, when it is known what playing the others costs.
         made = {name: None if name in _TRAINED else self.search(name) for name in names}
-        each = for_training(policy, made, horizon, most_steps) if None in made.values() else 0
+        each = training_budget(policy, made, horizon, most_steps) if None in made.values() else 0
         return {name: search or self.search(name, each) for name, search in made.items()}
 
     @property
@@ -235,8 +236,9 @@ class Run:
         own = planner or self.config.planner
         name = "cem" if own == "mppi" else "mppi"
         horizon = self.episodes.alive.shape[1]
-        played = candidate(self.policy if planner is None else self.planner(planner))
-        return (name,) if affordable([played, self.search(name)], horizon, most_steps) else ()
+        played = as_candidate(self.policy if planner is None else self.planner(planner))
+        starts = affordable_starts([played, self.search(name)], horizon, most_steps)
+        return (name,) if starts else ()
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned

@@ -100,10 +100,10 @@ def header(kind: type[H], path: Path) -> H:
         Missing: there is no such model.
         BadData: it is damaged, or another version wrote it.
     """
-    return _read(kind, path)[0]
+    return _load_header(kind, path)[0]
 
 
-def _read(kind: type[H], path: Path) -> tuple[H, Any]:
+def _load_header(kind: type[H], path: Path) -> tuple[H, Any]:
     """Header and description of the model `path`; see `header`."""
     file = path.with_suffix(".json")
     if not file.is_file():
@@ -119,7 +119,7 @@ def _read(kind: type[H], path: Path) -> tuple[H, Any]:
     checked: Any = tree.get("model") if old else {k: tree.get(k) for k in ("about", "model")}
     _require_checksum(path.with_suffix(".eqx"), checked, tree.get("checksum"))
     try:
-        about, model = format2.renewed(checked) if old else (checked["about"], checked["model"])
+        about, model = format2.upgraded(checked) if old else (checked["about"], checked["model"])
         return typed(about, kind, "about"), model
     except checks.BadData as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
@@ -150,11 +150,11 @@ def load(kind: type[H], path: Path) -> tuple[H, Any]:
         Missing: there is no such model, or a class of it was not imported.
         BadData: it is damaged, or another version wrote it.
     """
-    about, tree = _read(kind, path)
-    return about, _filled(path, tree)
+    about, tree = _load_header(kind, path)
+    return about, _load_described(path, tree)
 
 
-def _filled(path: Path, tree: Any) -> Any:
+def _load_described(path: Path, tree: Any) -> Any:
     """The model that `tree` describes, with its arrays from `path`.eqx."""
     file, header_file = path.with_suffix(".eqx"), shown(path.with_suffix(".json"))
     try:
@@ -165,10 +165,10 @@ def _filled(path: Path, tree: Any) -> Any:
         raise checks.BadData(f"{header_file} is damaged: {error}") from None
     if not fits:
         raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
-    return _arrays(file, model)
+    return _load_arrays(file, model)
 
 
-def _arrays(file: Path, model: Any) -> Any:
+def _load_arrays(file: Path, model: Any) -> Any:
     """The model with the arrays of a file."""
     try:
         return eqx.tree_deserialise_leaves(file, model)
@@ -196,7 +196,7 @@ def load_states(kind: type[H], path: Path, like: Any) -> tuple[H, Any]:
         Missing, BadData: as for `header`.
     """
     about = header(kind, path)
-    return about, _arrays(path.with_suffix(".eqx"), like)
+    return about, _load_arrays(path.with_suffix(".eqx"), like)
 
 
 def save_world(path: Path, learned: Learned) -> None:
@@ -288,7 +288,7 @@ def load_imagined(
     Raises:
         BadData: the model is damaged, or holds the state of a learner and none is given.
     """
-    about, tree = _read(ImaginedHeader, path)
+    about, tree = _load_header(ImaginedHeader, path)
     if tree is None and learner is None:
         file = shown(path.with_suffix(".json"))
         raise checks.BadData(
@@ -298,9 +298,9 @@ def load_imagined(
     subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
     trained_in = subject.pessimistic.replace(initial=world.initial)
     if tree is not None or learner is None:
-        policy, value = _filled(path, tree)
+        policy, value = _load_described(path, tree)
         return Imagined(policy, value, trained_in, about.training)
     blank = eqx.filter_eval_shape(lambda: learner.init(subject, jax.random.key(0)))
-    state = _arrays(path.with_suffix(".eqx"), blank)
+    state = _load_arrays(path.with_suffix(".eqx"), blank)
     prediction = LearnerPrediction(learner, state, subject)
     return Imagined(learner.policy(state), None, trained_in, about.training, prediction)
