@@ -22,7 +22,7 @@ from paracosm.cli import run as cli
 from paracosm.core import checks
 from paracosm.core.tracking import Several, Tracker
 from paracosm.loop.directory import RunDirectory, files_of_run
-from paracosm.loop.following import Following
+from paracosm.loop.following import RunTracker
 from tests.reporting import report_records
 
 SETTINGS = {"env": "Pendulum-v1", "seed": 3, "reward": None, "learn.fit.rates": [0.1, 0.2]}
@@ -177,7 +177,7 @@ def test_wandb_that_cannot_begin_refuses_the_run_before_anything_is_made(offline
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(offline / "none"))
     with (
-        Following(Wandb()) as following,
+        RunTracker(Wandb()) as following,
         pytest.raises(checks.BadArgument, match=r"the tracker Wandb cannot be started: .*API key"),
     ):
         following.begin(offline / "run", SETTINGS, resume=False)
@@ -285,13 +285,13 @@ class Failing(Tracker):
 def test_one_tracker_that_fails_costs_neither_the_run_nor_the_others(tmp_path, caplog):
     failing, sound = Failing(), Failing("nowhere")
     caplog.set_level(logging.WARNING, "paracosm.tracking")
-    with Following(Several(failing, sound)) as following:
+    with RunTracker(Several(failing, sound)) as following:
         following.begin(tmp_path / "run", {"seed": 1, "learn": {"margin": 0.1}}, resume=False)
         run = RunDirectory.create(tmp_path / "run", {"rounds": 1}, resume=False, force=False)
         following.remember(run)
         for row in NUMBERS:
             following.log(*row)
-        following.done(run, report_records.run())
+        following.finish(run, report_records.run())
         run.close()
     (message,) = caplog.messages
     assert message == (
@@ -301,7 +301,7 @@ def test_one_tracker_that_fails_costs_neither_the_run_nor_the_others(tmp_path, c
     assert failing.calls == ["start", "log", "log", "close"]
     assert sound.calls == ["start", *["log"] * len(NUMBERS), "finish", "close"]
     again = Failing("close"), Failing("nowhere")
-    with Following(Several(*reversed(again))) as following:
+    with RunTracker(Several(*reversed(again))) as following:
         following.begin(tmp_path / "run", {"seed": 1}, resume=True)
     assert {tracker.earlier for tracker in again} == {"run-2"}
     assert again[0].calls == ["start", "close"]

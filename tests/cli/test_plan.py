@@ -222,7 +222,7 @@ def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
     )
     asked_for = {}
     monkeypatch.setattr(
-        measuring, "measured", lambda path, **about: asked_for.update(about) or known
+        measuring, "measure", lambda path, **about: asked_for.update(about) or known
     )
     plan = document(
         capsys, ["plan", str(tmp_path), "--budget=40000", "--cost-reward=10", "--weights=fitted"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paracosm.loop.collecting import collected
+from paracosm.loop.collecting import collect_or_resume
 from paracosm.real import datasets
 from paracosm.real.source import BadStep, Interrupted
 from paracosm.real.verbs import connect
@@ -12,7 +12,9 @@ from tests.real.test_failing import started_at
 
 
 def round_of(source, partial, progress=lambda *done: None):
-    return collected(source, STEPS, partial, policy=None, progress=progress, seed=0, lanes=1)
+    return collect_or_resume(
+        source, STEPS, partial, policy=None, progress=progress, seed=0, lanes=1
+    )
 
 
 def failing_at(episodes):

@@ -12,6 +12,7 @@ import paracosm
 from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.encoder import Encoder
 from paracosm.core.records import Diagnosis, Help
 from paracosm.core.records.deployment import Deployment, DeploymentVerdict
 from paracosm.loop import deploying
@@ -78,6 +79,28 @@ def test_old_and_new_are_two_policies_of_one_task(pair, cart, tmp_path):
     for options in ({"episodes": -1}, {"level": 1.0}, {"level": 0}):
         with pytest.raises(checks.BadArgument):
             paracosm.deploy(old, new, **options)
+
+
+class Shifted(Encoder):
+    """A belief of the size of the observation, which is not it."""
+
+    def initial(self, observation):
+        return observation + 1
+
+    def update(self, state, action, observation):
+        return observation + 1
+
+
+def test_equal_policies_of_different_encoders_are_two(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    old, new = (paracosm.load(path, trust=True) for path in (finished[0], copy))
+    named = dataclasses.replace(new.config, encoder="tests.loop.test_deploying:Shifted")
+    new.__dict__["config"] = named
+    deploying._demand_two(old, new)
+    old.__dict__["config"] = named
+    with pytest.raises(checks.BadArgument, match="one and the same"):
+        deploying._demand_two(old, new)
 
 
 @pytest.mark.parametrize(

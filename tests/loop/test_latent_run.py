@@ -26,9 +26,10 @@ def small_encoders():
     base = {"width": 16, "batch": 16, "most_steps": 20, "steps": 3}
     sizes = {"latent": base, "recurrent": {**base, "memory": 6, "stochastic": 2, "features": 8}}
     with pytest.MonkeyPatch.context() as patch:
-        for kind, (learn, settings, _) in list(latents.KINDS.items()):
-            small = dataclasses.replace(settings, **sizes[kind])
-            patch.setitem(latents.KINDS, kind, (learn, small, small))
+        for name, kind in list(latents.ENCODER_KINDS.items()):
+            small = dataclasses.replace(kind.first_settings, **sizes[name])
+            small_kind = kind._replace(first_settings=small, later_settings=small)
+            patch.setitem(latents.ENCODER_KINDS, name, small_kind)
         yield
 
 

@@ -13,9 +13,9 @@ import pytest
 
 import paracosm
 from paracosm.core import checks
-from paracosm.learning.curves import Refit
+from paracosm.learning.curves import HELD_OUT, VISITED, Refit
 from paracosm.loop import measuring
-from paracosm.loop.measuring import episode_deviation, gradient_noise_of_run, measured
+from paracosm.loop.measuring import episode_deviation, gradient_noise_of_run, measure
 from tests.loop.small import LEARN, small_run
 
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measurements(run):
-    return measured(run)
+    return measure(run)
 
 
 def test_a_run_says_where_its_world_was_fitted_otherwise_than_the_curves(run, measurements):
@@ -43,8 +43,8 @@ def test_a_run_says_where_its_world_was_fitted_otherwise_than_the_curves(run, me
 def test_curves_are_of_the_policys_states_with_those_of_the_collected_ones_beside(measurements):
     for part, most in (("dynamics", 176), ("reward", 168)):
         for curve, states in (
-            (measurements.curves[part], "visited by the policy"),
-            (measurements.collected[part], "held out"),
+            (measurements.curves[part], VISITED),
+            (measurements.collected[part], HELD_OUT),
         ):
             assert (curve.part, curve.states) == (part, states)
             largest = max(anchor.samples for anchor in curve.anchors)
@@ -64,8 +64,8 @@ def test_the_runs_own_settings_are_used(run):
 def test_every_route_can_go_first_and_none_is_lost(run, measurements):
     origins = [route.origin.split(":")[0] for route in measurements.weights]
     assert origins == ["realised", "steepest", "fitted"]
-    assert measured(run, weights="fitted").weights[0] == measurements.weights[2]
-    routes = measured(run, weights="global").weights
+    assert measure(run, weights="fitted").weights[0] == measurements.weights[2]
+    routes = measure(run, weights="global").weights
     assert [route.origin.split(":")[0] for route in routes] == ["global", *origins]
     horizon = paracosm.load(run).episodes.alive.shape[1]
     assert routes[0].reward == pytest.approx((1 - 0.95**horizon) / 0.05)
@@ -98,7 +98,7 @@ def test_it_is_measured_once(run, measurements, monkeypatch):
     monkeypatch.setattr(
         measuring, "learning_curve", lambda *arguments, **options: pytest.fail("measured again")
     )
-    assert measured(run) == measurements
+    assert measure(run) == measurements
 
 
 def test_fitted_weights_are_terms_over_errors(run, measurements):
@@ -110,11 +110,11 @@ def test_fitted_weights_are_terms_over_errors(run, measurements):
 
     def off(by):
         part = eqx.tree_at(lambda part: part.center, world.reward, world.reward.center + by)
-        return Refit(1, 0, part, {"held out": 0.0, "visited by the policy": abs(by)})
+        return Refit(1, 0, part, {HELD_OUT: 0.0, VISITED: abs(by)})
 
     refits = {
         "reward": [off(1e6), off(-1e6)],
-        "dynamics": [Refit(1, 0, world.dynamics, {"visited by the policy": 1.0})],
+        "dynamics": [Refit(1, 0, world.dynamics, {VISITED: 1.0})],
     }
     weights = measuring.fitted_weights(world, loaded.policy, loaded.episodes, refits)
     assert weights.reward == pytest.approx((1 - 0.95**horizon) / 0.05, rel=1e-4)
@@ -149,14 +149,14 @@ def test_a_part_that_was_not_learned_is_refused(run, tmp_path):
     out = tmp_path / "known"
     small_run(out, reward="tests.loop.small:known_reward", transitions=220, horizon=25)
     with pytest.raises(checks.BadData, match="the run's reward is known, not learned"):
-        measured(out, trust=True)
+        measure(out, trust=True)
 
 
 def test_weights_that_a_run_has_not_are_refused_with_those_that_it_has(run, measurements):
     file = run / measuring.FILE
     file.write_text(dataclasses.replace(measurements, weights=measurements.weights[:1]).to_json())
     with pytest.raises(checks.BadData, match="audit has no fitted weights; there are realised"):
-        measured(run, weights="fitted")
+        measure(run, weights="fitted")
     file.write_text(measurements.to_json())
 
 
@@ -168,5 +168,5 @@ def test_a_damaged_record_is_one_sentence(run, measurements):
     with pytest.raises(
         checks.BadData, match=r"measured\.json is damaged or .* the fields of a Measurements are"
     ):
-        measured(run)
+        measure(run)
     file.write_text(measurements.to_json())

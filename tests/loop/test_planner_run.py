@@ -1,12 +1,16 @@
 """Runs whose policy is a planner: nothing is trained, everything else is as ever."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core.mdp import MDP
+from paracosm.core.progress import silent
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.planners import MPPI, Planner
+from paracosm.loop import deploying
 from paracosm.loop.load import audit_run
 from tests.loop.small import LEARN, numbers
 
@@ -84,3 +88,11 @@ def test_recorded_carries_come_back_from_the_disk(finished):
     run = paracosm.load(finished[0], trust=True)
     played = run.source().evaluate(run.policy, episodes=2)
     np.testing.assert_array_equal(played.carry, run.episodes.carry)
+
+
+def test_episodes_of_an_older_version_are_joined_with_further_ones(finished):
+    run = paracosm.load(finished[0], trust=True)
+    run.__dict__["episodes"] = dataclasses.replace(run.episodes, carry=None)
+    joined = deploying._episodes(run, count=2, further=1, progress=silent)
+    assert joined.alive.shape == (3, 12)
+    assert joined.carry is None

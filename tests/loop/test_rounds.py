@@ -15,7 +15,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.imagine import Imagined
-from paracosm.loop.rounds import CarriedOn, Round, carried_on
+from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.short_rounds import BestPolicy, ShortRounds
 from paracosm.real.systems import pendulum
 from tests.reporting.report_records import training
@@ -43,7 +43,7 @@ def before(
     state: State,
     best: BestPolicy | None = None,
     explores: bool = False,
-    tried: int = 1,
+    rounds_of_this_policy: int = 1,
     reason: StopReason = StopReason.ROUND,
 ) -> Round:
     """A round whose training came to `state`."""
@@ -52,49 +52,55 @@ def before(
     learner: Any = SimpleNamespace(state=state)
     imagined = Imagined(unread, None, unread, record, learner)
     blank = Round(*[unread] * len(Round._fields))
-    return blank._replace(
-        returns=returns, imagined=imagined, explores=explores, tried=tried, best=best
-    )
+    start = TrainingStart(returns, explores, rounds_of_this_policy, best=best)
+    return blank._replace(start=start, imagined=imagined)
 
 
 @pytest.fixture
 def go_on(monkeypatch):
-    def carried(
+    def start(
         round: Round | None,
-        brought: float,
+        mean_return_of_purchase: float | None,
         *,
         owned: int = 500,
         explores: bool = False,
-        anew: bool = False,
-    ) -> CarriedOn:
+        encoder_changed: bool = False,
+    ) -> TrainingStart:
         monkeypatch.setattr(ShortRounds, "explores", lambda *_: explores)
         learned = Learned(pendulum(), {})
-        return carried_on(SHORT, round, rows(owned), learned, brought=brought, anew=anew)
+        return training_start(
+            SHORT,
+            round,
+            rows(owned),
+            learned,
+            mean_return_of_purchase=mean_return_of_purchase,
+            encoder_changed=encoder_changed,
+        )
 
-    return carried
+    return start
 
 
 def test_the_first_round_starts_anew(go_on):
-    assert go_on(None, -1200.0) == CarriedOn((-1200.0,))
+    assert go_on(None, -1200.0) == TrainingStart((-1200.0,))
     assert go_on(None, -1200.0, explores=True).explores
 
 
 def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on):
     last = State("b")
-    carried = go_on(before(-1200.0, -300.0, state=last, best=BestPolicy(-300, 1, "a")), -130.0)
-    assert carried.returns == (-1200.0, -300.0, -130.0)
-    assert carried.state is last
-    assert carried.best == BestPolicy(-130.0, 1, last)
-    assert carried.earlier == (last, -130.0, -1200.0, False, False)
+    start = go_on(before(-1200.0, -300.0, state=last, best=BestPolicy(-300, 1, "a")), -130.0)
+    assert start.returns == (-1200.0, -300.0, -130.0)
+    assert start.state is last
+    assert start.best == BestPolicy(-130.0, 1, last)
+    assert start.earlier == (last, -130.0, -1200.0, False, False)
 
 
 def test_a_policy_that_was_led_astray_is_left_for_the_best_one(go_on):
     best = BestPolicy(-130.0, 1, State("a"))
-    carried = go_on(before(-1200.0, -130.0, state=State("b"), best=best), -900.0)
-    assert carried.best is best
-    assert carried.earlier is not None
-    assert carried.earlier.astray
-    assert carried.state is best.state
+    start = go_on(before(-1200.0, -130.0, state=State("b"), best=best), -900.0)
+    assert start.best is best
+    assert start.earlier is not None
+    assert start.earlier.astray
+    assert start.state is best.state
 
 
 def test_no_purchase_follows_the_last_round(go_on):
@@ -108,11 +114,11 @@ def test_no_purchase_follows_the_last_round(go_on):
 def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
     best = BestPolicy(-130.0, 1, State("a"))
     explored = before(-1200.0, -130.0, state=State("b"), best=best, explores=True)
-    carried = go_on(explored, -900.0)
-    assert carried.state is None, "it trains for something else now"
-    assert carried.best is best
-    assert carried.earlier is not None
-    assert not carried.earlier.astray
+    start = go_on(explored, -900.0)
+    assert start.state is None, "it trains for something else now"
+    assert start.best is best
+    assert start.earlier is not None
+    assert not start.earlier.astray
     still = go_on(explored, -900.0, explores=True)
     assert still.state.name == "b"
     assert still.best is best
@@ -121,32 +127,39 @@ def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
 
 def test_a_policy_that_brings_no_more_than_random_actions_is_begun_anew(go_on):
     failed = BestPolicy(-1250.0, 1, State("a"))
-    lost = before(-1200.0, -1300.0, -1250.0, state=State("b"), best=failed, tried=3)
-    carried = go_on(lost, -1290.0)
-    assert not carried.explores, "it trains for the return"
-    assert (carried.state, carried.best, carried.earlier, carried.tried) == (None, None, None, 1)
-    young = go_on(lost._replace(tried=2), -1290.0)
-    assert (young.state.name, young.tried) == ("b", 3)
+    lost = before(-1200.0, -1300.0, -1250.0, state=State("b"), best=failed, rounds_of_this_policy=3)
+    start = go_on(lost, -1290.0)
+    assert not start.explores, "it trains for the return"
+    assert (start.state, start.best, start.earlier, start.rounds_of_this_policy) == (
+        None,
+        None,
+        None,
+        1,
+    )
+    young = go_on(lost._replace(start=lost.start._replace(rounds_of_this_policy=2)), -1290.0)
+    assert (young.state.name, young.rounds_of_this_policy) == ("b", 3)
 
 
 def test_a_lost_policy_is_left_for_a_better_one_where_there_is_one(go_on):
     best = BestPolicy(-130.0, 1, State("a"))
-    lost = before(-1200.0, -130.0, -1300.0, -1250.0, state=State("b"), best=best, tried=4)
-    carried = go_on(lost, -1290.0)
-    assert carried.state is best.state
-    assert carried.best is best
+    lost = before(
+        -1200.0, -130.0, -1300.0, -1250.0, state=State("b"), best=best, rounds_of_this_policy=4
+    )
+    start = go_on(lost, -1290.0)
+    assert start.state is best.state
+    assert start.best is best
 
 
 def test_episodes_whose_return_is_not_known_make_no_policy_the_best(go_on):
-    assert go_on(before(-1200.0, state=State("a")), np.inf).best is None
+    assert go_on(before(-1200.0, state=State("a")), None).best is None
 
 
 def test_under_another_encoder_no_earlier_policy_means_what_it_did(go_on):
     best = BestPolicy(-130.0, 1, State("a"))
-    carried = go_on(before(-1200.0, state=State("b"), best=best), -100.0, anew=True)
-    assert carried.best is carried.earlier is None
-    assert carried.state.name == "b"
-    np.testing.assert_array_equal(carried.state.frontier_alive, np.zeros(3))
+    start = go_on(before(-1200.0, state=State("b"), best=best), -100.0, encoder_changed=True)
+    assert start.best is start.earlier is None
+    assert start.state.name == "b"
+    np.testing.assert_array_equal(start.state.frontier_alive, np.zeros(3))
 
 
 def test_a_policy_that_was_given_back_is_the_mean_of_all_it_collected(go_on):

@@ -311,7 +311,7 @@ def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsy
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("paracosm.loop.run.learn", stop)
+    monkeypatch.setattr("paracosm.loop.runner.learn", stop)
     assert main([*arguments, "--resume"]) == 130
     bought = datasets.load(out / "data/round-0.npz")
     assert bought.real_steps == 200

@@ -52,8 +52,8 @@ def test_searches_that_train_leave_the_fewest_starts_of_all_searches(finished, m
 def test_training_that_cost_more_than_foreseen_leaves_the_fewest_starts(finished):
     policy = load(finished[0]).policy
     for spent, starts in ((0, 10), (1200, 7), (4300, 4), (9999, 0)):
-        assert searching.affordable([Candidate(policy, 2, spent)], 200, 4000) == starts
-    assert searching.affordable([Candidate(policy, 2)], 200, 1599) == 0
+        assert searching.affordable_starts([Candidate(policy, 2, spent)], 200, 4000) == starts
+    assert searching.affordable_starts([Candidate(policy, 2)], 200, 1599) == 0
 
 
 def test_training_that_begins_anew_draws_other_numbers(finished):

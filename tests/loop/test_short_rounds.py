@@ -25,8 +25,8 @@ from paracosm.loop.short_rounds import (
     BestPolicy,
     ShortRounds,
     best_of,
-    episode_return,
     learner_note,
+    mean_episode_return,
     with_learner,
 )
 from paracosm.real.verbs import connect
@@ -170,13 +170,13 @@ def test_what_tells_no_state_is_explored_but_not_at_the_end():
         ([-500, -500, -500, -500, -500], 1, False),
         ([-500, -109, -500, -500, -500], 4, True),
         ([-500, -500, -500, -109], 3, False),
-        ([21, 15, 18, np.inf, 9], 4, False),
+        ([21, 15, 18, None, 9], 4, False),
     ],
 )
 def test_a_policy_whose_rounds_bring_no_more_than_random_actions_is_lost(returns, tried, lost):
     data = connect("Pendulum-v1").collect(100, seed=0)
-    assert ShortRounds(1000, 1000, 200).lost(data, returns, tried) is lost
-    assert not ShortRounds(110, 110, 200).lost(data, returns, tried), "too late to begin anew"
+    assert ShortRounds(1000, 1000, 200).is_lost(data, returns, tried) is lost
+    assert not ShortRounds(110, 110, 200).is_lost(data, returns, tried), "too late to begin anew"
 
 
 def test_the_best_policy_is_revised_by_what_it_collects_again():
@@ -201,22 +201,24 @@ def test_the_best_policy_is_revised_by_what_it_collects_again():
         ([-1200, -130, -900], -130, True),
         ([-500, -500, -500], -500, False),
         ([20, 10, 4], 10, False),
+        ([None, 10, 1], 10, False),
+        ([2, 10, None], 10, False),
     ],
 )
 def test_a_policy_is_led_astray_that_brings_less_than_half_of_the_best(returns, best, astray):
-    assert ShortRounds(1000, 1000, 200).astray(returns, best) is astray
+    assert ShortRounds(1000, 1000, 200).is_astray(returns, best) is astray
 
 
 def test_the_return_of_a_purchase_is_of_whole_episodes():
     data = connect("CartPole-v1").collect(200, seed=0, lanes=1)
     lengths = np.unique(data.episode, return_counts=True)[1]
     assert not data.terminated[-1]
-    assert episode_return(data, 500) == pytest.approx(lengths[:-1].mean())
+    assert mean_episode_return(data, 500) == pytest.approx(lengths[:-1].mean())
     purchase = data.buy(transitions=200, labels=50, seed=0)
-    assert episode_return(purchase, 500) == pytest.approx(lengths[:-1].mean())
-    assert episode_return(data.buy(transitions=200, labels=0, seed=0), 500) == np.inf
+    assert mean_episode_return(purchase, 500) == pytest.approx(lengths[:-1].mean())
+    assert mean_episode_return(data.buy(transitions=200, labels=0, seed=0), 500) is None
     cut = connect("Pendulum-v1").collect(60, seed=0, lanes=1)
-    assert episode_return(cut, 200) == np.inf
+    assert mean_episode_return(cut, 200) is None
 
 
 @pytest.mark.parametrize(

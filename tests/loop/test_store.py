@@ -77,7 +77,7 @@ def test_a_learners_state_is_not_read_where_the_run_names_no_learner(run):
     path = run / "models/policy-0"
     about = store.header(store.ImaginedHeader, path)
     store.save(path, jnp.zeros(3), about, described=False)
-    with pytest.raises(BadData, match=r"policy-0\.json is of a learner of one's own, and the run"):
+    with pytest.raises(BadData, match=r"policy-0\.json is of a learner with a state of its own"):
         _ = paracosm.load(run).imagined
 
 

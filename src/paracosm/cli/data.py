@@ -10,7 +10,7 @@ import tyro
 
 from paracosm import reporting
 from paracosm.cli import output
-from paracosm.loop.describing import read_and_described
+from paracosm.loop.describing import read_and_describe
 from paracosm.real import datasets
 from paracosm.real.column_map import parse_column_map
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     flags = output.parse(DataFlags, arguments, "data")
     if flags.to is not None:
         datasets.try_place("--to", flags.to, flags.file)
-    dataset, summary = read_and_described(flags.file, parse_column_map(flags.columns))
+    dataset, summary = read_and_describe(flags.file, parse_column_map(flags.columns))
     if flags.to is not None:
         datasets.save(dataset, flags.to)
     output.show(reporting.summary(summary), summary.to_dict(), as_json=flags.json)

@@ -146,10 +146,10 @@ def _measure_run(flags: PlanFlags) -> Measurements:
             raise BadArgument(
                 f"{flag(name)} is for a CSV file; a run's curves, weights and returns are measured."
             )
-    from paracosm.loop.measuring import measured  # imports JAX, which a CSV file does not need
+    from paracosm.loop.measuring import measure  # imports JAX, which a CSV file does not need
 
     with output.progress() as tell:
-        measurements = measured(
+        measurements = measure(
             flags.source, weights=flags.weights or "realised", trust=flags.trust, progress=tell
         )
     names = ("cost_dynamics", "cost_reward")

@@ -67,13 +67,14 @@ def assisted_return(
     checks.in_unit_interval("discount", discount)
     checks.LEVEL.check("level", level)
     source = connect(env)
-    _check(source, episodes)
+    _demand_states_of(source, episodes)
     fresh = source.starts(starts, first_seed=first_seed)
-    columns = imagined_twice(world, policy, episodes, fresh, discount=discount, seed=seed)
-    real = np.asarray(episodes.reward, np.float64)
-    return assisted_mean(
-        real @ discount ** np.arange(real.shape[1]), *columns, level=level, plain=plain
+    imagined, imagined_fresh = imagined_twice(
+        world, policy, episodes, fresh, discount=discount, seed=seed
     )
+    reward = np.asarray(episodes.reward, np.float64)
+    real = reward @ discount ** np.arange(reward.shape[1])
+    return assisted_mean(real, imagined, imagined_fresh, level=level, plain=plain)
 
 
 def imagined_twice(
@@ -85,9 +86,9 @@ def imagined_twice(
     discount: float = 1.0,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, " episode"], Float[np.ndarray, " starts"]]:
-    """Imagined returns from the starts of real episodes, and from fresh ones over as many steps as
-    those were recorded for; from none where episodes were cut at different steps, which fresh ones
-    cannot be alike.
+    """Imagined returns from the starts of real episodes, and from fresh starts over as many steps
+    as the real episodes were recorded for. Where these were cut at different steps, no fresh start
+    is imagined: the two kinds of returns would not be alike.
 
     Args:
         world, policy, episodes, discount, seed: As for `assisted_return`.
@@ -102,7 +103,8 @@ def imagined_twice(
     return returns[: len(episodes.alive)], returns[len(episodes.alive) :]
 
 
-def _check(source: Source, episodes: Trajectory) -> None:
+def _demand_states_of(source: Source, episodes: Trajectory) -> None:
+    """Require episodes whose states are of the environment's size."""
     checks.of_kind("episodes", episodes, Trajectory, "a Trajectory, which evaluate gives,")
     size = np.shape(episodes.state)[-1]
     if size != source.state_size:

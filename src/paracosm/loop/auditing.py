@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import numpy as np
@@ -31,7 +32,7 @@ from paracosm.reporting import calibration_words, diagnosis_words, next_words
 
 
 class AuditOptions(TypedDict, total=False):
-    """What may be said of an audit of anything, as `audit` has it."""
+    """The options that an audit of anything takes, as `audit` has them."""
 
     discount: float
     most_imagined_steps: float
@@ -40,9 +41,9 @@ class AuditOptions(TypedDict, total=False):
     most_search_steps: float
 
 
-# Of a planner, each of whose steps is a search of some thousand steps of the world: these are
-# minutes. Derivatives of a search are not worth their time.
-OF_PLANNERS: AuditOptions = {"most_imagined_steps": 5_000, "dimensions": False}
+# Each step of a planner is a search of some thousand steps of the world: these are minutes.
+# Derivatives of a search are not worth their time.
+PLANNER_AUDIT_DEFAULTS: AuditOptions = {"most_imagined_steps": 5_000, "dimensions": False}
 
 
 def planner_audit_length(episodes: Trajectory, options: AuditOptions, seconds: float) -> str:
@@ -53,10 +54,10 @@ def planner_audit_length(episodes: Trajectory, options: AuditOptions, seconds: f
     Args:
         episodes: Real ones of the planner.
         options: Of the audit.
-        seconds: That the evaluation took.
+        seconds: How long the evaluation took.
     """
     real, steps = int(np.sum(episodes.alive)), episodes.alive.shape[1]
-    terms = min({**OF_PLANNERS, **options}["most_imagined_steps"], real * steps / 2)
+    terms = min({**PLANNER_AUDIT_DEFAULTS, **options}["most_imagined_steps"], real * steps / 2)
     times = 3 + terms / real
     return f"about {times:.0f} evaluations long, or {max(1, round(times * seconds / 60))} min"
 
@@ -131,7 +132,7 @@ def audit(
     if searches:
         _check_searches(searches, sampled=sampled or recorded_by is not None)
         starts_within(policy, searches, episodes.alive.shape[1], most_search_steps)
-    unknown = () if certify is not None else _of_unknown_layers(world, policy)
+    unknown = () if certify is not None else _parts_of_unknown_layers(world, policy)
     prediction = imagined.prediction if isinstance(imagined, Imagined) else imagined
     diagnosis = diagnose(
         world,
@@ -159,14 +160,18 @@ def audit(
             most_steps=most_search_steps,
         )
         diagnosis = dataclasses.replace(diagnosis, search=share)
-    worded = with_next_step(diagnosis_words.with_sentences(diagnosis), {})
+    worded = with_next_step(diagnosis_words.with_sentences(diagnosis))
     if not unknown:
         return worded
-    return diagnosis_words.with_remarks(worded, "", (diagnosis_words.why_unbounded(unknown),), "")
+    return diagnosis_words.with_remarks(worded, remarks=(diagnosis_words.why_unbounded(unknown),))
 
 
-def with_next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> Diagnosis:
-    """The diagnosis with what to do first, by itself and by how the parts were learned."""
+def with_next_step(
+    diagnosis: Diagnosis, fits: Mapping[str, PartFit] = MappingProxyType({})
+) -> Diagnosis:
+    """The diagnosis with what to do first, in place of what it said before, by itself and by how
+    the parts were learned, as far as that is known.
+    """
     return next_words.with_sentence(diagnosis, next_step(diagnosis, fits))
 
 
@@ -223,8 +228,8 @@ def calibrate(
     return calibration_words.with_sentences(record)
 
 
-def _of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:
-    """The foreign parts that say nothing of their layers."""
+def _parts_of_unknown_layers(world: MDP, policy: Policy) -> tuple[str, ...]:
+    """Names of the foreign parts that say nothing of their layers."""
     parts = {"dynamics": world.dynamics, "reward": world.reward, "policy": policy}
     return tuple(
         name
@@ -242,30 +247,33 @@ def _readable(part: Any, spec: Spec) -> bool:
 
 
 def _check_kinds(world: Any, policy: Any, episodes: Any, imagined: Any) -> None:
-    """Whether the arguments are of the kinds that an audit takes.
+    """Require arguments of the kinds that an audit takes.
 
     Args:
         world, policy, episodes, imagined: As for `audit`.
+
+    Raises:
+        BadArgument: an argument is of another kind.
     """
     if isinstance(world, (LatentModel, Recurrent)):
         recurrent = isinstance(world, Recurrent)
         kind, place = ("recurrent", "memory") if recurrent else ("latent", "latent space")
         raise checks.BadArgument(
             f"the world is a {kind} model, which is audited in its {place}: inside ="
-            " world.on(episodes) gives the"
-            " inside.world, inside.policy and inside.episodes to audit."
+            " world.on(episodes) gives the inside.world, inside.policy and inside.episodes to"
+            " audit."
         )
     if not isinstance(world, MDP):
         raise checks.BadArgument(
             f"the world is a {type(world).__name__}; an MDP is needed: paracosm.foreign.world(…)"
-            " makes one of PyTorch"
-            " modules and plain functions, paracosm.foreign.latent(…) is for a latent model."
+            " makes one of PyTorch modules and plain functions, paracosm.foreign.latent(…) is for a"
+            " latent model."
         )
     if not isinstance(policy, Policy):
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}; a paracosm Policy is needed:"
-            " paracosm.foreign.policy(…) makes"
-            " one of a PyTorch module, a plain function or a Stable-Baselines3 model."
+            " paracosm.foreign.policy(…) makes one of a PyTorch module, a plain function or a"
+            " Stable-Baselines3 model."
         )
     checks.of_kind(
         "episodes", episodes, Trajectory, "a Trajectory of real episodes, which evaluate gives,"

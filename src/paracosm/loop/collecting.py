@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,58 +10,71 @@ from paracosm.core.columns import COLUMNS, from_columns
 from paracosm.core.data import Dataset
 from paracosm.core.files import atomic_write, read_arrays
 from paracosm.core.policy import Policy
-from paracosm.real.source import BadStep, Interrupted, Source, StepProgress
+from paracosm.real.source import LANES, BadStep, Interrupted, Source, StepProgress
 
 
-def collected(
+def collect_or_resume(
     source: Source,
     steps: int,
     partial: Path,
     *,
     policy: Policy | None,
     progress: StepProgress,
-    **options: Any,
+    seed: int,
+    first_episode: int = 0,
+    workers: int = 1,
+    lanes: int = LANES,
+    spare: int = 0,
 ) -> Dataset:
-    """At least `steps` real steps; those of a collection that stopped are kept, and gone on from.
-    Episodes that failed are not played again, but for those at the very beginning: an environment
-    that cannot begin is to be mended.
+    """Take at least `steps` real steps. Those of a collection that stopped are stored, and the next
+    call goes on from them. Episodes that failed are not played again, unless not even the first
+    could begin: such an environment is to be mended.
 
     Args:
         source: The environment.
         steps: How many to take.
-        partial: The npz file in which they are kept when the collection stops.
+        partial: The npz file in which they are stored when the collection stops.
         policy: What acts, random actions if None.
         progress: Told of each step.
-        options: As `Source.collect` has them.
+        seed, first_episode, workers, lanes, spare: As `Source.collect` has them.
 
     Raises:
         BadStep: the environment cannot go on; the sentence names the file.
         Interrupted: Ctrl-C came.
     """
-    begun, failed = _kept(partial) if partial.is_file() else (None, ())
-    if begun is not None and begun.real_steps >= steps:  # Ctrl-C came after the last step
-        return begun
-    collect: Callable[..., Dataset] = source.collect
-    before = {"before": begun, "failed": failed}
+    before, failed = _load(partial) if partial.is_file() else (None, ())
+    if before is not None and before.real_steps >= steps:  # Ctrl-C came after the last step
+        return before
     try:
-        return collect(steps, policy=policy, progress=progress, **before, **options)
+        return source.collect(
+            steps,
+            seed=seed,
+            policy=policy,
+            first_episode=first_episode,
+            workers=workers,
+            before=before,
+            failed=failed,
+            lanes=lanes,
+            spare=spare,
+            progress=progress,
+        )
     except Interrupted as error:
         if error.partial is not None:
-            _keep(partial, error.partial, failed)
+            _save(partial, error.partial, failed)
         raise
     except BadStep as error:
-        if error.partial is None and not options.get("first_episode"):
+        if error.partial is None and first_episode == 0:
             raise
-        _keep(partial, error.partial, error.failed)
-        kept = 0 if error.partial is None else error.partial.real_steps
+        _save(partial, error.partial, error.failed)
+        stored = 0 if error.partial is None else error.partial.real_steps
         raise BadStep(
-            f"{str(error).rstrip('.')}; the {kept} steps before it are kept in"
+            f"{str(error).rstrip('.')}; the {stored} steps before it are kept in"
             f" {partial}, and the same command with --resume goes on from them.",
             None,
         ) from error
 
 
-def _keep(file: Path, rows: Dataset | None, failed: tuple[int, ...]) -> None:
+def _save(file: Path, rows: Dataset | None, failed: tuple[int, ...]) -> None:
     """Write steps as `datasets.save` does, and beside them the numbers of failed episodes."""
     columns = {} if rows is None else {name: getattr(rows, name) for name in COLUMNS}
     with atomic_write(file) as part, part.open("wb") as stream:
@@ -72,8 +83,8 @@ def _keep(file: Path, rows: Dataset | None, failed: tuple[int, ...]) -> None:
         )
 
 
-def _kept(file: Path) -> tuple[Dataset | None, tuple[int, ...]]:
-    """What was kept in a file; of one without them, no episode has failed."""
+def _load(file: Path) -> tuple[Dataset | None, tuple[int, ...]]:
+    """The steps in a file and the numbers of failed episodes, none where the file has none."""
     columns = read_arrays(file, "steps that a collection kept are needed")
     failed = tuple(columns.pop("failed", np.empty(0, np.int64)).tolist())
     return from_columns(columns, str(file)) if columns else None, failed

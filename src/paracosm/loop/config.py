@@ -11,12 +11,14 @@ from paracosm.core.records import Record
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import LEAST_ROWS
 from paracosm.learning.settings import LearnSettings
+from paracosm.loop.latents import ENCODER_KINDS
 from paracosm.loop.spending import Purse
 
-_NAMED = ("data", "reward", "termination", "learner", "caution", "encoder", "planner")
-_TEXTS = ("env", "env_kwargs", "state_scale", *_NAMED)
-# What `--encoder` knows by name and learns itself.
-LEARNED_ENCODERS = ("latent", "recurrent")
+_TEXTS = ("env", "env_kwargs")
+_OPTIONAL_TEXTS = (
+    *("state_scale", "data", "reward", "termination"),
+    *("learner", "caution", "encoder", "planner"),
+)
 _RANGES = {
     **dict.fromkeys(("transitions", "reward_labels", "rounds", "workers", "horizon"), checks.COUNT),
     "episodes": checks.Range(2, checks.MOST, integer=True),
@@ -85,10 +87,10 @@ class RunConfig(Record):
             ones with the policy of the round before; each trains a new one.
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance
             of a random one).
-        discount: γ of training. If not given, 0.95 of learners other than pathwise, whose looks a
-            tenth of an episode ahead, a quarter where the first rewards tell no state from another,
-            and never less than 100 steps (0.99). The gap that is reported first is of whole
-            episodes, not discounted.
+        discount: γ of training. If omitted: 0.95 for reinforce and learners of your own; for
+            pathwise and planners 1 − 1/L, with L a tenth of an episode (a quarter if the first
+            rewards tell no state from another), between 100 and 1,000 steps. The gap that is
+            reported first is of whole episodes, not discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.
         budget: Money for all rounds, at least two, in place of counts: a fifth for a pilot, then
             what a plan says. It pays for every transition and label that anything is learned from,
@@ -153,11 +155,9 @@ class RunConfig(Record):
     imagine: ImagineSettings = dataclasses.field(default_factory=ImagineSettings)
 
     def __post_init__(self) -> None:
-        for name in _TEXTS:
-            optional = name not in ("env", "env_kwargs")
-            checks.of_kind(
-                flag(name), getattr(self, name), (str, type(None)) if optional else str, "a string"
-            )
+        for name in (*_TEXTS, *_OPTIONAL_TEXTS):
+            kinds = (str, type(None)) if name in _OPTIONAL_TEXTS else str
+            checks.of_kind(flag(name), getattr(self, name), kinds, "a string")
         checks.fields(self, _RANGES, flag)
         if self.action_range is not None:
             bounds = checks.interval("--action-range", self.action_range)
@@ -165,10 +165,10 @@ class RunConfig(Record):
         checks.of_kind("learn", self.learn, LearnSettings, "a LearnSettings")
         checks.of_kind("imagine", self.imagine, ImagineSettings, "an ImagineSettings")
         if self.budget is not None:
-            self._budget_alone()
+            self._require_budget_alone()
         elif self.data is None:
-            self._enough_to_learn()
-        self._planner_alone()
+            self._require_enough_to_learn()
+        self._require_planner_alone()
         if self.state_scale is not None:
             scales(self.state_scale)
             if self.encoder is not None:
@@ -182,7 +182,7 @@ class RunConfig(Record):
                 " collect(env, …, encoder=…) and encode(encoder, episodes) give."
             )
         for name in ("reward", "termination"):
-            if self.encoder in LEARNED_ENCODERS and getattr(self, name) is not None:
+            if self.encoder in ENCODER_KINDS and getattr(self, name) is not None:
                 raise checks.BadArgument(
                     f"both --encoder {self.encoder} and --{name} are given; a known {name} is one"
                     " of states, and what a learned belief means is not known before it is learned."
@@ -194,7 +194,8 @@ class RunConfig(Record):
                 "--rounds is more than 1 with --data; owned data cannot be collected in rounds."
             )
 
-    def _budget_alone(self) -> None:
+    def _require_budget_alone(self) -> None:
+        """Refuse what a budget, which buys what a plan says, would have to ignore."""
         for name in ("data", "transitions", "reward_labels", "reward"):
             if getattr(self, name) is not None:
                 raise checks.BadArgument(
@@ -202,7 +203,7 @@ class RunConfig(Record):
                 )
         self.purse()
 
-    def _planner_alone(self) -> None:
+    def _require_planner_alone(self) -> None:
         """Refuse what a planner, which is not trained, would have to ignore."""
         if self.planner is None:
             return
@@ -220,7 +221,8 @@ class RunConfig(Record):
             return None
         return Purse(self.budget, self.cost_dynamics, self.cost_reward, self.rounds)
 
-    def _enough_to_learn(self) -> None:
+    def _require_enough_to_learn(self) -> None:
+        """Refuse rounds that buy too little to learn from."""
         transitions, labels = (min(counts) for counts in zip(*self.shares(), strict=True))
         checks.at_least("--transitions in each round", transitions, LEAST_ROWS)
         if self.reward is None:
@@ -253,7 +255,7 @@ def keywords(env_kwargs: str) -> dict[str, Any]:
     Raises:
         BadArgument: it is no JSON object.
     """
-    return _object("--env-kwargs", env_kwargs)
+    return _json_object("--env-kwargs", env_kwargs)
 
 
 def scales(state_scale: str) -> dict[str, Any]:
@@ -262,10 +264,10 @@ def scales(state_scale: str) -> dict[str, Any]:
     Raises:
         BadArgument: it is no JSON object.
     """
-    return _object("--state-scale", state_scale)
+    return _json_object("--state-scale", state_scale)
 
 
-def _object(name: str, text: str) -> dict[str, Any]:
+def _json_object(name: str, text: str) -> dict[str, Any]:
     """The JSON object of an option."""
     try:
         value, problem = json.loads(text), ""
@@ -278,9 +280,10 @@ def _object(name: str, text: str) -> dict[str, Any]:
 
 
 def flag(field: str) -> str:
-    """The command line's name of a field."""
+    """The flag that the command line has for a field."""
     return f"--{field.replace('_', '-')}"
 
 
 def _share(total: int, rounds: int, index: int) -> int:
+    """How many of `total` the round number `index` buys; shares differ by one at the most."""
     return total // rounds + (index < total % rounds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 
@@ -21,9 +21,8 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Certificate, Diagnosis
 from paracosm.core.records.deployment import Deployment
 from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
-from paracosm.loop.auditing import AuditOptions
 from paracosm.loop.load import Run, audit_run, load
-from paracosm.loop.tasks import demand_one_task
+from paracosm.loop.tasks import demand_one_task, same_policy
 
 # Of further episodes: beyond those of any run's evaluation, before those of fresh starts
 FURTHER_SEED = 1_000_000
@@ -88,19 +87,19 @@ def deploy(
     runs = _run(old, trust), _run(new, trust)
     _demand_two(*runs)
     count = min(len(run.episodes.alive) for run in runs)
-    recorded = [_episodes(run, count, episodes, progress) for run in runs]
-    mine, theirs = (
-        _candidate(run, played, certify, progress)
-        for run, played in zip(runs, recorded, strict=True)
+    played = [_episodes(run, count, episodes, progress) for run in runs]
+    old_side, new_side = (
+        _audited_side(run, its_episodes, certify, progress)
+        for run, its_episodes in zip(runs, played, strict=True)
     )
-    return _deployment(mine, theirs, _imagined(mine, theirs), level)
+    return _deployment(old_side, new_side, _imagined(old_side, new_side), level)
 
 
 def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: float) -> Deployment:
     """The record, of all that was measured.
 
     Args:
-        old, new: The candidates.
+        old, new: Both runs, audited.
         imagined: Imagined returns of both.
         level: Of the intervals.
     """
@@ -120,7 +119,9 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         differences, imagined.recorded, imagined.fresh, level=level, plain=plain
     )
     verdict, basis = deployment.decide(proven, bounds, assisted)
-    settled = bool(basis)
+    further = 0  # pairs, of a verdict that has its basis already
+    if not basis:
+        further = deployment.further_pairs(differences, assisted, level, bounds_of_pairs)
     return Deployment(
         env=new.run.config.env,
         old=os.fspath(old.run.path),
@@ -136,9 +137,7 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         next_episode=deployment.next_episode(differences, level),
         verdict=verdict,
         basis=basis,
-        further=0
-        if settled
-        else deployment.further_pairs(differences, assisted, level, bounds_of_pairs),
+        further=further,
     )
 
 
@@ -147,13 +146,17 @@ def _run(run: Run | str | Path, trust: bool) -> Run:
 
 
 def _demand_two(old: Run, new: Run) -> None:
-    """Require two policies of one task."""
+    """Require two different policies of one task.
+
+    Raises:
+        BadArgument: they are one run, of different tasks, or one policy.
+    """
     if os.path.realpath(old.path) == os.path.realpath(new.path):
         raise checks.BadArgument(
             f"old and new are one run, {old.path}; two runs of different policies are needed."
         )
     demand_one_task((old, new))
-    if eqx.tree_equal(old.policy, new.policy):
+    if same_policy((old.policy, old.encoder), (new.policy, new.encoder)):
         raise checks.BadArgument(
             f"the policies of {old.path} and {new.path} are one and the same; two different ones"
             " are needed."
@@ -179,27 +182,33 @@ def _episodes(run: Run, count: int, further: int, progress: Progress) -> Traject
         horizon=episodes.alive.shape[1],
         progress=lambda done, total: progress(f"play {run.path.name}", done, total, ""),
     )
+    if episodes.carry is None:  # runs of older versions did not record what a planner carries
+        played = dataclasses.replace(played, carry=None)
     return jax.tree.map(lambda *columns: np.concatenate(columns), episodes, played)
 
 
-def _candidate(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _RunSide:
+def _audited_side(run: Run, episodes: Trajectory, certify: bool, progress: Progress) -> _RunSide:
     """A run, audited on these episodes.
 
     Args:
         run: The run.
-        episodes: Real ones of its policy.
+        episodes: Real episodes of its policy.
         certify: Whether its gap is bounded.
         progress: Told of the stage.
+
+    Raises:
+        BadData: another policy played the episodes.
     """
     stage = f"audit {run.path.name}"
     progress(stage, 0, 1, "")
-    # None leaves the choice to the audit, which bounds nothing of layers that it cannot read
-    options: AuditOptions = {
-        "certify": None if certify else False,
-        "dimensions": False,
-        "most_imagined_steps": _IMAGINED_STEPS,
-    }
-    diagnosis = audit_run(run, episodes, **options)
+    diagnosis = audit_run(
+        run,
+        episodes,
+        # None leaves the choice to the audit, which bounds nothing of layers that it cannot read
+        certify=None if certify else False,
+        dimensions=False,
+        most_imagined_steps=_IMAGINED_STEPS,
+    )
     progress(stage, 1, 1, "")
     if diagnosis.decision.kind == "unfit-by-other-actions":
         raise checks.BadData(

@@ -28,13 +28,13 @@ def describe_data(
     Raises:
         ParacosmError: it cannot be read; see `load_data`.
     """
-    return read_and_described(source, columns)[1]
+    return read_and_describe(source, columns)[1]
 
 
-def read_and_described(
+def read_and_describe(
     source: Any, columns: Mapping[str, str | Sequence[str]] | None = None
 ) -> tuple[Dataset, DataSummary]:
-    """The data set and its summary; what is read warns of is in the summary.
+    """The data set and its summary, which holds the warnings of reading it.
 
     Args:
         source, columns: As for `describe_data`.

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeVar
 
 from paracosm.core import checks
 from paracosm.core.files import (
@@ -29,6 +29,8 @@ from paracosm.core.files import (
 )
 from paracosm.loop.names import by_name
 
+T = TypeVar("T")
+
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
@@ -39,7 +41,7 @@ _RUN_FILES = re.compile(
     r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
-_CUT_OFF = b'{"event": "'  # how every line of the log begins
+_EVENT_PREFIX = b'{"event": "'  # how every line of the log begins
 _TIMED = ("finished", "stopped")  # events of stages that are over, with their seconds
 
 
@@ -52,7 +54,7 @@ class RunDirectory:
         lock: Held open by the one process that writes the run; the system lets go of it when that
             process ends.
         folders: Those that were made for this run, the innermost first.
-        begun: Whether the run was begun, not gone on with.
+        is_new: Whether the run was started here; false of one that is resumed or only read.
         unwritten: What could not be written, a sentence each; the run goes on with what it has in
             memory.
     """
@@ -60,7 +62,7 @@ class RunDirectory:
     path: Path
     lock: IO[str] | None = None
     folders: tuple[Path, ...] = ()
-    begun: bool = False
+    is_new: bool = False
     unwritten: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -84,7 +86,7 @@ class RunDirectory:
         folders = make_folders(path)
         run = cls(path, _locked(path), folders)
         try:
-            return run._begun(config, resume=resume, force=force)
+            return run._start_or_continue(config, resume=resume, force=force)
         except BaseException:
             run.close()
             if folders and not (path / CONFIG).exists():
@@ -92,18 +94,20 @@ class RunDirectory:
                 remove_folders(folders)
             raise
 
-    def _begun(self, config: dict[str, Any], *, resume: bool, force: bool) -> RunDirectory:
-        """The run begun or gone on with, now that nobody else writes it."""
-        if _holds_run(self.path):
+    def _start_or_continue(
+        self, config: dict[str, Any], *, resume: bool, force: bool
+    ) -> RunDirectory:
+        """Start the run, or go on with the one that is there, now that nobody else writes it."""
+        if _run_or_refuse(self.path):
             if resume:
                 _require_same(self.path, config)
                 return self
-            if not force:  # it came while the lock was waited for
+            if not force:  # another process started it while this one waited for the lock
                 _refuse_second(self.path)
             self._clear()
         self.write(CONFIG, json.dumps({"format": MARK, **config}, indent=1, allow_nan=False))
         folders = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
-        return dataclasses.replace(self, folders=(*folders, *self.folders), begun=True)
+        return dataclasses.replace(self, folders=(*folders, *self.folders), is_new=True)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -133,7 +137,7 @@ class RunDirectory:
         The folders made for it go too. A run that was gone on with, learned from data that were
         given, or kept steps of an environment that failed, stays.
         """
-        if not self.begun or real_steps or any((self.path / "data").glob("partial*")):
+        if not self.is_new or real_steps or any((self.path / "data").glob("partial*")):
             return
         if any((self.path / "models").glob("*")):
             return
@@ -165,7 +169,7 @@ class RunDirectory:
             self.unwritten.append(str(error))
 
     def log(self, event: str, **facts: Any) -> None:
-        """Append one line to the log of events, after ending one that a kill cut off."""
+        """Append one line to the log of events; a line that a kill cut off is ended first."""
         file = self.path / EVENTS
         with writing(file), file.open("a+b") as log:
             if log.tell() and os.pread(log.fileno(), 1, log.tell() - 1) != b"\n":
@@ -196,10 +200,10 @@ class RunDirectory:
     def stage(
         self,
         name: str,
-        make: Callable[[], Any],
-        save: Callable[[Any], None],
-        load: Callable[[], Any],
-    ) -> Any:
+        make: Callable[[], T],
+        save: Callable[[T], None],
+        load: Callable[[], T],
+    ) -> T:
         """The result of a stage: loaded if it finished before, else made, saved and logged with the
         time it took, in seconds; the time of one that is interrupted is logged, too.
 
@@ -243,19 +247,19 @@ def _event(line: bytes, place: str) -> dict[str, Any] | None:
     try:
         event = json_object(line)
     except ValueError as error:
-        begun = line.startswith(_CUT_OFF[: len(line)]) and not line.rstrip().endswith(b"}")
-        if begun or not line.strip():
+        cut_off = line.startswith(_EVENT_PREFIX[: len(line)]) and not line.rstrip().endswith(b"}")
+        if cut_off or not line.strip():
             return None
         raise checks.BadData(f"{place} is damaged ({error}); an event is needed.") from None
-    over = event.get("event") in _TIMED
-    seconds = event.get("seconds") if over else 0
-    texts = [event.get(name) for name in ("event", *(("stage",) if over else ()))]
-    timed = (
+    is_timed = event.get("event") in _TIMED
+    seconds = event.get("seconds") if is_timed else 0
+    texts = [event.get(name) for name in (("event", "stage") if is_timed else ("event",))]
+    seconds_valid = (
         isinstance(seconds, int | float)
         and not isinstance(seconds, bool)
         and 0 <= seconds < _MOST_SECONDS
     )
-    if not timed or not all(isinstance(text, str) for text in texts):
+    if not seconds_valid or not all(isinstance(text, str) for text in texts):
         raise checks.BadData(
             f"{place} is damaged; an event has a name, and a stage that is over its name and its"
             " seconds."
@@ -269,7 +273,7 @@ def default_out(env: str, seed: int) -> Path:
 
 
 def require_free(path: Path, config: dict[str, Any], *, resume: bool, force: bool) -> None:
-    """Require a folder that a run can be begun or gone on with in; nothing is made.
+    """Require a folder in which a run can start or be resumed; nothing is made.
 
     Args:
         path, config, resume, force: As `RunDirectory.create` has them.
@@ -282,7 +286,7 @@ def require_free(path: Path, config: dict[str, Any], *, resume: bool, force: boo
             "both --resume and --force are given; choose whether to go on or to start again."
         )
     try_folder("--out", path)
-    if _holds_run(path):
+    if _run_or_refuse(path):
         if (path / LOCK).exists():
             _locked(path).close()
         if resume:
@@ -328,12 +332,11 @@ def refuse_data_inside(data: Path, out: Path) -> None:
         if where.is_relative_to(os.path.realpath(folder)):
             raise checks.BadArgument(
                 f"--data {shown(data)} lies inside --out {shown(out)}, whose files a run"
-                " overwrites; choose another"
-                " --out, or move the data."
+                " overwrites; choose another --out, or move the data."
             )
 
 
-def _holds_run(path: Path) -> bool:
+def _run_or_refuse(path: Path) -> bool:
     """Whether a run is there; a folder of other things is refused, an empty one or a missing one is
     not a run.
 
@@ -368,22 +371,21 @@ def files_of_run(path: Path) -> list[Path]:
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
             number = re.search(r"-(\d+)\.", name)
-            of_a_round = number is None or int(number[1]) < rounds + name.startswith("plan")
-            if (
-                _RUN_FILES.fullmatch(name)
-                and of_a_round
-                and (file.is_symlink() or not file.is_dir())
-            ):
+            # A plan is made for the round after the last one too.
+            numbers = rounds + 1 if name.startswith("plan") else rounds
+            is_of_round = number is None or int(number[1]) < numbers
+            is_file = file.is_symlink() or not file.is_dir()
+            if _RUN_FILES.fullmatch(name) and is_of_round and is_file:
                 files.append(file)
     return files
 
 
 def _rounds(path: Path) -> int:
-    """How many rounds the run was to have, or has begun if its learner has rounds of its own."""
+    """How many rounds the run was to have, or has started if its learner has rounds of its own."""
     rounds = read_json(path / CONFIG).get("rounds")
     log = path / EVENTS
-    begun = re.findall(rb'"collect-([0-9]{1,9})"', log.read_bytes() if log.is_file() else b"")
-    return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in begun)])
+    started = re.findall(rb'"collect-([0-9]{1,9})"', log.read_bytes() if log.is_file() else b"")
+    return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in started)])
 
 
 def _locked(path: Path) -> IO[str]:
@@ -404,11 +406,10 @@ def _locked(path: Path) -> IO[str]:
             lock.close()
             raise checks.BadArgument(
                 f"{shown(path)} is being written by another run (process {holder}); wait for it,"
-                " or choose another"
-                " --out."
+                " or choose another --out."
             ) from None
         if not place.exists() or not os.path.samestat(os.fstat(lock.fileno()), place.stat()):
-            lock.close()  # the run that held it was discarded
+            lock.close()  # the run that held the lock was discarded, and the file with it
             return _locked(path)
         lock.truncate(0)
         lock.write(str(os.getpid()))

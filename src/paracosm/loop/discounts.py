@@ -8,8 +8,8 @@ from paracosm.core.data import Dataset
 from paracosm.core.records.discount import DiscountChoice, DiscountReason
 from paracosm.imagination.exploration import tells_no_state
 
-# Of rollouts without short rounds, which are some thirty steps long.
-_OF_ROLLOUTS = 0.95
+# For rollouts of a fixed length, which are some thirty steps long.
+_DISCOUNT_OF_ROLLOUTS = 0.95
 # A discount of 1 - 1/L looks about L steps ahead. Values of more steps are learned more slowly and
 # carry more of a world's errors: a tenth of an episode, but what is a goal once in an episode, if
 # at all, must be seen from farther off.
@@ -20,21 +20,21 @@ _LEAST_STEPS, _MOST_STEPS = 100, 1000
 def discount_choice(
     given: float | None, horizon: int, first: Dataset, *, rollouts: int | None
 ) -> DiscountChoice:
-    """The discount of training: as it is given, or 0.95 of rollouts of a fixed length, or one that
-    looks a tenth of an episode ahead, a quarter where nothing that was recorded at first tells a
-    good state from a bad one; never less than 100 steps nor more than 1,000. A time limit ends no
-    value: it counts as an episode's length alone.
+    """The discount of training: the one given, else 0.95 for rollouts of a fixed length, else
+    `1 - 1/L`. L is a tenth of an episode, a quarter where nothing in the first purchase tells a
+    good state from a bad one, and between 100 and 1,000 steps. A time limit ends no value: it
+    counts as an episode's length alone.
 
     Args:
-        given: By the user.
+        given: The user's, None to choose one.
         horizon: Steps of an episode.
         first: The first purchase.
-        rollouts: Steps of imagined rollouts, None in short rounds.
+        rollouts: Steps of imagined rollouts of a fixed length, None of short rounds and planners.
     """
     if given is not None:
         return DiscountChoice(given, DiscountReason.GIVEN, horizon)
     if rollouts is not None:
-        return DiscountChoice(_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollouts)
+        return DiscountChoice(_DISCOUNT_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollouts)
     rewards = np.asarray(first.labels.reward)
     sparse = len(rewards) > 0 and tells_no_state(first, rewards)
     reason = DiscountReason.SPARSE if sparse else DiscountReason.LENGTH

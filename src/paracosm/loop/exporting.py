@@ -79,11 +79,11 @@ def export(
     program = program_of(subject.policy, subject.action, subject.shape)
     writer = importlib.import_module(f"paracosm.exporting.{to}_file")
     file = writer.encode(program, subject.title, target.stem)
-    apart = _differences(program, subject, writer.decode(file))
-    _demand_equal(apart, subject.action)
+    differences = _differences(program, subject, writer.decode(file))
+    _demand_equal(differences, subject.action)
     with atomic_write(target) as part:
         part.write_bytes(file)
-    return _record(subject, target, to, program.carry_size, apart)
+    return _record(subject, target, to, program.carry_size, differences)
 
 
 class _PolicyToExport(NamedTuple):
@@ -194,31 +194,32 @@ def _differences(program: Program, subject: _PolicyToExport, step: Step) -> np.n
     return np.concatenate(worst)
 
 
-def _largest(apart: np.ndarray, action: Box | Discrete) -> float:
+def _largest(differences: np.ndarray, action: Box | Discrete) -> float:
     """The largest difference of actions, or the share of other choices."""
-    return float(np.mean(apart > 0) if isinstance(action, Discrete) else apart.max())
+    return float(np.mean(differences > 0) if isinstance(action, Discrete) else differences.max())
 
 
-def _demand_equal(apart: np.ndarray, action: Box | Discrete) -> None:
+def _demand_equal(differences: np.ndarray, action: Box | Discrete) -> None:
     """Require equal actions, up to rounding: each component by its own range, choices but for ties.
 
     Raises:
-        BadData: others are given somewhere.
+        BadData: some actions differ by more.
     """
     if isinstance(action, Discrete):
-        equal, what = _largest(apart, action) <= _TIES, "of its actions are others than"
+        equal, what = _largest(differences, action) <= _TIES, "of its actions are others than"
     else:
         half = (np.asarray(action.high, np.float64) - np.asarray(action.low)) / 2
-        equal, what = bool((apart <= _ROUNDING * half).all()), "is how far its actions are from"
+        equal = bool((differences <= _ROUNDING * half).all())
+        what = "is how far its actions are from"
     if not equal:
         raise checks.BadData(
-            f"the file would not act as the policy: {_largest(apart, action):.3g} {what} the"
+            f"the file would not act as the policy: {_largest(differences, action):.3g} {what} the"
             " policy's; nothing was written."
         )
 
 
 def _record(
-    subject: _PolicyToExport, target: Path, to: str, carry: int, apart: np.ndarray
+    subject: _PolicyToExport, target: Path, to: str, carry: int, differences: np.ndarray
 ) -> Exported:
     """What is known of the file.
 
@@ -226,20 +227,20 @@ def _record(
         subject: What was exported.
         target, to: Where, and in which format.
         carry: Numbers that are carried.
-        apart: As `_differences` gives it.
+        differences: As `_differences` gives it.
     """
     policy, action = subject.policy, subject.action
-    behind = isinstance(policy, Observing)
+    encoded = isinstance(policy, Observing)
     return Exported(
         path=str(target),
         to=to,
-        policy=type(policy.policy if behind else policy).__name__,
-        encoder=type(policy.encoder).__name__ if behind else None,
+        policy=type(policy.policy if encoded else policy).__name__,
+        encoder=type(policy.encoder).__name__ if encoded else None,
         observation=subject.shape,
         carry=carry,
         actions=action.size,
         first_action=action.start if isinstance(action, Discrete) else None,
         choices=action.counts if isinstance(action, Discrete) else (),
         compared=_COMPARED,
-        difference=_largest(apart, action),
+        difference=_largest(differences, action),
     )

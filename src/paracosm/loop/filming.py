@@ -32,16 +32,16 @@ def film(run: Run, diagnosis: Diagnosis) -> Film | str:
     Where nothing can draw the states, they are shown as columns of their components.
 
     Args:
-        run: Whose environment, or world, draws.
-        diagnosis: Of the run, which has recorded what is shown; of a run that has just ended its
-            directory need not hold it.
+        run: The run whose environment, or world, draws.
+        diagnosis: Of the run, with the recorded episodes that are shown; the directory of a run
+            that has just ended need not hold it yet.
     """
     if not diagnosis.overlays:
         return "Without pictures: the audit has recorded no rollout."
     try:
-        return _filmed(run, diagnosis.overlays[0])
+        return _film_of_pictures(run, diagnosis.overlays[0])
     except checks.ParacosmError as error:
-        return _of_columns(diagnosis, str(error))
+        return _film_of_columns(diagnosis, str(error))
 
 
 def write_report(result: RunResult, directory: Path) -> None:
@@ -54,46 +54,50 @@ def write_report(result: RunResult, directory: Path) -> None:
     reporting.write(result, directory / "report.html", film=drawn)
 
 
-def _filmed(run: Run, overlay: Overlay) -> Film:
-    """The film.
+def _film_of_pictures(run: Run, overlay: Overlay) -> Film:
+    """The film of both episodes as the environment draws them.
 
     Raises:
         ParacosmError: nothing can be drawn; the sentence says why.
     """
     run.trusted(run.config.env)
-    steps, ends = _moments(overlay)
+    steps, ends = _steps_and_ends(overlay)
     source = run.shown()
-    sequences = [_observed(run, source, rows) for rows in _shown(overlay, steps)]
+    sequences = [_observed(run, source, rows) for rows in _states_at(overlay, steps)]
     real, imagined, hidden = _pictures(run, source, sequences)
     decoded = run.latent_networks is not None
     return Film(real, imagined, steps, ends, decoded=decoded, hidden=hidden)
 
 
-def _of_columns(diagnosis: Diagnosis, why: str) -> Film | str:
+def _film_of_columns(diagnosis: Diagnosis, why: str) -> Film | str:
     """The film of states that nothing draws, or a sentence where none of their components moves.
 
     It needs nothing but the audit's record, whatever else of the run is lost.
+
+    Args:
+        diagnosis: Of the run.
+        why: Why nothing draws them, a sentence.
     """
-    overlay, called = diagnosis.overlays[0], diagnosis.dynamics_by_dimension.components
-    steps, ends = _moments(overlay)
-    episodes = _shown(overlay, steps)
+    overlay = diagnosis.overlays[0]
+    steps, ends = _steps_and_ends(overlay)
+    episodes = _states_at(overlay, steps)
     together = np.concatenate(episodes)
     chosen = varying_components(together)
     if not chosen or not np.isfinite(together).all():
         return f"Without pictures: {why}"
     low, high = (limit(together[:, chosen], axis=0) for limit in (np.min, np.max))
     real, imagined = (drawn_columns(rows[:, chosen], low, high) for rows in episodes)
-    names = tuple(words.component(i, called) for i in chosen)
+    names = tuple(words.component(i, diagnosis.dynamics_by_dimension.components) for i in chosen)
     return Film(real, imagined, steps, ends, components=names, why=why)
 
 
-def _moments(overlay: Overlay) -> tuple[tuple[int, ...], tuple[int, int]]:
+def _steps_and_ends(overlay: Overlay) -> tuple[tuple[int, ...], tuple[int, int]]:
     """The steps that are shown, and where both episodes end."""
     ends = len(overlay.real) - 1, len(overlay.imagined) - 1
     return shown_steps(max(ends) + 1), ends
 
 
-def _shown(overlay: Overlay, steps: tuple[int, ...]) -> list[np.ndarray]:
+def _states_at(overlay: Overlay, steps: tuple[int, ...]) -> list[np.ndarray]:
     """The states of both episodes at these steps, as long as each was alive."""
     episodes = (np.asarray(rows, np.float64) for rows in (overlay.real, overlay.imagined))
     return [rows[[step for step in steps if step < len(rows)]] for rows in episodes]

@@ -20,7 +20,7 @@ from paracosm.reporting.pictures import pictures
 
 _log = logging.getLogger("paracosm.tracking")
 _TRACKED = "tracked"  # the event of the run's log that holds what trackers call the run
-# What shows what came out of a run; data and models of every round stay where they are.
+# The files that show what came out of a run; data and models of every round stay in its directory.
 _FILES = ("report.html", "result.json", "audit.json", "config.json", "policy.json", "policy.eqx")
 
 
@@ -36,8 +36,7 @@ class Guarded(Tracker):
         return self._tracker.name
 
     def start(self, run: Path, configuration: Mapping[str, Any], earlier: str | None) -> str | None:
-        """As the tracker starts; a failure here is the user's to hear of before anything is paid
-        for.
+        """Start the tracker; of a failure here the user must hear before anything is paid for.
 
         Raises:
             BadArgument: the tracker cannot be started.
@@ -63,8 +62,8 @@ class Guarded(Tracker):
         self._attempt("its close", self._tracker.close)
 
     def _attempt(self, where: str, action: Callable[..., None], *arguments: Any) -> None:
-        """Do it, or log once that the tracker failed; a server that is gone is not waited for at
-        every number.
+        """Call `action`, or log once that the tracker failed; a server that is gone is not waited
+        for at every number.
         """
         try:
             action(*arguments)
@@ -79,8 +78,8 @@ class Guarded(Tracker):
             self._failed = True
 
 
-class Following:
-    """What a run hands its numbers to: its tracker, of several each guarded by itself.
+class RunTracker:
+    """Takes the numbers of a run to its tracker; of several each is guarded by itself.
 
     As a context manager it closes the tracker, also one that no run began with.
     """
@@ -90,7 +89,7 @@ class Following:
         self._guarded = _guarded(tracker) if isinstance(tracker, Tracker) else Several()
         self._names: str | None = None
 
-    def __enter__(self) -> Following:
+    def __enter__(self) -> RunTracker:
         return self
 
     def __exit__(
@@ -104,7 +103,7 @@ class Following:
         Args:
             run: The run directory.
             settings: What the run does, nested.
-            resume: Whether the run that is there, if one is, is gone on with.
+            resume: Whether a run that is there is resumed.
 
         Raises:
             Missing: an extra is not installed.
@@ -112,9 +111,9 @@ class Following:
                 started.
         """
         if not isinstance(self._make, Tracker):
-            self._guarded = _guarded(_made(self._make))
-        earlier = _earlier(run) if resume else None
-        self._names = self._guarded.start(run, by_name(settings), earlier)
+            self._guarded = _guarded(_make_tracker(self._make))
+        earlier_names = _earlier_names(run) if resume else None
+        self._names = self._guarded.start(run, by_name(settings), earlier_names)
 
     def remember(self, directory: RunDirectory) -> None:
         """Write down what the trackers call the run, for a resumed one."""
@@ -126,7 +125,7 @@ class Following:
         """As `Tracker.log`."""
         self._guarded.log(stage, step, numbers)
 
-    def done(self, directory: RunDirectory, result: RunResult) -> None:
+    def finish(self, directory: RunDirectory, result: RunResult) -> None:
         """Hand over the files of a run and the figures of its report."""
         files = [path for name in _FILES if (path := directory.file(name)).is_file()]
         self._guarded.finish(files, functools.cache(lambda: pictures(result)))
@@ -136,7 +135,7 @@ class Following:
         self._guarded.close()
 
 
-def _made(make: Callable[[], Tracker] | None) -> Tracker:
+def _make_tracker(make: Callable[[], Tracker] | None) -> Tracker:
     if make is None:
         return Silent()
     tracker = make()
@@ -145,22 +144,22 @@ def _made(make: Callable[[], Tracker] | None) -> Tracker:
 
 
 def _guarded(tracker: Tracker) -> Several:
-    """Each of its trackers guarded by itself."""
-    return Several(*map(Guarded, _apart(tracker)))
+    """A tracker, of several each, that costs the run nothing else where it fails."""
+    return Several(*map(Guarded, _flattened(tracker)))
 
 
-def _apart(tracker: Tracker) -> list[Tracker]:
-    """A tracker that is several as these."""
+def _flattened(tracker: Tracker) -> list[Tracker]:
+    """The trackers that a tracker of several consists of."""
     if isinstance(tracker, Several):
-        return [part for inner in tracker.trackers for part in _apart(inner)]
+        return [part for inner in tracker.trackers for part in _flattened(inner)]
     return [tracker]
 
 
-def _earlier(run: Path) -> str | None:
-    """What trackers called the run when it began."""
-    names = [event.get("names") for event in RunDirectory(run).events()]
-    known = [name for name in names if isinstance(name, str)]
-    return known[-1] if known else None
+def _earlier_names(run: Path) -> str | None:
+    """What trackers called the run when it was last started or resumed, None if nothing."""
+    logged = [event.get("names") for event in RunDirectory(run).events()]
+    names = [name for name in logged if isinstance(name, str)]
+    return names[-1] if names else None
 
 
 def _message(error: Exception) -> str:

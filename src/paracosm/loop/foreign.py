@@ -23,7 +23,7 @@ from paracosm.core.precision import in_double
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records import Diagnosis
 from paracosm.core.rollout import advance
-from paracosm.loop.auditing import OF_PLANNERS, AuditOptions, audit
+from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import ColumnMap
 from paracosm.real.source import Source
@@ -89,29 +89,28 @@ def audit_foreign(
         raise checks.BadArgument(
             f"of --env and --data {number} is given; one says where real episodes come from."
         )
-    remarks = ()
     with callbacks.as_raised():
         if data is None:
-            opened = functools.partial(
+            open_env = functools.partial(
                 connect, str(env), env_kwargs, horizon, action_range=action_range
             )
-            recorded, acting, spec, remarks = _played(
-                policy, opened, episodes, first_seed, progress
-            )
+            recorded = _play(policy, open_env, episodes, first_seed, progress)
         else:
-            recorded, acting, spec = _read(policy, data, columns)
-        _demand_steps(recorded)
-        case = _case(_called(world, "world", spec), acting, recorded)
+            recorded = _read(policy, data, columns)
+        _demand_steps(recorded.episodes)
+        case = _case(_build(world, "world", recorded.spec), recorded.policy, recorded.episodes)
     progress("audit", 0, 1, "")
-    defaults = OF_PLANNERS if case.policy.searches else {}
+    defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
     diagnosis = _audited(case, {"seed": seed, **defaults, **options})
     # Special about these models: latent states, what the policy may lack, 32 bits.
-    sentences = (getattr(acting, "note", ""), *remarks)
-    return diagnosis_words.with_remarks(diagnosis, case.note, sentences, _bits(case))
+    sentences = (getattr(recorded.policy, "note", ""), *recorded.remarks)
+    return diagnosis_words.with_remarks(
+        diagnosis, note=case.note, remarks=sentences, bits=_bits(case)
+    )
 
 
 def _bits(case: _Case) -> str:
-    """Which of the parts answer in fewer bits than they are asked in."""
+    """The parts that answer in fewer bits than they are asked in, in words."""
     return foreign.low_precision_note(
         dynamics=case.world.dynamics,
         reward=case.world.reward,
@@ -121,20 +120,44 @@ def _bits(case: _Case) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
+class _RecordedCase:
+    """Real episodes of the user's policy.
+
+    Attributes:
+        episodes: Of the world's states.
+        policy: The policy as it is audited.
+        spec: The task, as the user's function that makes the world gets it.
+        remarks: Sentences of the environment.
+    """
+
+    episodes: Trajectory
+    policy: Policy
+    spec: Spec
+    remarks: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class _Case:
+    """The models that are audited, the real episodes, and a note that goes before the verdict."""
+
     world: MDP
     policy: Policy
     episodes: Trajectory
     note: str
 
 
-def _called(factory: str | Callable[..., Any], kind: str, *spec: Spec) -> Any:
-    """What the user's function builds; the spec is given to one that takes an argument."""
+def _build(factory: str | Callable[..., Any], kind: str, spec: Spec) -> Any:
+    """What the user's function builds; the spec is given to one with a required positional
+    argument.
+
+    Raises:
+        BadArgument: the function fails, or needs more than one argument.
+    """
     function = registry.import_function(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", kind)
     try:
-        arguments = spec[: sum(map(_is_needed, inspect.signature(function).parameters.values()))]
-        return function(*arguments)
+        takes_spec = any(map(_is_required, inspect.signature(function).parameters.values()))
+        return function(spec) if takes_spec else function()
     except checks.ParacosmError:
         raise
     except (Exception, SystemExit) as error:
@@ -144,35 +167,34 @@ def _called(factory: str | Callable[..., Any], kind: str, *spec: Spec) -> Any:
         ) from error
 
 
-def _is_needed(parameter: inspect.Parameter) -> bool:
+def _is_required(parameter: inspect.Parameter) -> bool:
     positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     return positional and parameter.default is parameter.empty
 
 
-def _played(
+def _play(
     policy: str | Callable[..., Any],
-    opened: Callable[..., Source],
+    open_env: Callable[..., Source],
     episodes: int,
     first_seed: int,
     progress: Progress,
-) -> tuple[Trajectory, Policy, Spec, tuple[str, ...]]:
-    """Real episodes of the user's policy, the policy as it is audited, what the world is told, and
-    the environment's remarks.
+) -> _RecordedCase:
+    """Record episodes of the user's policy in an environment.
 
-    A policy with an encoder plays on its memories, which are its world's states; the world is then
-    told of observations.
+    A policy with an encoder plays on its memories, which are its world's states; the spec is then
+    that of observations.
 
     Args:
-        policy: What builds it.
-        opened: Gives the environment, with the encoder that it is called with.
+        policy: The function that makes it.
+        open_env: Opens the environment, through the encoder that it is called with.
         episodes, first_seed, progress: As for `audit_foreign`.
     """
-    source = opened()
+    source = open_env()
     blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
-    theirs = _called(policy, "policy", blank)
+    theirs = _build(policy, "policy", blank)
     acting = foreign.policy(theirs, blank)
     encoder = getattr(acting, "played_through", None)
-    source = source if encoder is None else opened(encoder=encoder)
+    source = source if encoder is None else open_env(encoder=encoder)
     try:
         with callbacks.as_raised():
             recorded = source.evaluate(
@@ -185,16 +207,16 @@ def _played(
         if not source.components:
             raise
         sentence = str(error).rstrip(".")
-        raise checks.BadData(f"{sentence}. {_of_parts(source)}") from error
+        raise checks.BadData(f"{sentence}. {_observation_and_action(source)}") from error
     if encoder is not None:
-        return recorded, acting, blank, source.check_repeatability()
+        return _RecordedCase(recorded, acting, blank, source.check_repeatability())
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
-    return recorded, foreign.policy(theirs, spec), spec, source.check_repeatability()
+    return _RecordedCase(recorded, foreign.policy(theirs, spec), spec, source.check_repeatability())
 
 
-def _of_parts(source: Source) -> str:
-    """What a policy sees of an environment whose observations have several parts, and gives it."""
+def _observation_and_action(source: Source) -> str:
+    """What a policy gets of an environment whose observations have several parts, and gives it."""
     names, action = source.components, source.action
     shown = names if len(names) <= _MOST_NAMES else (*names[: _MOST_NAMES - 1], "…", names[-1])
     given = (
@@ -208,41 +230,51 @@ def _of_parts(source: Source) -> str:
     )
 
 
-def _read(
-    policy: str | Callable[..., Any], data: str, columns: ColumnMap | None
-) -> tuple[Trajectory, Policy, Spec]:
+def _read(policy: str | Callable[..., Any], data: str, columns: ColumnMap | None) -> _RecordedCase:
+    """Episodes of the user's policy that a file holds."""
     recorded = foreign.trajectory(datasets.load(data, columns), data)
     spec = foreign.spec(recorded)
-    acting = foreign.policy(_called(policy, "policy", spec), spec)
+    acting = foreign.policy(_build(policy, "policy", spec), spec)
     encoder = getattr(acting, "played_through", None)
-    return recorded if encoder is None else encode(encoder, recorded), acting, spec
+    recorded = recorded if encoder is None else encode(encoder, recorded)
+    return _RecordedCase(recorded, acting, spec)
 
 
-def _demand_steps(recorded: Trajectory) -> None:
-    steps = np.asarray(recorded.alive).sum(axis=1)
+def _demand_steps(episodes: Trajectory) -> None:
+    """Require an episode of two steps.
+
+    Raises:
+        BadData: all are shorter.
+    """
+    steps = np.asarray(episodes.alive).sum(axis=1)
     if steps.max(initial=0) < 2:
         raise checks.BadData(
             f"none of the {len(steps)} real episodes has more than 1 step; one of at least 2 is"
-            " needed, since nothing"
-            " would be imagined from an imagined state, and an audit explains how errors add up"
-            " from there."
+            " needed, since nothing would be imagined from an imagined state, and an audit explains"
+            " how errors add up from there."
         )
 
 
-def _case(world: Any, policy: Policy, recorded: Trajectory) -> _Case:
+def _case(world: Any, policy: Policy, episodes: Trajectory) -> _Case:
+    """The models as they are audited, in states of the world.
+
+    Raises:
+        Unsupported: the world is none.
+        BadData: it has states of another size than the episodes.
+    """
     if isinstance(world, (foreign.LatentModel, foreign.Recurrent)):
-        return _Case(*world.on(recorded))
+        return _Case(*world.on(episodes))
     if not isinstance(world, MDP):
         raise checks.Unsupported(
             f"--world gave a {type(world).__name__}; an MDP (foreign.world), a latent or a"
             " recurrent model is needed."
         )
-    size, needed = np.shape(recorded.state)[-1], world.spec.state_size
+    size, needed = np.shape(episodes.state)[-1], world.spec.state_size
     if size != needed:
         raise checks.BadData(
             f"the episodes' states have {size} components; the world's have {needed}."
         )
-    return _Case(world, policy, recorded, "")
+    return _Case(world, policy, episodes, note="")
 
 
 def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
@@ -265,18 +297,18 @@ def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
         raise checks.BadData(f"{where} {error}") from error
 
 
-_SAME = 1e-6  # of a number: the same question put from another compiled program
+_TOLERANCE = 1e-6  # relative and absolute, of a question put again by another compiled program
 
 
 def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> str | None:
     """The first recorded step at which `question`, a part's arguments by name, is put."""
-    same = np.array(episodes.alive)
+    same = np.array(episodes.alive)  # `[episode, time]`, narrowed down argument by argument
     columns = {"s": episodes.state, "a": episodes.action, "s'": episodes.next_state}
     # A reward is asked at imagined s' too, so that s' alone tells no recorded step.
     # What a stochastic part drew with is not in the record.
     for name in question.keys() & columns.keys() - ({"s'"} if "s" in question else set()):
         column = np.asarray(columns[name]).reshape(*same.shape, -1)
-        same &= np.isclose(column, question[name], rtol=_SAME, atol=_SAME).all(axis=-1)
+        same &= np.isclose(column, question[name], rtol=_TOLERANCE, atol=_TOLERANCE).all(axis=-1)
     if not same.any():
         return None
     episode, step = np.argwhere(same)[0]
@@ -284,40 +316,33 @@ def _recorded_step(episodes: Trajectory, question: Mapping[str, np.ndarray]) -> 
 
 
 def _imagined_step(case: _Case, question: Mapping[str, np.ndarray]) -> str | None:
-    """The step of the imagined episodes at which a part fails at `question`: they are played
-    again.
+    """The step of the imagined episodes at which a part fails at `question`; None if it is not
+    found.
+
+    They are played again as a deterministic Markov policy plays in a deterministic world, and of
+    no others: nothing is carried, and every step has the same random keys.
     """
     policy, count = case.policy.greedy(), len(case.episodes.alive)
     keys = jax.random.split(jax.random.key(0), count)
-    now = [case.episodes.state[:, 0], np.ones(count, bool)]
-
-    def play() -> None:
-        step = jax.block_until_ready(_advance(case.world, policy, now[0], now[1], keys))
-        now[:] = np.asarray(step.next_state), now[1] & ~np.asarray(step.ended)
-
+    state, alive = case.episodes.state[:, 0], np.ones(count, bool)
     for step in range(case.episodes.alive.shape[1]):
-        failed, at = _question_of_failure(play)
-        if failed:
-            return f"at imagined step {step}" if at is not None and _same(at, question) else None
+        try:
+            with callbacks.as_raised():
+                played = jax.block_until_ready(_advance(case.world, policy, state, alive, keys))
+        except Exception as error:
+            failed_at = getattr(error, "question", None)
+            found = failed_at is not None and _same_question(failed_at, question)
+            return f"at imagined step {step}" if found else None
+        state, alive = np.asarray(played.next_state), alive & ~np.asarray(played.ended)
     return None
 
 
-def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+def _same_question(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
     close = {
-        name: np.allclose(first[name], second[name], rtol=_SAME, atol=_SAME)
+        name: np.allclose(first[name], second[name], rtol=_TOLERANCE, atol=_TOLERANCE)
         for name in first.keys() & second.keys()
     }
     return first.keys() == second.keys() and all(close.values())
-
-
-def _question_of_failure(play: Callable[[], None]) -> tuple[bool, Mapping[str, np.ndarray] | None]:
-    """Whether `play` fails, and at which question."""
-    try:
-        with callbacks.as_raised():
-            play()
-    except Exception as error:
-        return True, getattr(error, "question", None)
-    return False, None
 
 
 _advance = eqx.filter_jit(advance)

@@ -1,4 +1,4 @@
-"""Headers of format 2, which gave the sizes of networks, as headers of the format of today."""
+"""Headers of format 2, which gave the sizes of networks, as headers of today's format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paracosm.core import checks
 from paracosm.core.records import PartFit, Record, Training, typed
 
 FORMAT = 2
-# Of a network: no run had a hundredth of it, and a damaged header must not fill the memory.
+# Layers of a network: no run had a hundredth of it, and a damaged header must not fill the memory.
 _DEEPEST = 1000
 
 
@@ -65,8 +65,8 @@ class _Format2Imagined(Record):
     worst_reward: float
 
 
-def renewed(tree: Any) -> tuple[dict[str, Any], Any]:
-    """What is known of a model, and its description, from its header of format 2.
+def upgraded(tree: Any) -> tuple[dict[str, Any], Any]:
+    """The `about` and the `model` of today's format, from a header of format 2.
 
     Raises:
         BadData: it is no header of format 2.

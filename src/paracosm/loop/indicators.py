@@ -57,12 +57,12 @@ def indicators(*trainings: str | Path | Run | Audits, lag: int = 1) -> Indicator
         raise checks.BadArgument(
             "no training is given; a run, or a folder of audits of its checkpoints, is needed."
         )
-    read = [_training(audits, number) for number, audits in enumerate(trainings, start=1)]
-    for training in read:
+    audited = [_training(audits, number) for number, audits in enumerate(trainings, start=1)]
+    for training in audited:
         _demand_audits(training)
-    _demand_one_task(read)
-    _demand_different(read)
-    tables, left_out = _tables(read)
+    _demand_one_task(audited)
+    _demand_different(audited)
+    tables, left_out = _tables(audited)
     return testing.indicators(tables, lag=lag, left_out=left_out)
 
 
@@ -77,7 +77,7 @@ def of_rounds(rounds: Sequence[RoundAudit]) -> Indicators | None:
 
 
 def _training(audits: Any, number: int) -> _AuditedTraining:
-    """One training, as `indicators` takes it; `number` is its place among them, from 1."""
+    """One training, of whatever `indicators` takes; `number` is its place among all, from 1."""
     if isinstance(audits, Run):
         return _of_run(audits)
     if isinstance(audits, str | os.PathLike):
@@ -150,8 +150,8 @@ def _of_records(name: str, audits: Mapping[str, Any]) -> _AuditedTraining:
     """Audits that are at hand, all of one task.
 
     Raises:
-        BadArgument: there is none, or something else among them.
-        BadData: they are of different tasks.
+        BadArgument: there is no audit, or something else among them.
+        BadData: two are of different tasks.
     """
     if not audits:
         raise checks.BadArgument(f"{name} has no audit; one of each checkpoint is needed.")
@@ -192,7 +192,7 @@ def _demand_one_task(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse trainings of different tasks.
 
     Raises:
-        BadArgument: it is so.
+        BadArgument: two are of different tasks.
     """
     first, *rest = trainings
     for training in rest:
@@ -207,7 +207,7 @@ def _demand_audits(training: _AuditedTraining) -> None:
     """Refuse audits whose terms explain nothing.
 
     Raises:
-        BadData: there is one.
+        BadData: the conditions of an audit do not hold.
     """
     for checkpoint, audit in training.audits.items():
         if isinstance(audit, Diagnosis) and not audit.valid:
@@ -221,7 +221,7 @@ def _demand_different(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse one and the same audit under two names.
 
     Raises:
-        BadData: there is one.
+        BadData: an audit has two names.
     """
     seen: dict[Any, str] = {}
     for training in trainings:
@@ -255,17 +255,17 @@ def _tables(
                 " episodes are needed."
             )
     pooled = [row for training in rows.values() for row in training]
-    known = [name for name in pooled[0] if all(row[name] is not None for row in pooled)]
-    left_out = tuple(name for name in pooled[0] if name not in known)
+    complete = [name for name in pooled[0] if all(row[name] is not None for row in pooled)]
+    left_out = tuple(name for name in pooled[0] if name not in complete)
     tables: dict[str, testing.SeriesByName] = {
-        name: {series: [float(row[series] or 0.0) for row in training] for series in known}
+        name: {series: [float(row[series] or 0.0) for row in training] for series in complete}
         for name, training in rows.items()
     }
     return tables, left_out
 
 
 def _numbers(audit: Audit) -> dict[str, float | None]:
-    """Gap and indicators of one audit; None where it does not have one."""
+    """Gap and indicators of one audit by name; None where the audit does not have one."""
     if isinstance(audit, RoundAudit):
         terms = {name: getattr(audit, name) for name in ("gap", *_TERMS)}
         rest = {name: getattr(audit, name) for name in ("spread", "calibration", "edge_share")}

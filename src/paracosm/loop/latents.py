@@ -32,12 +32,30 @@ from paracosm.real.source import Source
 
 _GROWN = 1.5  # times as many transitions as the encoder has seen: then it is learned on
 
-# By the name that `--encoder` has for it: what learns an encoder, and how long at first and later.
-KINDS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
-    "latent": (fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
-    "recurrent": (fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)),
-}
 Networks = LatentNetworks | RecurrentNetworks
+
+
+class EncoderKind(NamedTuple):
+    """A kind of encoder that a run can learn.
+
+    Attributes:
+        fit: Learns it.
+        first_settings: Of its first fit.
+        later_settings: Of fits that go on from an earlier one.
+    """
+
+    fit: Callable[..., Any]
+    first_settings: Any
+    later_settings: Any
+
+
+# By the name that `--encoder` has for it.
+ENCODER_KINDS = {
+    "latent": EncoderKind(fit_latent, LatentSettings(), LatentSettings(most_steps=1000)),
+    "recurrent": EncoderKind(
+        fit_recurrent, RecurrentSettings(), RecurrentSettings(most_steps=1000)
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +66,14 @@ class EncoderHeader(Record):
     losses: dict[str, float]
 
 
-class Seen(NamedTuple):
+class LearnedEncoder(NamedTuple):
+    """How an encoder was learned, and the encoder with what was learned beside it."""
+
+    header: EncoderHeader
+    networks: Networks
+
+
+class View(NamedTuple):
     """How a run sees its environment: as it shows itself, or through an encoder learned here.
 
     Attributes:
@@ -67,11 +92,15 @@ class Seen(NamedTuple):
     transitions: int = 0
     losses: Mapping[str, float] = MappingProxyType({})
 
-    def states(self, bought: Dataset) -> Dataset:
-        """Rows as they are seen."""
-        return bought if self.networks is None else encode_rows(self.networks.encoder, bought)
+    def encode(self, observed: Dataset) -> Dataset:
+        """Observed rows as rows of states or beliefs."""
+        return observed if self.networks is None else encode_rows(self.networks.encoder, observed)
 
-    def acting(self, policy: Policy) -> Policy:
+    def has_encoder_of(self, other: View) -> bool:
+        """Whether states mean the same in both views."""
+        return self.networks is other.networks
+
+    def observing(self, policy: Policy) -> Policy:
         """The policy as one of observations."""
         if self.networks is None:
             return policy
@@ -79,24 +108,28 @@ class Seen(NamedTuple):
         size, kind = observed.shape[1], observed.dtype.name
         return Observing(policy, encoder, self.source.action, size, kind)
 
-    def spec(self, before: Spec | None, seen: Seen | None) -> Spec:
-        """The task, with scales of the first purchase, or of all that was bought where the encoder
-        is another than in the round before, whose task and view these are.
+    def spec(self, before: View | None, spec_before: Spec | None) -> Spec:
+        """The task with its scales: those of the round before, or of all that was bought in the
+        first round and where the encoder is another than before.
+
+        Args:
+            before, spec_before: View and task of the round before, None in the first round.
         """
-        same = seen is not None and seen.networks is self.networks
-        return before if same and before is not None else self.source.spec(self.data)
+        if before is None or spec_before is None or not self.has_encoder_of(before):
+            return self.source.spec(self.data)
+        return spec_before
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderLearning:
-    """Learns the encoder of a run, or none.
+    """Learns the encoder of a run, if it has one to be learned.
 
     Attributes:
         source: Shows observations.
         directory: Of the run.
         seed: Of the run.
         transitions: That the run buys in all.
-        kind: Of the encoder, a name in `KINDS`, None if none is learned.
+        kind: Of the encoder, a name in `ENCODER_KINDS`, None if none is learned.
     """
 
     source: Source
@@ -105,57 +138,62 @@ class EncoderLearning:
     transitions: int
     kind: str | None
 
-    def seen(self, round: int, bought: Dataset, before: Seen | None) -> Seen:
-        """What a round sees, of a purchase and what the round before saw."""
+    def view(self, round: int, bought: Dataset, before: View | None) -> View:
+        """How a round sees its environment.
+
+        Args:
+            round: The round.
+            bought: Its purchase, as observed.
+            before: How the round before saw it, None in the first round.
+        """
         observed = bought if before is None else before.observed.join(bought)
         if self.kind is None:
-            return Seen(self.source, observed, observed)
+            return View(self.source, observed, observed)
         count = int(observed.has_transition.sum())
         # The last round keeps its encoder: no purchase would show what came of another.
         last = count >= self.transitions
         if before is not None and (last or count < _GROWN * before.transitions):
-            return before._replace(observed=observed, data=before.data.join(before.states(bought)))
-        networks, header = self._learned(round, self.kind, observed, before and before.networks)
+            return before._replace(observed=observed, data=before.data.join(before.encode(bought)))
+        header, networks = self._learn(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)
         data = encode_rows(networks.encoder, observed)
-        return Seen(source, observed, data, networks, count, header.losses)
+        return View(source, observed, data, networks, count, header.losses)
 
-    def _learned(
-        self, round: int, kind: str, observed: Dataset, before: Networks | None
-    ) -> tuple[Networks, EncoderHeader]:
+    def _learn(
+        self, round: int, name: str, observed: Dataset, before: Networks | None
+    ) -> LearnedEncoder:
         """The encoder of a round, learned on from that of an earlier one, and how that went.
 
         Args:
             round: The round.
-            kind: Of the encoder.
+            name: Of the kind of encoder.
             observed: What it is learned from.
-            before: The earlier one.
+            before: The earlier one, None if this is the first.
         """
         file = self.directory.file(f"models/encoder-{round}")
-        learn, first, later = KINDS[kind]
+        kind = ENCODER_KINDS[name]
 
-        def fit() -> tuple[Networks, EncoderHeader]:
-            fitted = learn(
+        def fit() -> LearnedEncoder:
+            fitted = kind.fit(
                 observed,
                 self.source.action,
                 stage_key(self.seed, "encoder", round),
                 image=self.source.image,
-                settings=first if before is None else later,
+                settings=kind.first_settings if before is None else kind.later_settings,
                 before=before,
                 capacity=self.transitions,
             )
             count = int(observed.has_transition.sum())
-            return fitted.networks, EncoderHeader(count, fitted.losses)
+            return LearnedEncoder(EncoderHeader(count, fitted.losses), fitted.networks)
 
         return self.directory.stage(
             f"encode-{round}",
             fit,
-            lambda learned: store.save(file, *learned),
+            lambda learned: store.save(file, learned.networks, learned.header),
             lambda: load_encoder(file),
         )
 
 
-def load_encoder(path: Path) -> tuple[Networks, EncoderHeader]:
-    """An encoder and what was learned beside it, and how that went."""
-    header, networks = store.load(EncoderHeader, path)
-    return networks, header
+def load_encoder(path: Path) -> LearnedEncoder:
+    """The encoder in a file of a run."""
+    return LearnedEncoder(*store.load(EncoderHeader, path))

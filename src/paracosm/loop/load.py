@@ -7,9 +7,9 @@ import functools
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -28,21 +28,22 @@ from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference, Training
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
+from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import place_planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import (
-    OF_PLANNERS,
+    PLANNER_AUDIT_DEFAULTS,
     AuditOptions,
     audit,
     calibrate,
     check_budgets,
     with_next_step,
 )
-from paracosm.loop.config import LEARNED_ENCODERS, RunConfig
+from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import CONFIG
-from paracosm.loop.latents import Networks, load_encoder
+from paracosm.loop.latents import ENCODER_KINDS, Networks, load_encoder
 from paracosm.loop.named_parts import (
     PLANNERS,
     WINDOW,
@@ -56,26 +57,25 @@ from paracosm.loop.names import by_name, nested
 from paracosm.loop.results import ranking_of, require_run, result_of
 from paracosm.loop.searching import (
     MOST_STEPS,
-    affordable,
-    candidate,
-    for_training,
+    affordable_starts,
+    as_candidate,
     trained_again,
+    training_budget,
 )
-from paracosm.loop.short_rounds import goes_on, training_settings
+from paracosm.loop.short_rounds import training_settings, uses_short_rounds
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
-_TRAINED = ("longer", "again")  # searches that are no planner: more training, and training anew
+_TRAINED = ("longer", "again")  # searches that are no planners: training on, and another training
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A run directory; every part is read when it is asked for.
 
-    A run may name code of its user's: an environment, a known reward or end rule, a learner,
-    `module:function`.
-    A directory from elsewhere must not run code, so these are imported only with `trust`. With a
-    `round` world, policy and data are those that the run had after that round.
+    A run may name code of its user's, `module:function`: an environment, a given reward or end
+    rule, a learner. A directory from elsewhere must not run code, so these are imported only with
+    `trust`. With a `round` world, policy and data are those that the run had after that round.
     """
 
     path: Path
@@ -107,12 +107,15 @@ class Run:
     @functools.cached_property
     def learned(self) -> Learned:
         """The learned world of the last round, and how it was learned."""
-        named = {"reward": self.config.reward, "termination": self.config.termination}
-        known = {
-            part: None if where is None else registry.import_function(self.trusted(where))
-            for part, where in named.items()
-        }
-        return store.load_world(self.path / f"models/world-{self._last}", **known)
+        return store.load_world(
+            self.path / f"models/world-{self._last}",
+            reward=self._given_part(self.config.reward),
+            termination=self._given_part(self.config.termination),
+        )
+
+    def _given_part(self, where: str | None) -> Callable | None:
+        """The function of a part that the run was given, None if the part was learned."""
+        return None if where is None else registry.import_function(self.trusted(where))
 
     @property
     def world(self) -> MDP:
@@ -134,15 +137,24 @@ class Run:
 
     def _problem(self) -> Problem:
         """What the last round's policy was trained for."""
-        settings, learner, named = self.config.imagine, self.learner, self.config.caution
-        options: dict[str, Any] = {"seed": self.config.seed, "round": self._last}
-        caution = caution_of(named and self.trusted(named), learner)
-        settings = dataclasses.replace(settings, horizon=self._training(self._last).horizon)
-        return problem_of(self.learned, self.data, settings=settings, caution=caution, **options)
+        horizon = self._training(self._last).horizon
+        return problem_of(
+            self.learned,
+            self.data,
+            settings=dataclasses.replace(self.config.imagine, horizon=horizon),
+            seed=self.config.seed,
+            round=self._last,
+            caution=self._caution(self.learner),
+        )
+
+    def _caution(self, learner: Learner | None) -> Caution:
+        """The run's caution, or what `learner` has if the run names none."""
+        named = self.config.caution
+        return caution_of(named and self.trusted(named), learner)
 
     @property
     def learner(self) -> Learner | None:
-        """What trained the policy, None if REINFORCE did."""
+        """The learner that trained the policy, None if it was REINFORCE."""
         where = self.config.learner
         return learner_of(where and self.trusted(where), self.config.imagine)
 
@@ -158,20 +170,19 @@ class Run:
         """
         demand_search(name)
         if name not in _TRAINED:
-            return candidate(self.planner(name))
+            return as_candidate(self.planner(name))
         if self.config.planner is not None:
             raise checks.BadArgument(
                 f"the run in {shown(self.path)} planned and trained nothing; another planner is"
                 f" needed in place of {name}."
             )
-        named = self.config.caution
         return trained_again(
             self.learned,
             self.data,
             self.imagined if name == "longer" else None,
             self.imagined.training,
             learner=self.learner,
-            caution=caution_of(named and self.trusted(named), self.learner),
+            caution=self._caution(self.learner),
             settings=self._training_settings,
             seed=self.config.seed,
             most_steps=most_steps,
@@ -194,15 +205,16 @@ class Run:
         """
         for name in names:
             demand_search(name)
+        # Searches that train are made last, when it is known what playing the others costs.
         made = {name: None if name in _TRAINED else self.search(name) for name in names}
-        each = for_training(policy, made, horizon, most_steps) if None in made.values() else 0
+        each = training_budget(policy, made, horizon, most_steps) if None in made.values() else 0
         return {name: search or self.search(name, each) for name, search in made.items()}
 
     @property
     def _training_settings(self) -> ImagineSettings:
         """How the policy was trained, for as many steps as all rounds took together."""
         learner = self.learner
-        if not goes_on(learner):
+        if not uses_short_rounds(learner):
             return self.config.imagine
         steps = sum(self._training(round).step[-1] for round in range(self._last + 1))
         return training_settings(steps, learner, self.spec.action)
@@ -211,9 +223,11 @@ class Run:
         """How the training of a round went."""
         return store.header(store.ImaginedHeader, self.path / f"models/policy-{round}").training
 
-    def usual_searches(self, planner: str | None = None, most_steps: float = MOST_STEPS) -> tuple:
-        """The search that an audit holds the run's policy against where none is named: a planner,
-        or none where its budget of imagined steps would not do.
+    def usual_searches(
+        self, planner: str | None = None, most_steps: float = MOST_STEPS
+    ) -> tuple[str, ...]:
+        """Names of the searches that an audit holds the run's policy against where none is named:
+        one planner, or nothing where the budget of imagined steps would not do.
 
         Args:
             planner: The planner that is audited in place of the policy, if any.
@@ -222,8 +236,9 @@ class Run:
         own = planner or self.config.planner
         name = "cem" if own == "mppi" else "mppi"
         horizon = self.episodes.alive.shape[1]
-        played = candidate(self.policy if planner is None else self.planner(planner))
-        return (name,) if affordable([played, self.search(name)], horizon, most_steps) else ()
+        played = as_candidate(self.policy if planner is None else self.planner(planner))
+        starts = affordable_starts([played, self.search(name)], horizon, most_steps)
+        return (name,) if starts else ()
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned
@@ -232,10 +247,8 @@ class Run:
         return self._planned(where).policy
 
     def _planned(self, where: str) -> Imagined:
-        named = self.config.caution
-        caution = caution_of(named and self.trusted(named), None)
         make = planner_of(self.trusted(where))
-        return place_planner(make, self.learned, self.data, caution)
+        return place_planner(make, self.learned, self.data, self._caution(None))
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -244,22 +257,28 @@ class Run:
         return self._states(functools.reduce(Dataset.join, rounds))
 
     def _states(self, observed: Dataset) -> Dataset:
-        return observed if self._encoder is None else encode_rows(self._encoder, observed)
+        encoder = self._learned_encoder
+        return observed if encoder is None else encode_rows(encoder, observed)
 
     @property
-    def _encoder(self) -> Encoder | None:
+    def encoder(self) -> Encoder | None:
+        """What makes states of observations, None where observations are states."""
+        return None if self.config.encoder is None else self._observed()[1]
+
+    @property
+    def _learned_encoder(self) -> Encoder | None:
         """The encoder that the run learned last, None if it learned none."""
         return self.latent_networks and self.latent_networks.encoder
 
     @functools.cached_property
     def latent_networks(self) -> Networks | None:
         """The encoder that the run learned last, and what was learned beside it; None if none."""
-        if self.config.encoder not in LEARNED_ENCODERS:
+        if self.config.encoder not in ENCODER_KINDS:
             return None
         learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
         if not learned:
             raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
-        return load_encoder(self._encoder_file(learned[-1]).with_suffix(""))[0]
+        return load_encoder(self._encoder_file(learned[-1]).with_suffix("")).networks
 
     def _encoder_file(self, round: int) -> Path:
         return self.path / f"models/encoder-{round}.json"
@@ -337,7 +356,7 @@ class Run:
     def _made_encoder(self, observed: Source) -> Encoder | None:
         """The run's encoder of what an environment shows, learned or named."""
         named = self.config.encoder and self.trusted(self.config.encoder)
-        return self._encoder or encoder_of(named, observed.action)
+        return self._learned_encoder or encoder_of(named, observed.action)
 
     def trusted(self, where: str) -> str:
         """What the run names, as it is.
@@ -372,8 +391,8 @@ def load(path: str | Path, *, trust: bool = False) -> Run:
     return Run(as_path("the run directory", path), trust)
 
 
-# Settings that runs of older versions did not have: they were made with what is the default now.
-_NEWER = (
+# Settings that runs of older versions did not have: they went by what is the default now.
+_SETTINGS_OF_LATER_VERSIONS = (
     "learner",
     *("action_range", "state_scale", "columns"),
     *(f"learn.fit.{name}" for name in ("most_steps", "keep", "balanced")),
@@ -392,7 +411,7 @@ def _config(file: Path) -> RunConfig:
     """
     tree = read_json(file)
     needed, leaves = by_name(RunConfig("").to_dict()), by_name(tree)
-    for name in _NEWER:
+    for name in _SETTINGS_OF_LATER_VERSIONS:
         leaves.setdefault(name, needed[name])
     if lacking := [name for name in needed if name not in leaves]:
         raise checks.BadData(f"{shown(file)} is damaged: it lacks {', '.join(lacking)}.")
@@ -422,11 +441,12 @@ def audit_run(
             `most_search_steps` of `audit`.
     """
     plans = planner is not None or run.config.planner is not None
-    chosen: AuditOptions = {**OF_PLANNERS, **options} if plans else options
+    audit_options: AuditOptions = {**PLANNER_AUDIT_DEFAULTS, **options} if plans else options
     policy = run.policy if planner is None else planner
     budget = options.get("most_search_steps", MOST_STEPS)
     check_budgets(
-        most_imagined_steps=chosen.get("most_imagined_steps", math.inf), most_search_steps=budget
+        most_imagined_steps=audit_options.get("most_imagined_steps", math.inf),
+        most_search_steps=budget,
     )
     episodes = run.episodes if episodes is None else episodes
     diagnosis = audit(
@@ -437,13 +457,17 @@ def audit_run(
         known=run.reference,
         seed=run.config.seed,
         searches=run.searches(searches, policy, episodes.alive.shape[1], budget),
-        **chosen,
+        **audit_options,
     )
     return with_next_step(diagnosis, run.learned.fits)
 
 
 def demand_search(name: str) -> None:
-    """Refuse what is no search's name."""
+    """Refuse a name that no search has.
+
+    Raises:
+        BadArgument: there is no search of that name.
+    """
     if ":" not in name:
         checks.one_of("--search", name, (*_TRAINED, *PLANNERS, "module:function"))
 
@@ -458,13 +482,17 @@ def calibrated_diagnosis(
         run: The run.
         diagnosis: Of `episodes`.
         episodes: Real ones of the run's policy; the run's own if None.
-        planner: What recorded `episodes` in place of the policy, if anything.
+        planner: The planner that recorded `episodes` in place of the policy; None if the policy
+            did.
     """
-    played = run.episodes if episodes is None else episodes
-    policy = run.policy if planner is None else planner
-    options = {"discount": diagnosis.discount, "seed": run.config.seed}
     try:
-        calibration = calibrate(run.world, policy, played, **options)
+        calibration = calibrate(
+            run.world,
+            run.policy if planner is None else planner,
+            run.episodes if episodes is None else episodes,
+            discount=diagnosis.discount,
+            seed=run.config.seed,
+        )
     except checks.BadData as error:
         warnings.warn(f"The world's spread was not judged: {error}", stacklevel=2)
         return diagnosis

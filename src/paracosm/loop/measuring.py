@@ -35,7 +35,7 @@ from paracosm.core.records.reasons import Caveat, CaveatKind, Route
 from paracosm.core.records.regions import StateRegions
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
-from paracosm.learning.curves import MeasuredCurve, Refit, learning_curve
+from paracosm.learning.curves import HELD_OUT, VISITED, MeasuredCurve, Refit, learning_curve
 from paracosm.loop.assisting import assisted_return
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import Run, load
@@ -56,7 +56,7 @@ _OTHER_FITS = (
 _STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 
 
-def measured(
+def measure(
     path: str | Path, *, weights: str = "realised", trust: bool = False, progress: Progress = silent
 ) -> Measurements:
     """What a plan needs to know, measured from a run once and kept in its directory.
@@ -83,7 +83,7 @@ def measured(
     if file.is_file():
         record = read_record(Measurements, file)
     else:
-        record = _measured(run, progress)
+        record = _measure_run(run, progress)
         # The file only spares the next plan the measuring.
         with contextlib.suppress(Unwritable), atomic_write(file) as part:
             part.write_text(record.to_json(), encoding="utf-8")
@@ -122,10 +122,10 @@ def episode_deviation(
             f"the {len(total)} evaluation episodes of the run in {run.path} had one and the same"
             " return, which does not tell how many more are needed; plan without --episodes."
         )
-    return float(np.std(total, ddof=1) * np.sqrt(_factor(run, discount)))
+    return float(np.std(total, ddof=1) * np.sqrt(_variance_left(run, discount)))
 
 
-def _factor(run: Run, discount: float) -> float:
+def _variance_left(run: Run, discount: float) -> float:
     """The share of the variance that imagination leaves; all of it of a planner, each of whose
     steps is a search, and where fresh starts cannot be had.
     """
@@ -157,7 +157,7 @@ def gradient_noise_of_run(
         progress: Told that it begins.
 
     Raises:
-        BadArgument: a learner of one's own trained the policy.
+        BadArgument: another learner than REINFORCE trained the policy.
     """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
@@ -182,17 +182,17 @@ def gradient_noise_of_run(
 
 def _starts(run: Run) -> jax.Array:
     """Initial and visited states, as often as training starts in either."""
-    share, rows = run.config.imagine.visited, np.random.default_rng(run.config.seed)
-    initial, visited = run.data.initial, np.asarray(run.data.transitions.state)
-    later = round(share * _STARTS)
-    drawn = [
-        rows.choice(states, number)
-        for states, number in ((initial, _STARTS - later), (visited, later))
-    ]
-    return jnp.asarray(np.concatenate(drawn))
+    rng, visited_starts = (
+        np.random.default_rng(run.config.seed),
+        round(run.config.imagine.visited * _STARTS),
+    )
+    initial = rng.choice(run.data.initial, _STARTS - visited_starts)
+    visited = rng.choice(np.asarray(run.data.transitions.state), visited_starts)
+    return jnp.asarray(np.concatenate([initial, visited]))
 
 
-def _measured(run: Run, progress: Progress) -> Measurements:
+def _measure_run(run: Run, progress: Progress) -> Measurements:
+    """The measurements of a run, its realised weights first."""
     for part in PARTS:
         origin = run.result.fits[part].origin
         if origin != "learned":
@@ -208,19 +208,19 @@ def _measured(run: Run, progress: Progress) -> Measurements:
         *run.result.diagnosis.weights,
         fitted_weights(run.world, markov(run.policy), run.episodes, refits),
     )
-    regions, unknown = regions_of_run(run, progress)
+    regions, why_no_regions = regions_of_run(run, progress)
     return Measurements(
         curves={part: curve.curve for part, curve in curves.items()},
-        collected={part: curve.by_states["held out"] for part, curve in curves.items()},
+        collected={part: curve.by_states[HELD_OUT] for part, curve in curves.items()},
         weights=routes,
         owned={"dynamics": len(run.data.transitions), "reward": len(run.data.labels)},
         cost_dynamics=run.result.purchases.price_transition,
         cost_reward=run.result.purchases.price_reward_label,
         warnings=(
             *caveat_words.sentences(
-                caveat for part in PARTS if (caveat := _parted(part, curves[part]))
+                caveat for part in PARTS if (caveat := _states_part(part, curves[part]))
             ),
-            *unknown,
+            *why_no_regions,
             *_other_fits(run.config),
         ),
         regions=regions,
@@ -228,21 +228,32 @@ def _measured(run: Run, progress: Progress) -> Measurements:
 
 
 def _other_fits(config: RunConfig) -> tuple[str, ...]:
-    """That the curves are of other networks than the world's, where a run's learner has its own."""
+    """The warning that the curves are of other networks than the world's, where a run's learner
+    has fits of its own.
+    """
     return (_OTHER_FITS,) if config.learner == "pathwise" else ()
 
 
 def regions_of_run(
     run: Run, progress: Progress = silent
 ) -> tuple[StateRegions | None, tuple[str, ...]]:
-    """Terms by region of the visited states; where they cannot be told, the sentence why."""
+    """Terms by region of the visited states; where these cannot be told, None and the sentence
+    why.
+    """
     progress("regions", 0, 1)
     key = stage_key(run.config.seed, "regions")
-    played = run.world, markov(run.policy), run.episodes, run.data.transitions
     try:
-        return regions_of(*played, key, most_imagined_steps=_MOST_OF_REGIONS), ()
+        regions = regions_of(
+            run.world,
+            markov(run.policy),
+            run.episodes,
+            run.data.transitions,
+            key,
+            most_imagined_steps=_MOST_OF_REGIONS,
+        )
     except checks.BadData as error:
         return None, (f"Where to buy is not known: {error}",)
+    return regions, ()
 
 
 def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> MeasuredCurve:
@@ -268,13 +279,12 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
     )
 
 
-def _parted(part: Bought, measured: MeasuredCurve) -> Caveat | None:
-    """Whether the error on visited states is another than on collected ones, at the largest
-    count.
+def _states_part(part: Bought, measured: MeasuredCurve) -> Caveat | None:
+    """The caveat that the error on visited states is another than on collected ones, at the largest
+    count; None where the two hardly differ.
     """
-    visited, collected = (
-        _at_largest(curve) for curve in (measured.curve, measured.by_states["held out"])
-    )
+    visited = _at_largest(measured.by_states[VISITED])
+    collected = _at_largest(measured.by_states[HELD_OUT])
     ratio = visited / collected
     if 1 / _APART < ratio < _APART:
         return None
@@ -283,6 +293,7 @@ def _parted(part: Bought, measured: MeasuredCurve) -> Caveat | None:
 
 
 def _at_largest(curve: Curve) -> float:
+    """The mean error of a curve at its largest count of samples."""
     most = max(anchor.samples for anchor in curve.anchors)
     return float(np.mean([anchor.error for anchor in curve.anchors if anchor.samples == most]))
 
@@ -299,11 +310,11 @@ def fitted_weights(
         world: The learned world.
         policy: Its mode is what the episodes are of.
         episodes: Real ones, `[episode, time, …]`.
-        refits: Of each part, with the errors that each has.
+        refits: Of each part, each with its errors on visited states.
     """
     slopes = {}
     for part, models in refits.items():
-        errors = np.array([[*refit.errors.values()][-1] for refit in models])
+        errors = np.array([refit.errors[VISITED] for refit in models])
         terms = np.array(
             [
                 abs(_term(world.replace(**{part: refit.part}), policy, episodes, part))
@@ -312,12 +323,12 @@ def fitted_weights(
         )
         slopes[part] = float(np.sum(terms * errors) / np.sum(errors**2))
     return Weights(
-        slopes["dynamics"],
-        slopes["reward"],
-        NORM,
-        world.discount,
-        episodes.alive.shape[1],
-        "fitted: the audit's terms of refits against their errors",
+        dynamics=slopes["dynamics"],
+        reward=slopes["reward"],
+        norm=NORM,
+        discount=world.discount,
+        horizon=episodes.alive.shape[1],
+        origin="fitted: the audit's terms of refits against their errors",
         route=Route.FITTED,
     )
 
@@ -367,8 +378,14 @@ def _global(run: Run) -> Weights:
     if not np.isfinite(cost).all():
         raise checks.BadData(
             f"the global constants let a unit of dynamics error cost {cost[0]:.3g} over {horizon}"
-            " steps; such weights"
-            " split nothing, and realised ones are needed."
+            " steps; such weights split nothing, and realised ones are needed."
         )
-    origin = "global: Lipschitz constants over all states (rung 1)"
-    return Weights(cost[0], cost[1], NORM, world.discount, horizon, origin, route=Route.GLOBAL)
+    return Weights(
+        dynamics=cost[0],
+        reward=cost[1],
+        norm=NORM,
+        discount=world.discount,
+        horizon=horizon,
+        origin="global: Lipschitz constants over all states (rung 1)",
+        route=Route.GLOBAL,
+    )

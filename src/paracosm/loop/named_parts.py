@@ -1,4 +1,4 @@
-"""The parts that a run's settings name, known functions, learners, planners, encoders and owned
+"""The parts that a run's settings name, given functions, learners, planners, encoders and owned
 data: found and checked before anything is paid for.
 """
 
@@ -32,7 +32,8 @@ from paracosm.imagination.planners import CEM, MPPI, GradientPlanner, Planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import require_learnable
 from paracosm.learning.settings import LearnSettings
-from paracosm.loop.config import LEARNED_ENCODERS, RunConfig, RunOptions, scales
+from paracosm.loop.config import RunConfig, RunOptions, scales
+from paracosm.loop.latents import ENCODER_KINDS
 from paracosm.loop.names import by_name
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import parse_column_map
@@ -40,7 +41,7 @@ from paracosm.real.matching import demand_match
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 
-# What `--learner` knows by name, beside the one that `imagine` has of itself.
+# What `--learner` knows by name, beside REINFORCE, which `imagine` trains if given no learner.
 LEARNERS: dict[str, Callable[[], Learner]] = {"pathwise": Pathwise}
 REINFORCE = "reinforce"
 PLANNERS: dict[str, Callable[[MDP], Planner]] = {
@@ -48,8 +49,8 @@ PLANNERS: dict[str, Callable[[MDP], Planner]] = {
     "cem": CEM,
     "gradient": GradientPlanner,
 }
-# What decides how long any learner trains, and on which return it is judged.
-_OF_ANY_TRAINING = ("horizon", "rates", "check", "patience", "least_gain", "most_steps")
+# The settings that say how long any learner trains, and on which return it is judged.
+_SETTINGS_OF_ANY_LEARNER = ("horizon", "rates", "check", "patience", "least_gain", "most_steps")
 _WINDOWS = checks.Range(1, 1000, integer=True)
 WINDOW = re.compile(r"window:(\d{1,9})")
 CAUTIONS: dict[str, Callable[[], Caution]] = {
@@ -63,26 +64,29 @@ CAUTIONS: dict[str, Callable[[], Caution]] = {
 def check_kinds(
     tracker: Any, learn_settings: Any, imagine_settings: Any, options: Mapping[str, Any]
 ) -> None:
-    """Whether the arguments are of the kinds that a run takes.
+    """Require arguments of the kinds that a run takes.
 
     Args:
         tracker, learn_settings, imagine_settings, options: As `run` has them.
+
+    Raises:
+        BadArgument: an argument is of another kind, or no option of a run.
     """
-    absent = type(None)
+    none = type(None)
     if not callable(tracker):
         needed = "a Tracker, what makes one, or None,"
-        checks.of_kind("tracker", tracker, (Tracker, absent), needed)
+        checks.of_kind("tracker", tracker, (Tracker, none), needed)
     needed = "a LearnSettings, or None,"
-    checks.of_kind("learn_settings", learn_settings, (LearnSettings, absent), needed)
+    checks.of_kind("learn_settings", learn_settings, (LearnSettings, none), needed)
     needed = "an ImagineSettings, or None,"
-    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, absent), needed)
+    checks.of_kind("imagine_settings", imagine_settings, (ImagineSettings, none), needed)
     for name in options:
         checks.one_of("an option", name, tuple(RunOptions.__annotations__))
 
 
-def known_part(part: str, where: str | None, source: Source) -> Callable | None:
-    """A part that is given, traced once: what fails now would fail after the real steps are paid
-    for.
+def given_part(part: str, where: str | None, source: Source) -> Callable | None:
+    """The reward or termination that `module:function` gives, None if it is to be learned. It is
+    traced once: what fails now would fail after the real steps are paid for.
 
     Raises:
         Missing: there is no such function.
@@ -114,10 +118,10 @@ def known_part(part: str, where: str | None, source: Source) -> Callable | None:
 
 
 def require_derivative(reward: Callable | None, where: str | None, source: Source) -> None:
-    """A known reward that gradients through the world can use, of continuous actions.
+    """Require a given reward that gradients through the world can use, if actions are continuous.
 
     Raises:
-        BadArgument: it has no derivative.
+        BadArgument: the reward has no derivative.
     """
     if reward is None or isinstance(source.action, Discrete):
         return
@@ -135,7 +139,8 @@ def require_derivative(reward: Callable | None, where: str | None, source: Sourc
 
 def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
     """The learner of a name, or what the user's `module:function` makes of the settings of
-    imagination; None is REINFORCE, also of a run from before learners had names.
+    imagination. None stands for REINFORCE, which `imagine` makes of these settings itself; `where`
+    is None in runs from before learners had names, all of which are REINFORCE's.
 
     Raises:
         Missing: there is no such function.
@@ -155,13 +160,13 @@ def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:
 
 
 def settings_shown(config: RunConfig, learner: Learner | None) -> dict[str, str]:
-    """What a run went by, by name: of a learner of ours that has settings of its own these, in
-    place of those of imagination that it does not look at.
+    """The settings that a run went by, by dotted name: where its learner has settings of its own,
+    these are added; of one of ours, settings of imagination that it does not look at are left out.
     """
     leaves = by_name(config.to_dict())
     if config.learner in LEARNERS:
         unused = {f"imagine.{field.name}" for field in dataclasses.fields(ImagineSettings)}
-        unused -= {f"imagine.{name}" for name in _OF_ANY_TRAINING}
+        unused -= {f"imagine.{name}" for name in _SETTINGS_OF_ANY_LEARNER}
         leaves = {name: value for name, value in leaves.items() if name not in unused}
     own = getattr(learner, "settings", None)
     if dataclasses.is_dataclass(own) and not isinstance(own, type):
@@ -238,14 +243,23 @@ def demand_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
         BadArgument: it cannot be built, or cannot plan with such actions.
     """
     spec = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
-    planner(MDP(spec, _still, _free, never, _still, 0.99))
+    planner(
+        MDP(
+            spec=spec,
+            dynamics=_same_state,
+            reward=_zero,
+            termination=never,
+            initial=_same_state,
+            discount=0.99,
+        )
+    )
 
 
-def _still(state: Any, *_: Any) -> Any:
+def _same_state(state: Any, *_: Any) -> Any:
     return state
 
 
-def _free(*_: Any) -> Any:
+def _zero(*_: Any) -> Any:
     return jnp.zeros(())
 
 
@@ -258,13 +272,13 @@ def encoder_of(where: str | None, action: Box | Discrete) -> Encoder | None:
         Missing: there is no such function.
         BadArgument: it is neither, or the function makes no encoder.
     """
-    if where is None or where in LEARNED_ENCODERS:
+    if where is None or where in ENCODER_KINDS:
         return None
     if window := WINDOW.fullmatch(where):
         return Window(_WINDOWS.check("the K of --encoder window:K", int(window[1])), action)
     if ":" not in where or where.startswith("window:"):
         raise checks.BadArgument(
-            f"--encoder is {where!r}; window:K, such as window:4, {' or '.join(LEARNED_ENCODERS)},"
+            f"--encoder is {where!r}; window:K, such as window:4, {' or '.join(ENCODER_KINDS)},"
             " which are learned, or module:function of an encoder of your own, is needed."
         )
     return registry.build_named(where, Encoder, "--encoder")

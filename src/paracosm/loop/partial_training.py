@@ -12,7 +12,7 @@ from paracosm.imagination.stop_rule import Snapshot, StopNumbers, TrainingStore
 from paracosm.loop import store
 from paracosm.loop.directory import RunDirectory
 
-# Between two checkpoints: what a kill loses at the most, beside a chunk.
+# Seconds between two checkpoints: what a kill loses at the most, beside a chunk.
 SECONDS = 20.0
 
 
@@ -27,7 +27,7 @@ class PartialTraining(TrainingStore):
     """Two states of a learner and the stop rule's numbers, in two files."""
 
     def __init__(self, directory: RunDirectory, round: int) -> None:
-        """What is kept of one round of a run."""
+        """A store for the training of one round of a run."""
         self._directory = directory
         self._path, self._last = directory.file(f"models/partial-{round}"), time.monotonic()
 
@@ -41,7 +41,7 @@ class PartialTraining(TrainingStore):
         self._last = time.monotonic()
 
     def load(self, state: Any) -> Snapshot | None:
-        """See `TrainingStore`; a checkpoint that the kill left damaged is none."""
+        """See `TrainingStore`; a checkpoint that the kill left damaged counts as none."""
         if not self._path.with_suffix(".json").is_file():
             return None
         try:
@@ -51,6 +51,6 @@ class PartialTraining(TrainingStore):
         return Snapshot(last, best, header.rule)
 
     def discard(self) -> None:
-        """Remove what was kept: the stage is done."""
+        """Remove the checkpoint, once the stage is done."""
         for ending in (".json", ".eqx"):
             self._path.with_suffix(ending).unlink(missing_ok=True)

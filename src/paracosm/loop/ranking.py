@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import equinox as eqx
 import jax
@@ -20,14 +20,14 @@ from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.files import Unwritable, as_path, atomic_write, shown
 from paracosm.core.keys import stage_key
-from paracosm.core.mdp import MDP, Box, Discrete, not_drawn
+from paracosm.core.mdp import MDP, Discrete, Spec, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
-from paracosm.loop.tasks import demand_one_task
+from paracosm.loop.tasks import EncodedPolicy, demand_one_task, same_policy
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
@@ -54,14 +54,19 @@ class RankOptions(TypedDict, total=False):
 
 class Contender(NamedTuple):
     """A policy to be ranked: its name, the world that imagines it, the real environment as it sees
-    it, and rewards that are known beside those of its own episodes, `[reward]`.
+    it, and rewards that were recorded beside those of its own episodes, `[reward]`.
     """
 
     name: str
     policy: Policy
     world: MDP
     source: Source
-    known: np.ndarray
+    extra_rewards: np.ndarray
+
+    @property
+    def encoded_policy(self) -> EncodedPolicy:
+        """The policy with what makes its states of observations."""
+        return self.policy, self.source.encoder
 
 
 def rank(
@@ -102,7 +107,13 @@ def rank(
         checks.of_kind(f"the policy {name}", policy, Policy, "a Policy")
         checks.of_kind(f"the world of {name}", worlds[name], MDP, "an MDP")
     contenders = [
-        Contender(str(name), policy, worlds[name], source, np.zeros(0))
+        Contender(
+            name=str(name),
+            policy=policy,
+            world=worlds[name],
+            source=source,
+            extra_rewards=np.zeros(0),
+        )
         for name, policy in policies.items()
     ]
     return _ranked(contenders, (), **options)
@@ -185,37 +196,34 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
         BadArgument: the common world is of other beliefs than a policy's.
     """
     again = runs[0].shown()
-    beliefs = None if common is None else common.source(again).encoder
+    common_encoder = None if common is None else common.source(again).encoder
     contenders = []
     for name, run in zip(names, runs, strict=True):
         source, world = run.source(again), (common or run).world
-        if common is not None and not _same(beliefs, source.encoder):
+        if common is not None and not eqx.tree_equal(common_encoder, source.encoder):
             raise checks.BadArgument(
                 f"the world of {shown(common.path)} is of other beliefs than the policy of {name};"
                 " leave --world out, or give a run with the same encoder."
             )
         contenders.append(
-            Contender(name, run.policy, world, source, np.asarray(run.data.labels.reward))
+            Contender(
+                name=name,
+                policy=run.policy,
+                world=world,
+                source=source,
+                extra_rewards=np.asarray(run.data.labels.reward),
+            )
         )
     return contenders
 
 
-def _same(one: Any, another: Any) -> bool:
-    """Whether two policies or encoders have the same structure and equal parameters."""
-    return bool(eqx.tree_equal(one, another))
-
-
-def _equal(one: Contender, another: Contender) -> bool:
-    return _same(one.policy, another.policy) and _same(one.source.encoder, another.source.encoder)
-
-
 def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[str, ...]]:
-    """Those that are not the same as an earlier one, and the names of the others: a learner may
-    go back to its best policy.
+    """The contenders that are not the same as an earlier one, and the names of the others: a
+    learner may go back to its best policy.
     """
     firsts: list[Contender] = []
     for contender in contenders:
-        if not any(_equal(first, contender) for first in firsts):
+        if not any(same_policy(first.encoded_policy, contender.encoded_policy) for first in firsts):
             firsts.append(contender)
     names = {first.name for first in firsts}
     return firsts, tuple(c.name for c in contenders if c.name not in names)
@@ -225,32 +233,32 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
     """Refuse fewer than two policies, the same ones, and worlds of another task.
 
     Raises:
-        BadArgument: it is so; the sentence names the policies.
+        BadArgument: they cannot be ranked; the sentence names the policies.
     """
     if len(contenders) < 2:
         raise checks.BadArgument(
             f"{len(contenders)} policies are given; at least two are needed to rank."
         )
     for one, another in itertools.combinations(contenders, 2):
-        if one.name == another.name or _equal(one, another):
+        if one.name == another.name or same_policy(one.encoded_policy, another.encoded_policy):
             raise checks.BadArgument(
                 f"{one.name} and {another.name} are one and the same policy; different ones are"
                 " needed."
             )
     for contender in contenders:
-        theirs, mine = _task(contender.world.spec), _task(contender.source)
-        if theirs != mine:
+        imagined, real = (_task_in_words(spec) for spec in (contender.world.spec, contender.source))
+        if imagined != real:
             raise checks.BadArgument(
-                f"the world of {contender.name} is of {theirs}, {contender.source.name} of {mine};"
-                " a world of the same task is needed."
+                f"the world of {contender.name} is of {imagined}, {contender.source.name} of"
+                f" {real}; a world of the same task is needed."
             )
 
 
-def _task(of: Any) -> str:
-    """State size, actions and horizon of a spec or a source, in words."""
-    action: Box | Discrete = of.action
+def _task_in_words(spec: Spec | Source) -> str:
+    """State size, actions and horizon."""
+    action = spec.action
     kind = "actions to choose from" if isinstance(action, Discrete) else "action components"
-    return f"{of.state_size} state components, {action.size} {kind} and {of.horizon} steps"
+    return f"{spec.state_size} state components, {action.size} {kind} and {spec.horizon} steps"
 
 
 def _ranked(
@@ -281,17 +289,26 @@ def _ranked(
     checks.at_least("within", within, 0)
     checks.in_unit_interval("discount", discount)
     checks.seed("first_seed", first_seed)
-    before = {id(c.source): c.source.steps for c in contenders}
-    playing = _Playing(contenders, discount, first_seed, episodes, most, progress)
-    playing.begin()
+    steps_before = {id(c.source): c.source.steps for c in contenders}
+    playing = _Playing(
+        contenders=contenders,
+        discount=discount,
+        first_seed=first_seed,
+        least=episodes,
+        most=most,
+        progress=progress,
+    )
+    playing.play_first_episodes()
     bounds = playing.bounds()
-    wanted = {"best": best, "within": within, "least": episodes, "most": most}
     bought = separate(
         playing.play,
         len(contenders),
         risk=(1 - IMAGINED_SHARE) * (1 - LEVEL),
         bounds=bounds,
-        **wanted,
+        best=best,
+        within=within,
+        least=episodes,
+        most=most,
     )
     names = [contender.name for contender in contenders]
     imagined = [
@@ -319,10 +336,13 @@ def _ranked(
             confidence=LEVEL,
             sure=bought.sure,
             equal=bought.equal,
-            **wanted,
+            best=best,
+            within=within,
+            least=episodes,
+            most=most,
         ),
         env=contenders[0].source.name,
-        real_steps=max(c.source.steps - before[id(c.source)] for c in contenders),
+        real_steps=max(c.source.steps - steps_before[id(c.source)] for c in contenders),
         left_out=left_out,
     )
 
@@ -332,7 +352,8 @@ class _Playing:
     """Real episodes that are played as they are asked for.
 
     Attributes:
-        contenders, discount, first_seed: As above.
+        contenders: The policies.
+        discount, first_seed: As for `rank`.
         least, most: Episodes that each policy plays at first, and that all play at the most.
         progress: Told of each episode.
         episodes: What was played, by policy: the first `least` together, then one at a time.
@@ -346,21 +367,21 @@ class _Playing:
     progress: Progress
     episodes: list[list[Trajectory]] = dataclasses.field(default_factory=list)
 
-    def begin(self) -> None:
-        """Every policy's first episodes."""
+    def play_first_episodes(self) -> None:
+        """Play every policy's first episodes."""
         for number, contender in enumerate(self.contenders):
             self.progress("play", number * self.least, self.most)
-            self.episodes.append([self._played(contender, 0, self.least)])
+            self.episodes.append([self._evaluate(contender, 0, self.least)])
 
-    def _played(self, contender: Contender, first: int, count: int) -> Trajectory:
+    def _evaluate(self, contender: Contender, first: int, count: int) -> Trajectory:
         return contender.source.evaluate(
             contender.policy, episodes=count, first_seed=self.first_seed + first
         )
 
     def play(self, policy: int, number: int) -> float:
-        """The return of an episode of a policy."""
+        """The return of the episode `number` of a policy, which is played unless it was."""
         if number >= self.least:
-            self.episodes[policy].append(self._played(self.contenders[policy], number, 1))
+            self.episodes[policy].append(self._evaluate(self.contenders[policy], number, 1))
             total = sum(self.least + len(parts) - 1 for parts in self.episodes)
             self.progress("play", total, self.most)
             row = self.episodes[policy][-1].reward[0]
@@ -369,23 +390,23 @@ class _Playing:
         return float(np.asarray(row, np.float64) @ self.discount ** np.arange(len(row)))
 
     def rewards(self) -> list[np.ndarray]:
-        """By policy, `[episode, time]`."""
+        """The rewards of each policy's episodes, `[episode, time]`."""
         return [
             np.concatenate([np.asarray(part.reward, np.float64) for part in parts])
             for parts in self.episodes
         ]
 
     def lengths(self) -> list[np.ndarray]:
-        """By policy, how many steps the record of each episode could have had, `[episode]`."""
+        """How many steps the record of each policy's episodes could have had, `[episode]`."""
         return [np.concatenate([part.steps for part in parts]) for parts in self.episodes]
 
     def bounds(self) -> tuple[float, float] | None:
-        """Where returns lie if rare episodes may decide those of a policy, by what all policies
-        have seen so far.
+        """Between which returns lie, if rare episodes may decide those of a policy, by all episodes
+        so far; None if they may not.
         """
         return rare_bounds(
             [parts[0] for parts in self.episodes],
-            [contender.known for contender in self.contenders],
+            [contender.extra_rewards for contender in self.contenders],
             [contender.world for contender in self.contenders],
             discount=self.discount,
         )
@@ -399,7 +420,8 @@ def _imagined(
     start can be imagined alike.
 
     Args:
-        contender, first_seed, seed, progress: As above.
+        contender: The policy.
+        first_seed, seed, progress: As for `rank`.
         lengths: Steps that the record of each real episode could have had, `[episode]`.
     """
     progress(f"imagine {contender.name}", 0, 1)

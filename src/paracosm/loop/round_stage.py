@@ -13,8 +13,8 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.loop.directory import RunDirectory
 
 
-def tells(bought: Dataset, horizon: int, policy: Policy) -> bool:
-    """Whether a purchase holds a whole episode of a policy whose gap is audited along the way."""
+def can_audit(bought: Dataset, horizon: int, policy: Policy) -> bool:
+    """Whether a purchase holds a whole episode of a policy that can be audited along the way."""
     return isinstance(policy, MarkovPolicy) and bool(whole_episodes(bought, horizon))
 
 
@@ -40,9 +40,9 @@ def audit_stage(
         round, transitions: The round, and what world and policy were learned from.
     """
     file = f"audit-{round}.json"
-    return directory.stage(
-        f"audit-{round}",
-        lambda: audit_round(
+
+    def make() -> RoundAudit:
+        audit = audit_round(
             learned,
             explorer,
             bought,
@@ -50,7 +50,13 @@ def audit_stage(
             round=round,
             transitions=transitions,
             edge_share=imagined.training.edge_share,
-        ),
+        )
+        assert audit is not None, "the purchase holds a whole episode"
+        return audit
+
+    return directory.stage(
+        f"audit-{round}",
+        make,
         lambda audit: directory.write(file, audit.to_json()),
         lambda: files.read_record(RoundAudit, directory.file(file)),
     )

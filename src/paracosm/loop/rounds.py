@@ -1,7 +1,8 @@
-"""What a round of a run came to, and what the next one goes on from."""
+"""What a round of a run came to, and what the training of the next one starts from."""
 
 from __future__ import annotations
 
+import enum
 import math
 from typing import Any, NamedTuple
 
@@ -13,101 +14,168 @@ from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.imagination.earlier import Earlier
 from paracosm.imagination.imagine import Imagined
-from paracosm.loop.latents import Seen
-from paracosm.loop.short_rounds import BestPolicy, ShortRounds, best_of, elsewhere, state_of
+from paracosm.loop.latents import View
+from paracosm.loop.short_rounds import (
+    BestPolicy,
+    ShortRounds,
+    best_of,
+    learner_state,
+    with_branches_restarted,
+)
 
 
-class Round(NamedTuple):
-    """Where a round ends: what it bought, all data so far and how they are seen, the mean return of
-    each round's episodes so far, the scales of its states, the discount of training, what was
-    learned and imagined, whether its policy explores, in how many rounds that policy has been
-    trained, the best policy of the rounds before, training steps so far, real steps on the way, and
-    what its purchase says of the round before.
-    """
-
-    decision: Decision
-    seen: Seen
-    returns: tuple[float, ...]
-    spec: Spec
-    discount: DiscountChoice
-    learned: Learned
-    imagined: Imagined
-    explores: bool
-    tried: int
-    best: BestPolicy | None
-    trained: int
-    stepped: int
-    audit_before: RoundAudit | None
-
-    @property
-    def data(self) -> Dataset:
-        """All rows bought so far, of states or beliefs."""
-        return self.seen.data
-
-    def without_rows(self) -> Round:
-        """The round without the rows that it shares with the next one, which has them all."""
-        observed, data = self.seen.observed.first(0), self.seen.data.first(0)
-        return self._replace(seen=self.seen._replace(observed=observed, data=data))
-
-
-class CarriedOn(NamedTuple):
+class TrainingStart(NamedTuple):
     """What the training of a round takes from the rounds before.
 
     Attributes:
-        returns: Mean return of each round's episodes so far.
+        returns: Mean return of the episodes that each round bought so far, None where it is not
+            known.
         explores: Whether the policy is to look for what is unknown.
-        tried: In how many rounds it has been trained at the end of this one.
+        rounds_of_this_policy: In how many rounds it has been trained at the end of this one.
         state: Where its learner goes on, None if it starts anew.
         best: The best policy of the rounds before, of those that trained for the return.
         earlier: The same, where training may give it back.
     """
 
-    returns: tuple[float, ...] = ()
+    returns: tuple[float | None, ...] = ()
     explores: bool = False
-    tried: int = 1
+    rounds_of_this_policy: int = 1
     state: Any = None
     best: BestPolicy | None = None
     earlier: Earlier | None = None
 
 
-def carried_on(
+class Round(NamedTuple):
+    """Where a round ends.
+
+    Attributes:
+        decision: What it was to buy.
+        view: All rows bought so far, and how the run sees its environment.
+        spec: The task, with the scales of its states.
+        discount: Of training.
+        learned: The world, and how it was learned.
+        start: What its training took from the rounds before.
+        imagined: Its policy, and how training went.
+        training_steps: At the most, of all rounds so far.
+        real_steps_while_training: Taken in the real environment while the policy was trained.
+        audit_before: What its purchase says of the round before, None if it can say nothing.
+    """
+
+    decision: Decision
+    view: View
+    spec: Spec
+    discount: DiscountChoice
+    learned: Learned
+    start: TrainingStart
+    imagined: Imagined
+    training_steps: int
+    real_steps_while_training: int
+    audit_before: RoundAudit | None
+
+    @property
+    def data(self) -> Dataset:
+        """All rows bought so far, of states or beliefs."""
+        return self.view.data
+
+    def without_rows(self) -> Round:
+        """The round without the rows that it shares with the next one, which has them all."""
+        observed, data = self.view.observed.first(0), self.view.data.first(0)
+        return self._replace(view=self.view._replace(observed=observed, data=data))
+
+
+class Continuation(enum.Enum):
+    """How the policy of the round before is trained on."""
+
+    GO_ON = "its learner goes on from where it was"
+    NEW_GOAL = "a new policy starts, since exploration began or ended"
+    GIVE_UP = "a new policy starts, since nothing of the rounds before is worth keeping"
+    RETURN_TO_BEST = "its learner goes on from the best policy of the rounds before"
+
+
+def training_start(
     short: ShortRounds,
     before: Round | None,
     data: Dataset,
     learned: Learned,
     *,
-    brought: float,
-    anew: bool,
-) -> CarriedOn:
-    """What a short round goes on from.
+    mean_return_of_purchase: float | None,
+    encoder_changed: bool,
+) -> TrainingStart:
+    """What the training of a short round starts from.
 
     Args:
         short: How short rounds go.
         before: The round before, None in the first.
         data, learned: What has been bought until now, and learned from it.
-        brought: Mean return of the episodes that this round bought, by the policy before.
-        anew: Whether an encoder was learned anew: states and policies mean something else then.
+        mean_return_of_purchase: Of the episodes that this round bought, by the policy before; None
+            if it is not known.
+        encoder_changed: Whether states and policies mean something else than in the round before.
     """
-    returns = (*(() if before is None else before.returns), brought)
     explores = short.explores(data, learned)
     if before is None:
-        return CarriedOn(returns, explores)
-    changes = explores != before.explores
-    lost = not (explores or changes) and short.lost(data, returns, before.tried)
-    state, best, earlier, astray = None, None, None, False
-    if not (changes or lost):
-        state = state_of(before.imagined)
-        state = elsewhere(state) if anew else state
-    if not anew:
-        best = before.best
-        if not before.explores and math.isfinite(brought):
-            best = best_of(best, brought, before.imagined)
+        return TrainingStart((mean_return_of_purchase,), explores)
+    returns = (*before.start.returns, mean_return_of_purchase)
+    best = None
+    if not encoder_changed:
+        best = before.start.best
+        if not before.start.explores and mean_return_of_purchase is not None:
+            best = best_of(best, mean_return_of_purchase, before.imagined)
+
+    match continuation := _continuation(short, before, data, returns, explores=explores, best=best):
+        case Continuation.GO_ON:
+            state = learner_state(before.imagined)
+            state = with_branches_restarted(state) if encoder_changed else state
+        case Continuation.NEW_GOAL:
+            state = None
+        case Continuation.GIVE_UP:
+            state, best = None, None
+        case Continuation.RETURN_TO_BEST:
+            assert best is not None
+            state = best.state
+
+    earlier = None
     if best is not None and not explores:
-        last = data.real_steps >= short.transitions
-        astray = not before.explores and short.astray(returns, best.mean)
-        earlier = Earlier(best.state, best.mean, returns[0], astray, last)
-        state = best.state if astray else state
-    if lost and not astray:
-        best, earlier = None, None
-    tried = 1 if state is None else before.tried + 1
-    return CarriedOn(returns, explores, tried, state, best, earlier)
+        earlier = Earlier(
+            state=best.state,
+            mean=best.mean,
+            # Where it is not known, no policy counts as better than random actions.
+            least=math.inf if returns[0] is None else returns[0],
+            astray=continuation is Continuation.RETURN_TO_BEST,
+            last=data.real_steps >= short.transitions,
+        )
+    return TrainingStart(
+        returns=returns,
+        explores=explores,
+        rounds_of_this_policy=1 if state is None else before.start.rounds_of_this_policy + 1,
+        state=state,
+        best=best,
+        earlier=earlier,
+    )
+
+
+def _continuation(
+    short: ShortRounds,
+    before: Round,
+    data: Dataset,
+    returns: tuple[float | None, ...],
+    *,
+    explores: bool,
+    best: BestPolicy | None,
+) -> Continuation:
+    """How the policy of the round before is trained on.
+
+    Args:
+        short, before, data: As for `training_start`.
+        returns: Of the episodes of each round, this one's included.
+        explores: Whether the policy of this round is to look for what is unknown.
+        best: The best policy so far, None if there is none or states mean something else now.
+    """
+    if explores != before.start.explores:
+        return Continuation.NEW_GOAL
+    if explores:
+        return Continuation.GO_ON
+    if best is not None and short.is_astray(returns, best.mean):
+        return Continuation.RETURN_TO_BEST
+    if short.is_lost(data, returns, before.start.rounds_of_this_policy):
+        return Continuation.GIVE_UP
+    return Continuation.GO_ON

@@ -25,10 +25,11 @@ from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, imagine
 from paracosm.imagination.planners import Planner
 from paracosm.imagination.settings import ImagineSettings
+from paracosm.loop.short_rounds import learner_state
 
-# Seconds; four starts of a planner over a thousand steps
+# Imagined steps: some seconds of a trained policy, four starts of a planner over a thousand steps
 MOST_STEPS = 12_000_000
-_FEWEST = 4  # starts, of which a difference has an interval
+_FEWEST = 4  # starts: of fewer a difference has no interval
 _OVER = 1.1  # of the budget: trainings that took more were not given by it
 
 
@@ -67,7 +68,7 @@ def share_of(
         share = search_share(
             world,
             policy,
-            {name: candidate(search) for name, search in searches.items()},
+            {name: as_candidate(search) for name, search in searches.items()},
             starts[:number],
             horizon=diagnosis.horizon,
             discount=diagnosis.discount,
@@ -82,17 +83,17 @@ def share_of(
 def starts_within(
     policy: Policy, searches: Mapping[str, Policy | Candidate], horizon: int, most_steps: float
 ) -> int:
-    """From how many starts the policy and the searches can be played.
+    """The number of starts from which the policy and the searches can be played.
 
     Args:
         policy, searches, most_steps: As for `share_of`.
         horizon: Steps of an episode.
 
     Raises:
-        BadArgument: from too few.
+        BadArgument: the number would be too small.
     """
-    candidates = map(candidate, (policy, *searches.values()))
-    number = affordable(candidates, horizon, most_steps)
+    candidates = map(as_candidate, (policy, *searches.values()))
+    number = affordable_starts(candidates, horizon, most_steps)
     if not number:
         raise checks.BadArgument(
             f"the searches {', '.join(searches)} cost more imagined steps than the"
@@ -102,7 +103,7 @@ def starts_within(
     return number
 
 
-def for_training(
+def training_budget(
     policy: Policy, searches: Mapping[str, Candidate | None], horizon: int, most_steps: float
 ) -> float:
     """What each search that has yet to be trained may cost, in imagined steps: half of the budget
@@ -113,18 +114,18 @@ def for_training(
         searches: By name; None where it has yet to be trained, at least one.
 
     Raises:
-        BadArgument: from too few starts could all be played, if training cost nothing.
+        BadArgument: all could be played from too few starts, even if training cost nothing.
     """
     played = {name: search or Candidate(policy) for name, search in searches.items()}
     starts_within(policy, played, horizon, most_steps)
-    fewest = _FEWEST * horizon * sum(candidate(way).steps for way in (policy, *played.values()))
+    fewest = _FEWEST * horizon * sum(as_candidate(way).steps for way in (policy, *played.values()))
     trained = sum(search is None for search in searches.values())
     return min(most_steps / 2, most_steps - fewest) / trained
 
 
-def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:
-    """From how many starts all candidates, the audited policy one of them, can be played; 0 where
-    it would be too few.
+def affordable_starts(candidates: Iterable[Candidate], horizon: int, most_steps: float) -> int:
+    """The number of starts from which all candidates, the audited policy one of them, can be
+    played; 0 where it would be too few.
 
     What training has spent leaves fewer of them, but the fewest all the same where it is over the
     budget by little: its rollouts may have been longer than was foreseen.
@@ -139,7 +140,7 @@ def affordable(candidates: Iterable[Candidate], horizon: int, most_steps: float)
     return max(_FEWEST, int((most_steps - spent) // each_start))
 
 
-def candidate(search: Policy | Candidate) -> Candidate:
+def as_candidate(search: Policy | Candidate) -> Candidate:
     """A policy with what each of its actions costs."""
     if isinstance(search, Candidate):
         return search
@@ -163,15 +164,15 @@ def trained_again(
     Args:
         learned, data: The world, and what it was learned from.
         before: The training that goes on; one anew if None.
-        trained: How that of the policy went.
+        trained: How the training of the policy went.
         learner: What trains, REINFORCE if None.
         caution: What the world of training is made with.
-        settings: As training had them; it stops earlier where its budget is spent.
-        seed: Of the first training; this one draws other numbers.
+        settings: Those of the training before; this one stops earlier where its budget is spent.
+        seed: Of the training before; this one draws other numbers.
         most_steps: What training may cost, in imagined steps, by what a step of `trained` cost.
 
     Raises:
-        BadArgument: that is less than two evaluations apart cost.
+        BadArgument: `most_steps` is less than the training between two evaluations costs.
     """
     steps = settings.most_steps
     each = trained.imagined_steps / max(trained.step[-1], 1)
@@ -183,14 +184,14 @@ def trained_again(
             f" least are needed, and {most_steps:,.0f} are allowed."
         )
     settings = dataclasses.replace(settings, most_steps=steps)
-    own = None if before is None else before.own_prediction
-    policy = None if before is None or own is not None else before.policy
+    state = None if before is None else learner_state(before)
+    policy = None if before is None or state is not None else before.policy
     result = imagine(
         learned,
         data,
         learner=learner,
         seed=seed + 1,
-        state=None if own is None else own.state,
+        state=state,
         policy=policy if isinstance(policy, StochasticPolicy) else None,
         caution=caution,
         settings=settings,

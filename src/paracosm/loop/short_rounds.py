@@ -1,11 +1,11 @@
-"""Short rounds: how a run goes with a learner that goes on from round to round.
+"""Short rounds: how a run proceeds with a learner that is trained on from round to round.
 
 Each round buys some hundred transitions, the last of them to the end of their episode, fits the
 world's networks on from where they were, and trains policy and value on in the new world. As long
 as nothing that was recorded tells a good state from a bad one, the policy that collects looks for
-what is unknown. When that changes, a new policy is trained, for the old one climbed something else;
-so it is when some rounds of a policy have brought no more than random actions did, since an early
-world can lead it astray. The last rounds train for the return alone.
+what is unknown. When that changes, a new policy is trained, for the old one climbed something else.
+A new one is also trained when some rounds of a policy have brought no more than random actions did,
+since an early world can lead it astray. The last rounds train for the return alone.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ STEPS_PER_TRANSITION = 4
 # episodes are long; each round has at least two of these chunks, and one of many owned transitions
 # no more than so many.
 CHUNK, MOST_CHUNKS = 2000, 10
-# Of the transitions: when as many have been bought, nothing more is explored or begun anew.
+# Share of the transitions: when as many have been bought, nothing more is explored or restarted.
 EXPLORED = 0.9
-# Rounds of a policy without success: fewer are what learning takes.
+# Rounds of a policy without success after which it is lost: fewer are what learning takes.
 LOST = 3
 _RATE = 5e-4
 # With 100 steps an epoch no policy was found for the double pendulum in 6,000 transitions, with 400
@@ -67,7 +67,8 @@ class ShortRounds:
 
     Attributes:
         transitions, labels: To buy in all.
-        horizon: Steps of an episode, the most that a round is longer for its last one's sake.
+        horizon: Steps of an episode: by so many at the most a round is longer, to finish its last
+            one.
     """
 
     transitions: int
@@ -75,25 +76,28 @@ class ShortRounds:
     horizon: int
 
     def decision(self, round: int, owned: int) -> Decision | None:
-        """What to buy in a round, at the least, beside so many transitions; None when all is
+        """What to buy in a round, at the least, beside `owned` transitions; None when all is
         bought.
         """
         left = self.transitions - owned
+        if left <= 0:
+            return None
         count = min(max(TRANSITIONS, int(SHARE * owned)), left)
-        return Decision(round, count, self._labels(owned, count), None, "") if left > 0 else None
+        labels = self._labels(owned, count)
+        return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
     def spare(self, decision: Decision, owned: int) -> int:
         """How many transitions more may be bought to finish an episode."""
         return min(self.horizon, self.transitions - owned - decision.transitions)
 
-    def bought(self, collected: Dataset, owned: int, seed: int) -> Dataset:
-        """All that was collected beside so many transitions, with its share of the labels."""
+    def with_labels(self, collected: Dataset, owned: int, seed: int) -> Dataset:
+        """All that was collected beside `owned` transitions, with its share of the labels."""
         count = collected.real_steps
         return collected.buy(count, self._labels(owned, count), seed)
 
     def _labels(self, owned: int, transitions: int) -> int:
-        """Labels of a purchase: so many that all purchases together hold their share, and at first
-        as many as a reward can be learned from.
+        """How many labels a purchase of `transitions` beside `owned` ones has: all purchases
+        together hold their share, and the first one as many as a reward can be learned from.
         """
         return self._labels_until(owned + transitions) - (self._labels_until(owned) if owned else 0)
 
@@ -105,32 +109,40 @@ class ShortRounds:
         """Whether the policy of this round is to look for what is unknown, by what was bought and
         learned from it.
         """
-        return not self._late(data) and tells_no_state(data, learned.rewards(data))
+        return not self._too_late_to_restart(data) and tells_no_state(data, learned.rewards(data))
 
-    def lost(self, data: Dataset, returns: Sequence[float], tried: int) -> bool:
-        """Whether a policy is to be begun anew: its rounds brought no more than random actions.
+    def is_lost(
+        self, data: Dataset, returns: Sequence[float | None], rounds_of_this_policy: int
+    ) -> bool:
+        """Whether a new policy is to start, since the rounds of the last one brought no more than
+        random actions.
 
         Args:
             data: What was bought.
-            returns: Of the episodes of each round so far; those of the first acted at random.
-            tried: Rounds that the last policy was trained in.
+            returns: Mean return of the episodes of each round so far, those of the first by random
+                actions; None where it is not known.
+            rounds_of_this_policy: In how many rounds the last policy was trained.
         """
-        if tried < LOST or self._late(data):
+        if rounds_of_this_policy < LOST or self._too_late_to_restart(data):
             return False
-        return max(returns[-LOST:]) <= returns[0] < np.inf
+        known = [mean for mean in (returns[0], *returns[-LOST:]) if mean is not None]
+        return len(known) == 1 + LOST and max(known[1:]) <= known[0]
 
-    def _late(self, data: Dataset) -> bool:
-        """Whether too little is left to buy for another beginning."""
+    def _too_late_to_restart(self, data: Dataset) -> bool:
+        """Whether too little is left to buy for another policy."""
         return data.real_steps > EXPLORED * self.transitions
 
-    def astray(self, returns: Sequence[float], best: float) -> bool:
+    def is_astray(self, returns: Sequence[float | None], best: float) -> bool:
         """Whether the last policy brought less than half of what the best one did.
 
         Args:
-            returns: As for `lost`; halves are of what is above random actions.
-            best: Of the best policy's episodes.
+            returns: As for `is_lost`; halves are of what is above random actions.
+            best: Mean return of the best policy's episodes.
         """
-        return returns[0] < best and returns[-1] < (returns[0] + best) / 2
+        first, last = returns[0], returns[-1]
+        if first is None or last is None:
+            return False
+        return first < best and last < (first + best) / 2
 
     def learn_settings(self, round: int) -> LearnSettings:
         """How the world's networks are fitted in this round: at a cost that does not grow."""
@@ -167,8 +179,9 @@ def training_settings(
     takes.
 
     Args:
-        steps: Of training.
-        learner, action: As for `ShortRounds.imagine_settings`.
+        steps: How many.
+        learner: As for `ShortRounds.imagine_settings`; REINFORCE if None.
+        action: As for `ShortRounds.imagine_settings`.
     """
     return ImagineSettings(
         horizon=learner.settings.branch_steps(action) if isinstance(learner, Pathwise) else 1,
@@ -180,8 +193,12 @@ def training_settings(
 
 
 class BestPolicy(NamedTuple):
-    """The mean return of a policy in the purchases that it collected, how many these are, and the
-    state of its learner.
+    """The policy that collected the best purchases.
+
+    Attributes:
+        mean: Mean return of the episodes in its purchases.
+        purchases: How many these are.
+        state: Of its learner.
     """
 
     mean: float
@@ -195,42 +212,42 @@ def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPol
     Args:
         best: The best one before.
         mean: Mean return of the episodes that the last policy collected.
-        imagined: Its training; where that gave the best one back, they are that one's.
+        imagined: The training of the last policy, which may have given the best one back.
     """
     if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
         count = best.purchases + 1
         return BestPolicy(best.mean + (mean - best.mean) / count, count, best.state)
-    last = BestPolicy(mean, 1, state_of(imagined))
+    last = BestPolicy(mean, 1, learner_state(imagined))
     return last if best is None or mean >= best.mean else best
 
 
-def state_of(imagined: Imagined) -> Any:
-    """The state of a learner of its own kind, None of REINFORCE."""
+def learner_state(imagined: Imagined) -> Any:
+    """The state of a learner with one of its own (pathwise, or yours); None of REINFORCE."""
     return None if imagined.own_prediction is None else imagined.own_prediction.state
 
 
-def elsewhere(state: Any) -> Any:
-    """The state of a learner whose world has other states than before: branches that were to go on
-    from where they had come start anew.
+def with_branches_restarted(state: Any) -> Any:
+    """The state of pathwise in a world that has other states than before: no branch goes on from
+    where it had come to.
     """
     return state._replace(frontier_alive=np.zeros_like(state.frontier_alive))
 
 
-def episode_return(bought: Dataset, horizon: int) -> float:
-    """Mean return of a purchase's whole episodes: what a labelled step brings, by their mean
-    length; infinite if nothing tells it.
+def mean_episode_return(bought: Dataset, horizon: int) -> float | None:
+    """Mean return of a purchase's whole episodes, the mean reward of their labelled steps times
+    their mean length; None without a whole episode or a label.
     """
     episodes = whole_episodes(bought, horizon)
     if not episodes:
-        return np.inf
+        return None
     rows = np.concatenate(episodes)
     rewards = bought.reward[rows]
     labelled = rewards[np.isfinite(rewards)]
-    return float(labelled.mean()) * len(rows) / len(episodes) if len(labelled) else np.inf
+    return float(labelled.mean()) * len(rows) / len(episodes) if len(labelled) else None
 
 
-def of_round(imagined: Imagined) -> Imagined:
-    """What a round's training came to, which ends when its steps are done and not by a stall."""
+def with_round_stop_reason(imagined: Imagined) -> Imagined:
+    """The training of a short round, which stops when its steps are done and not by a stall."""
     reason, training = StopReason.ROUND, imagined.training
     training = dataclasses.replace(
         training, stop=reason.sentence(training.stop_steps), stop_reason=reason
@@ -238,8 +255,8 @@ def of_round(imagined: Imagined) -> Imagined:
     return imagined._replace(training=training)
 
 
-def goes_on(learner: Learner | None) -> bool:
-    """Whether the learner is one that goes on from round to round."""
+def uses_short_rounds(learner: Learner | None) -> bool:
+    """Whether the learner goes on from round to round; REINFORCE, which is None, does not."""
     return isinstance(learner, Pathwise)
 
 
@@ -263,10 +280,10 @@ def learner_note(config: RunConfig) -> str:
 
 
 def refuse_ignored(config: RunConfig) -> None:
-    """Refuse what short rounds would have to ignore.
+    """Refuse options that short rounds would have to ignore.
 
     Raises:
-        BadArgument: it is given; the sentence names it.
+        BadArgument: such an option is given; the sentence names it.
     """
     for given in _ignored(config):
         raise checks.BadArgument(
@@ -276,7 +293,9 @@ def refuse_ignored(config: RunConfig) -> None:
 
 
 def _ignored(config: RunConfig) -> list[str]:
-    """What is given that short rounds have their own of, as the beginnings of sentences."""
+    """The options given in place of which short rounds have their own, as beginnings of
+    sentences.
+    """
     plain = RunConfig(config.env)
     ignored = [
         f"--{name} is given"

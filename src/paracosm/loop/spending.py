@@ -51,17 +51,17 @@ class Purse:
         if self.budget < least:
             raise checks.BadArgument(
                 f"--budget is {self.budget:g}; at these prices a pilot of {LEAST_ROWS_OF_CURVE}"
-                " transitions and as many"
-                f" labels, a fifth of the budget, needs {least:g}."
+                f" transitions and as many labels, a fifth of the budget, needs {least:g}."
             )
 
     def pilot(self) -> Decision:
-        """As many transitions as labels, for a fifth of the budget: nothing is known yet."""
+        """The first purchase: as many transitions as labels, for a fifth of the budget."""
         count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward))
-        return Decision(0, count, count, None, purchase_reason(PurchaseReason.PILOT))
+        why = purchase_reason(PurchaseReason.PILOT)
+        return Decision(round=0, transitions=count, labels=count, plan=None, why=why)
 
     def left(self, data: Dataset) -> float:
-        """What is left after what was bought."""
+        """The money that is left after `data` was bought."""
         return (
             self.budget
             - self.cost_dynamics * len(data.transitions)
@@ -72,7 +72,7 @@ class Purse:
         self,
         round: int,
         data: Dataset,
-        known: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]],
+        measure: Callable[[], tuple[dict[Bought, Curve], tuple[Weights, ...]]],
         seed: int,
     ) -> Decision:
         """Plan all the money left, and buy this round's share of that: all of it in the last.
@@ -83,13 +83,13 @@ class Purse:
         Args:
             round: The round, from 0; the number of rounds after the last.
             data: What is owned.
-            known: Measures learning curves and weights.
+            measure: Measures learning curves and weights.
             seed: Of the plan's draws.
         """
         left, share = self._to_spend(round, data)
         try:
             split = plan(
-                *known(),
+                *measure(),
                 budget=left,
                 cost_dynamics=self.cost_dynamics,
                 cost_reward=self.cost_reward,
@@ -97,18 +97,29 @@ class Purse:
                 seed=seed,
             )
         except checks.ParacosmError as error:
-            counts = self._units(share * left / 2, share * left / 2)
-            why = purchase_reason(PurchaseReason.EQUAL_MONEY, str(error))
-            refusal = error.refusal if isinstance(error, CurveRefused) else None
-            return Decision(round, *counts, None, why, refusal)
-        why = purchase_reason(PurchaseReason.NEXT_BUDGET) if round == self.rounds else ""
-        return Decision(round, int(share * split.dynamics), int(share * split.reward), split, why)
+            transitions, labels = self._units(share * left / 2, share * left / 2)
+            return Decision(
+                round=round,
+                transitions=transitions,
+                labels=labels,
+                plan=None,
+                why=purchase_reason(PurchaseReason.EQUAL_MONEY, str(error)),
+                refusal=error.refusal if isinstance(error, CurveRefused) else None,
+            )
+        return Decision(
+            round=round,
+            transitions=int(share * split.dynamics),
+            labels=int(share * split.reward),
+            plan=split,
+            why=purchase_reason(PurchaseReason.NEXT_BUDGET) if round == self.rounds else "",
+        )
 
     def transitions_only(self, round: int, data: Dataset) -> Decision:
         """This round's share of the money on transitions, where labels say nothing new."""
         left, share = self._to_spend(round, data)
+        transitions, labels = self._units(share * left, 0.0)
         why = purchase_reason(PurchaseReason.SAME_REWARDS)
-        return Decision(round, *self._units(share * left, 0.0), None, why)
+        return Decision(round=round, transitions=transitions, labels=labels, plan=None, why=why)
 
     def _to_spend(self, round: int, data: Dataset) -> tuple[float, float]:
         """The money that a round plans, and its share of that; after the last round all of another
@@ -119,7 +130,7 @@ class Purse:
         return self.left(data), 1 / (self.rounds - round)
 
     def _units(self, dynamics: float, reward: float) -> tuple[int, int]:
-        """What so much money on each part buys."""
+        """How many transitions and labels so much money on each part buys."""
         return int(dynamics / self.cost_dynamics * _UP), int(reward / self.cost_reward * _UP)
 
 

@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -29,7 +29,6 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.loop import format2
 
 FORMAT = 3
-_PARTS = ("dynamics", "reward", "termination")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,19 @@ class WorldHeader(Record):
 
     discount: float
     fits: dict[str, PartFit]
+
+
+class StoredWorld(NamedTuple):
+    """A learned world as its file holds it, in this order: without discount, which its header has.
+    A reward or an end rule that was given, not learned, is None.
+    """
+
+    spec: Spec
+    initial: Any
+    domain: Any
+    dynamics: Any
+    reward: Any
+    termination: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +100,10 @@ def header(kind: type[H], path: Path) -> H:
         Missing: there is no such model.
         BadData: it is damaged, or another version wrote it.
     """
-    return _read(kind, path)[0]
+    return _load_header(kind, path)[0]
 
 
-def _read(kind: type[H], path: Path) -> tuple[H, Any]:
+def _load_header(kind: type[H], path: Path) -> tuple[H, Any]:
     """Header and description of the model `path`; see `header`."""
     file = path.with_suffix(".json")
     if not file.is_file():
@@ -107,15 +119,15 @@ def _read(kind: type[H], path: Path) -> tuple[H, Any]:
     checked: Any = tree.get("model") if old else {k: tree.get(k) for k in ("about", "model")}
     _require_checksum(path.with_suffix(".eqx"), checked, tree.get("checksum"))
     try:
-        about, model = format2.renewed(checked) if old else (checked["about"], checked["model"])
+        about, model = format2.upgraded(checked) if old else (checked["about"], checked["model"])
         return typed(about, kind, "about"), model
     except checks.BadData as error:
         raise checks.BadData(f"{shown(file)} is damaged: {error}") from None
 
 
 def _checksum(tree: Any, arrays: bytes) -> int:
-    """Of header and arrays together: a damaged weight is a number like any other, and so is a
-    damaged size.
+    """The checksum of header and arrays together: a damaged weight is a number like any other, and
+    so is a damaged size.
     """
     return zlib.crc32(json.dumps(tree, sort_keys=True).encode(), zlib.crc32(arrays))
 
@@ -138,11 +150,11 @@ def load(kind: type[H], path: Path) -> tuple[H, Any]:
         Missing: there is no such model, or a class of it was not imported.
         BadData: it is damaged, or another version wrote it.
     """
-    about, tree = _read(kind, path)
-    return about, _filled(path, tree)
+    about, tree = _load_header(kind, path)
+    return about, _load_described(path, tree)
 
 
-def _filled(path: Path, tree: Any) -> Any:
+def _load_described(path: Path, tree: Any) -> Any:
     """The model that `tree` describes, with its arrays from `path`.eqx."""
     file, header_file = path.with_suffix(".eqx"), shown(path.with_suffix(".json"))
     try:
@@ -153,10 +165,10 @@ def _filled(path: Path, tree: Any) -> Any:
         raise checks.BadData(f"{header_file} is damaged: {error}") from None
     if not fits:
         raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
-    return _arrays(file, model)
+    return _load_arrays(file, model)
 
 
-def _arrays(file: Path, model: Any) -> Any:
+def _load_arrays(file: Path, model: Any) -> Any:
     """The model with the arrays of a file."""
     try:
         return eqx.tree_deserialise_leaves(file, model)
@@ -184,7 +196,7 @@ def load_states(kind: type[H], path: Path, like: Any) -> tuple[H, Any]:
         Missing, BadData: as for `header`.
     """
     about = header(kind, path)
-    return about, _arrays(path.with_suffix(".eqx"), like)
+    return about, _load_arrays(path.with_suffix(".eqx"), like)
 
 
 def save_world(path: Path, learned: Learned) -> None:
@@ -197,33 +209,46 @@ def save_world(path: Path, learned: Learned) -> None:
         raise checks.Unsupported(
             "only a learned world can be stored; this one's initial states are not from data."
         )
-    parts = (getattr(world, name) for name in _PARTS)
-    stored = (part if storage.is_storable(part) else None for part in parts)
-    model = (world.spec, world.initial, world.domain, *stored)
-    save(path, model, WorldHeader(world.discount, learned.fits))
+    stored = StoredWorld(
+        spec=world.spec,
+        initial=world.initial,
+        domain=world.domain,
+        dynamics=_if_storable(world.dynamics),
+        reward=_if_storable(world.reward),
+        termination=_if_storable(world.termination),
+    )
+    save(path, tuple(stored), WorldHeader(world.discount, learned.fits))
+
+
+def _if_storable(part: Any) -> Any:
+    return part if storage.is_storable(part) else None
 
 
 def load_world(
     path: Path, *, reward: Callable | None = None, termination: Callable | None = None
 ) -> Learned:
     """Read a learned world; the parts that were given when it was learned must be given again."""
-    about, model = load(WorldHeader, path)
-    spec, starts, domain, dynamics, learned_reward, learned_end = model
+    about, stored = _load_stored_world(path)
     world = MDP(
-        spec,
-        dynamics,
-        reward or learned_reward,
-        termination or learned_end,
-        starts,
-        about.discount,
-        domain,
+        spec=stored.spec,
+        dynamics=stored.dynamics,
+        reward=reward or stored.reward,
+        termination=termination or stored.termination,
+        initial=stored.initial,
+        discount=about.discount,
+        domain=stored.domain,
     )
     return Learned(world, about.fits)
 
 
 def load_spec(path: Path) -> Spec:
     """What is fixed about the task of a learned world; parts that were given are not needed."""
-    return load(WorldHeader, path)[1][0]
+    return _load_stored_world(path)[1].spec
+
+
+def _load_stored_world(path: Path) -> tuple[WorldHeader, StoredWorld]:
+    about, model = load(WorldHeader, path)
+    return about, StoredWorld(*model)
 
 
 def save_policy(path: Path, policy: Policy) -> None:
@@ -237,10 +262,10 @@ def load_policy(path: Path) -> Policy:
 
 
 def save_imagined(path: Path, imagined: Imagined, worst_reward: float) -> None:
-    """Write what imagination found: policy and value, or the state of a learner of one's own, and
-    how training went.
+    """Write what imagination found and how training went: policy and value of REINFORCE, of any
+    other learner (pathwise, or yours) its state.
     """
-    own = imagined.own_prediction
+    own = imagined.own_prediction  # None of REINFORCE
     explores = own is not None and bool(own.problem.explore > 0)
     about = ImaginedHeader(imagined.training, worst_reward, explores)
     if own is None:
@@ -258,21 +283,24 @@ def load_imagined(
         path: The model.
         world: The learned world that it was trained for.
         problem: Gives what it was trained for.
-        learner: The learner of one's own that was trained, if it was one.
+        learner: The learner that was trained, None if it was REINFORCE.
 
     Raises:
-        BadData: the model is damaged, or of a learner of one's own that is not given.
+        BadData: the model is damaged, or holds the state of a learner and none is given.
     """
-    about, tree = _read(ImaginedHeader, path)
+    about, tree = _load_header(ImaginedHeader, path)
     if tree is None and learner is None:
         file = shown(path.with_suffix(".json"))
-        raise checks.BadData(f"{file} is of a learner of one's own, and the run names none.")
+        raise checks.BadData(
+            f"{file} is of a learner with a state of its own (pathwise, or yours), and the run"
+            " names none."
+        )
     subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
     trained_in = subject.training_world.replace(initial=world.initial)
     if tree is not None or learner is None:
-        policy, value = _filled(path, tree)
+        policy, value = _load_described(path, tree)
         return Imagined(policy, value, trained_in, about.training)
     blank = eqx.filter_eval_shape(lambda: learner.init(subject, jax.random.key(0)))
-    state = _arrays(path.with_suffix(".eqx"), blank)
+    state = _load_arrays(path.with_suffix(".eqx"), blank)
     prediction = LearnerPrediction(learner, state, subject)
     return Imagined(learner.policy(state), None, trained_in, about.training, prediction)

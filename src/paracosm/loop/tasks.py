@@ -1,19 +1,31 @@
-"""Whether runs are of one task."""
+"""Whether runs are of one task, and whether they have different policies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import equinox as eqx
+
 from paracosm.core import checks
+from paracosm.core.encoder import Encoder
 from paracosm.core.files import shown
+from paracosm.core.policy import Policy
 from paracosm.loop.load import Run
+
+# A policy of states, and what makes these of observations, None where observations are states.
+EncodedPolicy = tuple[Policy, Encoder | None]
+
+
+def same_policy(first: EncodedPolicy, second: EncodedPolicy) -> bool:
+    """Whether policies and encoders have the same structure and equal parameters."""
+    return bool(eqx.tree_equal(first, second))
 
 
 def demand_one_task(runs: Sequence[Run]) -> None:
     """Refuse runs of different environments, arguments of them, or steps of a whole episode.
 
     Raises:
-        BadArgument: it is so; the sentence names two runs and what differs.
+        BadArgument: two runs are of different tasks; the sentence names both and what differs.
     """
     tasks = [
         {

@@ -73,7 +73,9 @@ def with_sentences(diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-def with_remarks(diagnosis: Diagnosis, note: str, remarks: tuple[str, ...], bits: str) -> Diagnosis:
+def with_remarks(
+    diagnosis: Diagnosis, *, note: str = "", remarks: tuple[str, ...] = (), bits: str = ""
+) -> Diagnosis:
     """The diagnosis of somebody's models with what is special about them.
 
     Args:

@@ -36,11 +36,12 @@ class Purchases(Record):
 class RunResult(Record):
     """A whole run: what was bought, learned, trained, evaluated and found.
 
-    `seconds` holds the time spent in `collect, learn, imagine, audit`; `configuration` is what was
-    asked for and, under `machine`, the versions and the device count that rounding depends on; both
-    as printable text. `discount` is that of training, with its reason. `rounds` holds the audits
-    along the way, of each round whose policy collected a whole episode of the next one's purchase;
-    `indicators` says which of their numbers precede the gap, where they are enough to tell.
+    `seconds` holds the time spent by stage, of `collect`, `encode`, `plan`, `learn`, `imagine`,
+    `evaluate` and `audit` those that the run had. `configuration` holds the settings by name;
+    `machine` the versions and the device count that rounding depends on; both as printable text.
+    `discount` is that of training, with its reason. `rounds` holds the audits along the way, of
+    each round whose policy collected a whole episode of the next one's purchase; `indicators` says
+    which of their numbers precede the gap, where they are enough to tell.
     """
 
     env: str

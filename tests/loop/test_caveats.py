@@ -7,7 +7,7 @@ import dataclasses
 from paracosm.core.records import Estimate
 from paracosm.core.records.reasons import CaveatKind
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.loop.warnings import caveats, warnings_of
+from paracosm.loop.caveats import caveats, run_warnings
 from tests.reporting import report_records as records
 
 
@@ -40,7 +40,7 @@ def test_each_is_due_by_its_number():
 
 def test_they_are_sentences_in_the_result():
     diagnosis = records.diagnosis(data_edge_share=0.12, audited_steps=7, real_steps=70)
-    assert warnings_of({"reward": fit(0.6, 1.0)}, (records.training(),), diagnosis) == (
+    assert run_warnings({"reward": fit(0.6, 1.0)}, (records.training(),), diagnosis) == (
         f"The learned reward errs 60% as much as a constant would: {fit(0.6, 1.0).rows} rows may"
         " be too few.",
         "12% of the audited imagined steps lie at the edge of the data.",

@@ -11,10 +11,10 @@ _MUCH_EDGE = 0.05  # imagined steps at the edge of the data: fewer hardly move a
 _MOST_OF_BASELINE = 0.5  # a part that errs more than half as much as a constant has learned little
 
 
-def warnings_of(
+def run_warnings(
     fits: dict[str, PartFit], trainings: tuple[Training, ...], diagnosis: Diagnosis
 ) -> tuple[str, ...]:
-    """One sentence per concern."""
+    """The caveats of a run, one sentence each."""
     return caveat_words.sentences(caveats(fits, trainings, diagnosis))
 
 
@@ -38,7 +38,7 @@ def caveats(
 
 
 def _little_learned(name: str, fit: PartFit) -> Caveat | None:
-    """Whether a part errs nearly as much as a constant would."""
+    """The caveat of a part that errs nearly as much as a constant would; None if it does not."""
     if fit.error is None or not fit.baseline:
         return None
     if not fit.error.mean > _MOST_OF_BASELINE * fit.baseline:

@@ -1,0 +1,598 @@
+"""The stages of a run: rounds of collect, learn, imagine; then evaluate, audit, report. Every stage
+can be resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
+from paracosm.core import files
+from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.keys import stage_key
+from paracosm.core.learned import Learned
+from paracosm.core.learner import Learner, Problem
+from paracosm.core.mdp import MDP, Spec
+from paracosm.core.policy import Noisy, Policy, markov
+from paracosm.core.progress import Progress
+from paracosm.core.records import Diagnosis, Weights
+from paracosm.core.records.decisions import Bought, Curve, Decision
+from paracosm.core.records.discount import DiscountChoice
+from paracosm.core.records.results import Purchases, RunResult
+from paracosm.core.records.rounds import RoundAudit
+from paracosm.imagination.caution import Caution
+from paracosm.imagination.earlier import choose_training
+from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
+from paracosm.imagination.planners import Planner
+from paracosm.imagination.planning import place_planner
+from paracosm.learning.learn import learn
+from paracosm.loop import store, tracked, trajectories, versions
+from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit, with_next_step
+from paracosm.loop.caveats import run_warnings
+from paracosm.loop.collecting import collect_or_resume
+from paracosm.loop.config import RunConfig
+from paracosm.loop.directory import RunDirectory
+from paracosm.loop.discounts import discount_choice
+from paracosm.loop.filming import write_report
+from paracosm.loop.following import RunTracker
+from paracosm.loop.indicators import of_rounds
+from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
+from paracosm.loop.named_parts import settings_shown, used_data
+from paracosm.loop.partial_training import PartialTraining
+from paracosm.loop.round_stage import audit_stage, can_audit
+from paracosm.loop.rounds import Round, TrainingStart, training_start
+from paracosm.loop.short_rounds import (
+    ShortRounds,
+    mean_episode_return,
+    uses_short_rounds,
+    with_round_stop_reason,
+)
+from paracosm.loop.spending import Purse, curves_of, imagined_weights
+from paracosm.real import datasets
+from paracosm.real.source import LANES, Source
+
+_STAGES = ("collect", "encode", "plan", "learn", "imagine", "evaluate", "audit")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Runner:
+    """Takes a run through its stages.
+
+    Attributes:
+        config: What the run is asked to do.
+        source: The real environment.
+        owned: Owned data that are used in place of a collection, None if there are none.
+        given_parts: Reward and termination as functions, each None if it is to be learned.
+        learner: What trains the policy, REINFORCE if None.
+        caution: What training makes of what the world does not know.
+        make_planner: Makes what plans in place of a trained policy, None if a policy is trained.
+        directory, progress, tracker: Where results are stored, shown and tracked.
+    """
+
+    config: RunConfig
+    source: Source
+    owned: Dataset | None
+    given_parts: dict[str, Callable | None]
+    learner: Learner | None
+    caution: Caution
+    make_planner: Callable[[MDP], Planner] | None
+    directory: RunDirectory
+    progress: Progress
+    tracker: RunTracker
+
+    def finish(self) -> RunResult:
+        """Go through all stages; those that were finished before are read back."""
+        rounds = [self._round(self._first_decision(), None)]
+        first_purchase = rounds[0].data.real_steps
+        while (decision := self._next_decision(rounds[-1])) is not None:
+            next_round = self._round(decision, rounds[-1])
+            rounds = [*rounds[:-1], rounds[-1].without_rows(), next_round]
+        last = rounds[-1]
+        if self.make_planner is None:
+            with self.directory.attempt():
+                store.save_policy(self.directory.file("policy"), last.imagined.policy)
+        episodes = self._evaluate(last.view.source, last.imagined.policy)
+        self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
+        diagnosis = self._audit(last.data.first(first_purchase), last, episodes)
+        self.tracker.log("audit", 0, tracked.gap_terms(diagnosis))
+        purse, decisions = self.config.purse(), [round.decision for round in rounds]
+        if purse is not None:
+            decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
+        return self._report(rounds, diagnosis, () if purse is None else tuple(decisions))
+
+    @functools.cached_property
+    def _encoders(self) -> EncoderLearning:
+        """What learns the encoder, if this run has one of its own."""
+        config, (transitions, _) = self.config, self.config.counts()
+        kind = config.encoder if config.encoder in ENCODER_KINDS else None
+        return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
+
+    @functools.cached_property
+    def _short(self) -> ShortRounds | None:
+        """How the learner goes on from round to round, None if it starts anew in each."""
+        if not uses_short_rounds(self.learner):
+            return None
+        transitions, labels = self.config.counts()
+        if self.owned is not None:
+            used = used_data(self.owned, self.config)
+            transitions, labels = used.real_steps, len(used.labels)
+        return ShortRounds(transitions, labels, self.source.horizon)
+
+    def _round(self, decision: Decision, before: Round | None) -> Round:
+        """A round: its purchase, its world and its policy.
+
+        Args:
+            decision: What to buy.
+            before: The round before, None in the first.
+        """
+        number = decision.round
+        view, bought = self._collect_and_encode(decision, before)
+        spec = view.spec(before and before.view, before and before.spec)
+        audit_before = None if before is None else self._audit_round(before, bought)
+        discount = self._discount(view.data) if before is None else before.discount
+        learned = self._learn(number, view.data, spec, discount.discount, before)
+        settings = self._imagine_settings(bought)
+        start = self._training_start(before, view, bought, learned)
+        training_steps_before = 0 if before is None else before.training_steps
+        real_steps_before = self.source.steps
+        imagined = self._imagine(
+            number,
+            view.data,
+            learned,
+            settings=settings,
+            start=start,
+            training_steps_before=training_steps_before,
+        )
+        return Round(
+            decision=decision,
+            view=view,
+            spec=spec,
+            discount=discount,
+            learned=learned,
+            start=start,
+            imagined=imagined,
+            training_steps=training_steps_before + settings.most_steps,
+            real_steps_while_training=self.source.steps - real_steps_before,
+            audit_before=audit_before,
+        )
+
+    def _collect_and_encode(self, decision: Decision, before: Round | None) -> tuple[View, Dataset]:
+        """How a round sees all that was bought, and its purchase as the round before sees it.
+
+        Args:
+            decision, before: As for `_round`.
+        """
+        number, encoders = decision.round, self._encoders
+        purchase = self._collect(decision, before)
+        if encoders.kind is not None:
+            self.progress("encode" + self._of(number), 0, 1)
+        view = encoders.view(number, purchase, before and before.view)
+        is_new = before is None or not view.has_encoder_of(before.view)
+        if view.networks is not None and is_new:
+            self.tracker.log("encode", number, view.losses)
+        self.tracker.log("collect", number, tracked.counts(view.data))
+        return view, purchase if before is None else before.view.encode(purchase)
+
+    def _training_start(
+        self, before: Round | None, view: View, bought: Dataset, learned: Learned
+    ) -> TrainingStart:
+        """What the training of a round takes from the rounds before; nothing of a learner that does
+        not go on from round to round.
+
+        Args:
+            before: The round before, None in the first.
+            view, bought, learned: What this round sees, bought and learned.
+        """
+        if self._short is None:
+            return TrainingStart()
+        return training_start(
+            self._short,
+            before,
+            view.data,
+            learned,
+            mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
+            encoder_changed=before is not None and not view.has_encoder_of(before.view),
+        )
+
+    def _first_decision(self) -> Decision:
+        """What to buy in the first round."""
+        purse, short = self.config.purse(), self._short
+        if purse is not None:
+            pilot = purse.pilot()
+            self.tracker.log("plan", 0, tracked.purchase(pilot))
+            return pilot
+        first = None if short is None else short.decision(0, 0)
+        return first or self._equal_share(0)
+
+    def _next_decision(self, before: Round) -> Decision | None:
+        """What to buy in the next round, None after the last one."""
+        number, short = before.decision.round + 1, self._short
+        if short is not None:
+            return short.decision(number, before.data.real_steps)
+        if number == self.config.rounds:
+            return None
+        purse = self.config.purse()
+        if purse is not None:
+            return self._plan(number, purse, before, ())
+        return self._equal_share(number)
+
+    def _equal_share(self, number: int) -> Decision:
+        """What a round buys where all buy the same."""
+        transitions, labels = self.config.shares()[number]
+        return Decision(round=number, transitions=transitions, labels=labels, plan=None, why="")
+
+    def _plan(
+        self, round: int, purse: Purse, before: Round, realised: tuple[Weights, ...]
+    ) -> Decision:
+        """What to buy next.
+
+        Args:
+            round: The round that it is for.
+            purse: What is left to spend.
+            before: The round before.
+            realised: Weights that an audit found; if there are none, those of imagined episodes
+                are taken.
+        """
+        file = f"plan-{round}.json"
+        self.progress("plan" + self._of(round), 0, 1)
+
+        data, seed = before.data, self.config.seed
+
+        def measure() -> tuple[dict[Bought, Curve], tuple[Weights, ...]]:
+            policy = markov(before.imagined.policy)
+            weights = realised or imagined_weights(
+                data, before.learned, policy, seed=seed, round=round
+            )
+            return curves_of(data, before.spec, seed=seed, settings=self.config.learn), weights
+
+        def decide() -> Decision:
+            if before.learned.fits["reward"].origin == "constant":
+                return purse.transitions_only(round, data)
+            return purse.decide(round, data, measure, seed)
+
+        decision = self.directory.stage(
+            f"plan-{round}",
+            decide,
+            lambda decision: self.directory.write(file, decision.to_json()),
+            lambda: files.read_record(Decision, self.directory.file(file)),
+        )
+        self.tracker.log("plan", round, tracked.purchase(decision))
+        return decision
+
+    def _collect(self, decision: Decision, before: Round | None) -> Dataset:
+        """The purchase of a round, as the environment shows it.
+
+        Args:
+            decision, before: As for `_round`.
+        """
+        round = decision.round
+        file = self.directory.file(f"data/round-{round}.npz")
+
+        def save(bought: Dataset) -> None:
+            datasets.save(bought, file)
+            self._partial.unlink(missing_ok=True)
+
+        return self.directory.stage(
+            f"collect-{round}",
+            lambda: (
+                self._buy(decision, before)
+                if self.owned is None
+                else used_data(self.owned, self.config)
+            ),
+            save,
+            lambda: datasets.load(file),
+        )
+
+    @property
+    def _partial(self) -> Path:
+        """Where the steps of a collection that stopped are kept for the resumed run."""
+        return self.directory.file("data/partial.npz")
+
+    def _buy(self, decision: Decision, before: Round | None) -> Dataset:
+        """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
+        steps, first, explorer = max(decision.transitions, decision.labels), 0, None
+        short, seed = self._short, self.config.seed + decision.round
+        if before is not None:
+            first = int(before.data.episode.max()) + 1
+            explorer = before.view.observing(self._explorer(before))
+        owned = 0 if before is None else before.data.real_steps
+        rows = collect_or_resume(
+            self.source,
+            steps,
+            self._partial,
+            policy=explorer,
+            progress=self._tell("collect", decision.round),
+            seed=self.config.seed,
+            first_episode=first,
+            workers=self.config.workers,
+            lanes=LANES if short is None else 1,
+            spare=0 if short is None else short.spare(decision, owned),
+        )
+        if short is not None:
+            return short.with_labels(rows, owned, seed)
+        return rows.buy(decision.transitions, decision.labels, seed)
+
+    def _explorer(self, before: Round) -> Policy:
+        """What collects the data of the round after `before`."""
+        policy = before.imagined.policy
+        if self._short is not None:
+            return policy
+        return Noisy(policy, self.source.action, self.config.noise)
+
+    def _audit_round(self, before: Round, bought: Dataset) -> RoundAudit | None:
+        """What the purchase `bought` says of the round whose policy collected it, None if it can
+        say nothing.
+        """
+        round, imagined = before.decision.round, before.imagined
+        if not can_audit(bought, self.source.horizon, imagined.policy):
+            return None
+        self.progress("audit" + self._of(round), 0, 1)
+        round_audit = audit_stage(
+            self.directory,
+            before.learned,
+            imagined,
+            self._explorer(before),
+            bought,
+            seed=self.config.seed,
+            round=round,
+            transitions=len(before.data.transitions),
+        )
+        self.tracker.log("round", round_audit.transitions, tracked.round_audit(round_audit))
+        return round_audit
+
+    def _discount(self, first: Dataset) -> DiscountChoice:
+        """The discount of training, by the first purchase unless one is given."""
+        horizon, rollouts = self.source.horizon, None
+        if self._short is None and self.make_planner is None:
+            rollouts = min(self.config.imagine.horizon, horizon)
+        return discount_choice(self.config.discount, horizon, first, rollouts=rollouts)
+
+    def _learn(
+        self, round: int, data: Dataset, spec: Spec, discount: float, before: Round | None
+    ) -> Learned:
+        """The world of this round, fitted anew or on from that of the round before.
+
+        Args:
+            round: The round.
+            data, spec, discount: What it is learned from, and the discount of training.
+            before: The round before.
+        """
+        short, settings, old = self._short, self.config.learn, None
+        if short is not None:
+            settings, old = short.learn_settings(round), before and before.learned
+        file = self.directory.file(f"models/world-{round}")
+        self.progress("learn" + self._of(round), 0, 1)
+        return self.directory.stage(
+            f"learn-{round}",
+            lambda: learn(
+                data,
+                spec,
+                discount=discount,
+                seed=self.config.seed,
+                round=round,
+                settings=settings,
+                reward=self.given_parts["reward"],
+                termination=self.given_parts["termination"],
+                before=old,
+            ),
+            lambda learned: store.save_world(file, learned),
+            lambda: store.load_world(file, **self.given_parts),
+        )
+
+    def _imagine(
+        self,
+        round: int,
+        data: Dataset,
+        learned: Learned,
+        *,
+        settings: ImagineSettings,
+        start: TrainingStart,
+        training_steps_before: int,
+    ) -> Imagined:
+        """The policy of this round: a new one unless its learner goes on, since a policy that an
+        early, bad world led astray can be a trap.
+
+        Args:
+            round: The round.
+            data, learned: Where it is trained.
+            settings: How long.
+            start: What training takes from the rounds before.
+            training_steps_before: At the most, of the rounds before.
+        """
+        if self.make_planner is not None:
+            return place_planner(self.make_planner, learned, data, self.caution)
+        file = self.directory.file(f"models/policy-{round}")
+        tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
+
+        def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
+            tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
+            self.tracker.log("imagine", training_steps_before + done, numbers)
+
+        def problem() -> Problem:
+            return problem_of(
+                learned,
+                data,
+                settings=settings,
+                seed=self.config.seed,
+                round=round,
+                caution=self.caution,
+            )
+
+        def train() -> Imagined:
+            imagined = imagine(
+                learned,
+                data,
+                learner=self.learner,
+                seed=self.config.seed,
+                round=round,
+                settings=settings,
+                state=start.state,
+                explore=start.explores,
+                caution=self.caution,
+                store=partial,
+                progress=follow,
+            )
+            if self._short is None:
+                return imagined
+            imagined = with_round_stop_reason(imagined)
+            if start.earlier is None:
+                return imagined
+            key = stage_key(self.config.seed, "earlier", round)
+            return choose_training(imagined, start.earlier, key)
+
+        def save(imagined: Imagined) -> None:
+            store.save_imagined(file, imagined, learned.worst_reward(data))
+            partial.discard()
+
+        return self.directory.stage(
+            f"imagine-{round}",
+            train,
+            save,
+            lambda: store.load_imagined(file, learned.world, problem, self.learner),
+        )
+
+    def _evaluate(self, source: Source, policy: Policy) -> Trajectory:
+        """Real episodes of the last policy, in the environment as its encoder shows it."""
+        file = self.directory.file("data/evaluation.npz")
+        return self.directory.stage(
+            "evaluate",
+            lambda: source.evaluate(
+                policy, episodes=self.config.episodes, progress=self._tell("evaluate")
+            ),
+            lambda episodes: trajectories.save(file, episodes),
+            lambda: trajectories.load(file),
+        )
+
+    def _audit(self, first: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
+        """The diagnosis of the run.
+
+        Args:
+            first: The first purchase, as the last round sees it.
+            last: The last round.
+            episodes: Real ones of its policy.
+        """
+        self.progress("audit", 0, 1)
+        world, imagined = last.learned.world, last.imagined
+        origin = RANDOM if self.owned is None else RECORDED
+        options: AuditOptions = {"certify": False}
+        if self.make_planner is not None:
+            options |= PLANNER_AUDIT_DEFAULTS
+
+        def diagnose() -> Diagnosis:
+            diagnosis = audit(
+                world,
+                imagined.policy,
+                episodes,
+                imagined if self.make_planner is None else None,
+                known=reference(first, last.spec.horizon, origin, last.learned.given),
+                seed=self.config.seed,
+                **options,
+            )
+            return with_next_step(diagnosis, last.learned.fits)
+
+        return self.directory.stage(
+            "audit",
+            diagnose,
+            lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
+            lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
+        )
+
+    def _report(
+        self, rounds: list[Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
+    ) -> RunResult:
+        """The result of the run, written with its page.
+
+        Args:
+            rounds: All of them.
+            diagnosis: Of the last one.
+            decisions: What a budget bought, and would buy next.
+        """
+        last = rounds[-1]
+        data, fits, seconds = last.data, last.learned.fits, self.directory.seconds()
+        trainings = tuple(round.imagined.training for round in rounds)
+        audits = tuple(round.audit_before for round in rounds if round.audit_before)
+        result = RunResult(
+            env=self.config.env,
+            seed=self.config.seed,
+            purchases=Purchases(
+                transitions=len(data.transitions),
+                reward_labels=len(data.labels),
+                real_steps=data.real_steps,
+                price_transition=float(self.config.cost_dynamics),
+                price_reward_label=float(self.config.cost_reward),
+            ),
+            fits=fits,
+            trainings=trainings,
+            diagnosis=diagnosis,
+            real_steps_during_imagination=sum(round.real_steps_while_training for round in rounds),
+            seconds={stage: seconds[stage] for stage in _STAGES if stage in seconds},
+            configuration=settings_shown(self._effective(last), self.learner),
+            machine=versions.facts(),
+            decisions=decisions,
+            discount=last.discount,
+            rounds=audits,
+            indicators=of_rounds(audits),
+            warnings=(
+                *self.source.check_repeatability(),
+                *run_warnings(fits, trainings, diagnosis),
+            ),
+        )
+        return self._written(result)
+
+    def _effective(self, last: Round) -> RunConfig:
+        """What the run was asked for, with the settings that its last round had."""
+        short = self._short
+        if short is None:
+            return self.config
+        return dataclasses.replace(
+            self.config,
+            discount=last.discount.discount,
+            learn=short.learn_settings(last.decision.round),
+            imagine=self._imagine_settings(last.data),
+        )
+
+    def _imagine_settings(self, bought: Dataset) -> ImagineSettings:
+        """How the policy is trained; in short rounds it depends on what a round bought."""
+        if self._short is None:
+            return self.config.imagine
+        learner = cast("Learner", self.learner)
+        return self._short.imagine_settings(bought, learner, self.source.action)
+
+    def _written(self, result: RunResult) -> RunResult:
+        """The result, written with its page; the error of what could not be written holds it.
+
+        Raises:
+            Unwritten: a file of the run could not be written.
+        """
+        with self.directory.attempt():
+            self.directory.write("result.json", result.to_json())
+        with self.directory.attempt():
+            write_report(result, self.directory.path)
+        self.tracker.finish(self.directory, result)
+        if failed := self.directory.unwritten:
+            failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
+            raise files.Unwritten(
+                f"{failed[0]} The result is complete, but {failures} left the run directory without"
+                " all of it: make room and give --resume, which does again only what is not there.",
+                result,
+            )
+        return result
+
+    def _tell(self, stage: str, round: int | None = None) -> Callable[..., None]:
+        """The progress of a stage: told done, total and a word; `round` is None if the run has the
+        stage once.
+        """
+        name = stage if round is None else stage + self._of(round)
+        return lambda done, total, word="": self.progress(name, done, total, word)
+
+    def _of(self, round: int) -> str:
+        """What follows a stage's name in progress: which round it is of."""
+        if self._short is not None:
+            return f" (round {round + 1})"
+        if round == self.config.rounds:
+            return " of what to buy next"
+        return f" (round {round + 1} of {self.config.rounds})" if self.config.rounds > 1 else ""
