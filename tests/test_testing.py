@@ -128,7 +128,7 @@ POLICIES = {
         Deterministic(lambda s: s * 0 + 2),
         r"greedy gives the action \[2.0\] at row 0 .* between \[-1.0\] and \[1.0\]",
     ),
-    "not finite": (Deterministic(lambda s: s / 0), "the actions of greedy holds .* must be finite"),
+    "not finite": (Deterministic(lambda s: s / 0), "the actions of greedy: .* must be finite"),
     "chance of its own": (Drawing(), "act answers the same question with"),
 }
 

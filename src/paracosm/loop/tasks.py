@@ -13,10 +13,10 @@ from paracosm.core.policy import Policy
 from paracosm.loop.load import Run
 
 # A policy of states, and what makes these of observations, None where observations are states.
-EncodedPolicy = tuple[Policy, Encoder | None]
+PolicyAndEncoder = tuple[Policy, Encoder | None]
 
 
-def same_policy(first: EncodedPolicy, second: EncodedPolicy) -> bool:
+def same_policy(first: PolicyAndEncoder, second: PolicyAndEncoder) -> bool:
     """Whether policies and encoders have the same structure and equal parameters."""
     return bool(eqx.tree_equal(first, second))
 
