@@ -64,7 +64,7 @@ class Contender(NamedTuple):
     extra_rewards: np.ndarray
 
     @property
-    def policy_and_encoder(self) -> PolicyAndEncoder:
+    def with_encoder(self) -> PolicyAndEncoder:
         """The policy with what makes its states of observations."""
         return self.policy, self.source.encoder
 
@@ -223,9 +223,7 @@ def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[
     """
     firsts: list[Contender] = []
     for contender in contenders:
-        if not any(
-            same_policy(first.policy_and_encoder, contender.policy_and_encoder) for first in firsts
-        ):
+        if not any(same_policy(first.with_encoder, contender.with_encoder) for first in firsts):
             firsts.append(contender)
     names = {first.name for first in firsts}
     return firsts, tuple(c.name for c in contenders if c.name not in names)
@@ -242,9 +240,7 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
             f"{len(contenders)} policies are given; at least two are needed to rank."
         )
     for one, another in itertools.combinations(contenders, 2):
-        if one.name == another.name or same_policy(
-            one.policy_and_encoder, another.policy_and_encoder
-        ):
+        if one.name == another.name or same_policy(one.with_encoder, another.with_encoder):
             raise checks.BadArgument(
                 f"{one.name} and {another.name} are one and the same policy; different ones are"
                 " needed."
