@@ -178,6 +178,15 @@ def test_a_policy_that_has_all_that_rewards_allow_cannot_be_better():
     assert step(gap({}), **best, plausibility=allowed).kind == "policy"
 
 
+def test_rare_episodes_that_cannot_cost_what_matters_need_no_more_episodes():
+    """Within 2% of a return of 100 nothing needs mending, whether or not it was ever seen."""
+    for half, kind in ((1.5, "nothing"), (21.0, "episodes")):
+        rare = gap({"termination": (0.0, half)})
+        rare = dataclasses.replace(rare, total=estimate(0.0, half))
+        assert decide(rare).kind == "unseen"
+        assert step(rare).kind == kind
+
+
 def test_a_policy_that_imagination_calls_good_is_misled_by_its_world():
     assert step(REWARD, **poor(-95.0, -20.0)).kind == "purchase"
 

@@ -157,6 +157,7 @@ def explanation(diagnosis: Diagnosis) -> str:
         implausible(diagnosis.plausibility, _unit(diagnosis)),
         main,
         _why_wide(diagnosis),
+        _why_ends_wide(diagnosis),
         noise_left(diagnosis),
         "" if search is None or search.leads else search_words.sentence(search),
     )
@@ -252,6 +253,17 @@ def _why_wide(diagnosis: Diagnosis) -> str:
         f"The intervals are wide because a reward of {reading(reward, 4)} was recorded that none of"
         f" these {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at"
         " many steps; twice as many halve that doubt."
+    )
+
+
+def _why_ends_wide(diagnosis: Diagnosis) -> str:
+    """Why the interval of the end rule is wide though nothing ended; empty where it is not."""
+    if not diagnosis.remarks.unseen_ends:
+        return ""
+    return (
+        f"The end rule's interval is wide because none of these {diagnosis.gap.total.n} episodes"
+        " ended and the world's rule never said so: the interval allows for ends that so few"
+        " cannot exclude."
     )
 
 

@@ -186,6 +186,8 @@ class Remarks(Record):
     actions. `noise_share` is the largest share of imagination in any term's variance, if known.
     `finite_differences` are the parts without derivatives. `unseen_reward` was recorded elsewhere
     and is beyond all rewards of these episodes: where it sets how wide the intervals are.
+    `unseen_ends` says that the interval of the end rule is that of ends which none of these
+    episodes had.
     """
 
     policy: PolicyStanding | None
@@ -194,3 +196,4 @@ class Remarks(Record):
     noise_share: float | None
     finite_differences: tuple[str, ...]
     unseen_reward: float | None = None
+    unseen_ends: bool = False
