@@ -238,6 +238,26 @@ def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_un
     assert "episodes" not in verdict
 
 
+def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
+    """A gap of -2.5 ± 1.8, a reward term of -0.3, and +36 [-17, 247] of 67 of 6,868 steps: that was
+    said to cancel, and transitions to be bought.
+    """
+    missed = gap({"reward": (-0.3, 0.2), "dynamics": (36.0, 53.0)}, real=-67.7)
+    missed = dataclasses.replace(missed, total=estimate(-2.5, 1.8))
+    decision = decide(missed, 67)
+    assert (decision.kind, decision.few_steps) == ("undetermined", 67)
+    assert step(missed, decision=decision, fits=RUN).kind == "steps"
+    verdict = diagnosis_words.verdict(diagnosis(missed, decision=decision))
+    assert verdict.endswith(
+        "has an undetermined cause: the 67 steps that were audited are too few, since their terms"
+        " miss the gap by 38.2; more of them would settle it."
+    )
+    assert "cancel" not in verdict
+    assert diagnosis(missed, decision=decision).advice.blamed is None
+    near = dataclasses.replace(REWARD, total=estimate(46.0, 10.0))
+    assert decide(near, 67) == dataclasses.replace(decide(REWARD), share=decide(near).share)
+
+
 def test_no_audited_steps_are_promised_for_a_reward_term_which_uses_all_of_them():
     opposed = gap({"reward": (9.0, 10.0), "dynamics": (-4.0, 1.0)})
     decision = dataclasses.replace(decide(opposed), few_steps=20)

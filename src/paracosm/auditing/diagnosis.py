@@ -175,13 +175,16 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     undiscounted = _averages(measured, 1.0)
     real_return = undiscounted.value((weight * episodes.reward).sum(axis=1))
     check = _check(causes, measured)
-    decision = dataclasses.replace(
-        unfit(check, measured.plausibility, gap) or decide(gap),
-        few_steps=0 if reweighted else _few_steps(gap, terms, check.steps),
-    )
+    audited = int(terms.audited.sum())
+    subset = audited if measured.partial and not reweighted else 0
+    decision = unfit(check, measured.plausibility, gap) or decide(gap, subset)
+    few = 0 if reweighted else _few_steps(gap, terms, check.steps)
+    decision = dataclasses.replace(decision, few_steps=few or decision.few_steps)
     decision_training = None
     if gap_training is not None and not decision.unfit:
-        decision_training = decide_training(decision, gap_training, parts, world.discount, horizon)
+        decision_training = decide_training(
+            decision, gap_training, parts, world.discount, horizon, audited=subset
+        )
     return Diagnosis(
         gap=gap,
         gap_training=gap_training,
@@ -207,7 +210,7 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         precision="",
         other_actions=check.other_actions,
         real_steps=check.steps,
-        audited_steps=int(terms.audited.sum()),
+        audited_steps=audited,
         imagined_steps=terms.imagined_steps,
         imagination=measured.imagination,
         overlays=tuple(overlay(episodes, imagined.episodes, i) for i in range(shown)),

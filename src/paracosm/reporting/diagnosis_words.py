@@ -347,6 +347,12 @@ def _undetermined_clause(gap: Gap, decision: Verdict) -> str:
             f"is small: by its 95% interval it is at most {words.number(gap.reach)}, and no cause"
             " of it is clear"
         )
+    if decision.missed_by_subset is not None:
+        return (
+            f"has an undetermined cause: the {decision.few_steps:,} steps that were audited are too"
+            f" few, since their terms miss the gap by {reading(abs(decision.missed_by_subset))};"
+            " more of them would settle it"
+        )
     return (
         "has an undetermined cause, since every interval that is beyond rounding includes zero;"
         f" {remedy(gap, decision)} would narrow them"

@@ -70,7 +70,8 @@ class Verdict(Record):
 
     `missed_share` is what the terms miss of the gap, over the size of the terms (none where they
     miss no more than they may), `action_difference` the largest difference of recorded actions from
-    the policy's, in ranges of the action box.
+    the policy's, in ranges of the action box. `missed_by_subset` is the sum of the terms minus the
+    gap where that is far off because `few_steps` were audited, so that no cause is determined.
     """
 
     kind: VerdictKind
@@ -89,6 +90,7 @@ class Verdict(Record):
     reach: float | None = None
     missed_share: float | None = None
     action_difference: float = 0.0
+    missed_by_subset: float | None = None
 
     @property
     def unfit(self) -> bool:
