@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from paracosm.auditing.attribution import attribute, choose_steps
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.subject import AuditSubject
+from paracosm.core import checks
 from paracosm.core.mdp import never
 from tests.auditing.worlds import EPISODES, HORIZON, KINDS, Case, cut
 from tests.statistical import assert_mean
@@ -206,6 +207,16 @@ def test_ends_that_are_called_wrongly_are_audited_while_they_are_few():
         for seed in range(200)
     ]
     assert_mean(costs, most)
+
+
+def test_a_budget_that_audits_no_step_is_refused_with_one_that_does():
+    case = Case("smooth", 1)
+    with pytest.raises(checks.BadArgument, match=r"at most 1 imagined steps .* at least \d+ are"):
+        terms_of(case, most=1)
+    with pytest.raises(checks.BadArgument) as refused:
+        terms_of(case, most=1)
+    least = int(str(refused.value).split("at least ")[1].split(" ")[0].replace(",", ""))
+    assert terms_of(case, most=least).audited.any()
 
 
 def test_every_step_is_audited_where_that_is_affordable():

@@ -250,3 +250,32 @@ def test_one_guess_has_no_spread_and_its_horizons_and_actions_are_judged():
     assert calibration.horizons[0].model.mean == pytest.approx(np.linalg.norm(NOISE), rel=0.1)
     assert calibration.actions.blind is False
     assert "no spread" in calibration.verdict
+
+
+def test_all_horizons_start_from_the_same_states_all_over_the_episodes(monkeypatch):
+    """So that a row of more steps can be held against one of fewer: a state that moves by t a step
+    is further away, in any number of steps, the later it starts; few starts are no early ones.
+    """
+    episodes, steps = 40, 30
+    state = np.zeros((episodes, steps + 1, 3))
+    state[..., 0] = np.cumsum(np.arange(steps + 1), axis=0) / 10
+    rng = np.random.default_rng(0)
+    alive = np.ones((episodes, steps), bool)
+    alive[0, 5:] = False
+    rows = Trajectory(
+        state[:, :-1],
+        rng.normal(size=(episodes, steps, 1)),
+        state[:, 1:],
+        np.zeros((episodes, steps)),
+        ~alive,
+        ~alive,
+        alive,
+    )
+    monkeypatch.setattr("paracosm.auditing.calibration._MOST_MEMBER_STEPS", 0)
+    calibration = calibration_of(ensemble(), Damped(), rows)
+    assert [horizon.steps for horizon in calibration.horizons] == [1, 2, 4, 8, 16]
+    assert calibration.starts == calibration.horizons[0].model.n == episodes - 1
+    errors = [horizon.no_change.mean for horizon in calibration.horizons]
+    assert errors == sorted(errors)
+    assert errors[0] == pytest.approx(0.9, abs=0.2)  # the mean start is in the middle
+    assert errors[1] == pytest.approx(2 * errors[0], rel=0.1)

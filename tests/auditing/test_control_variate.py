@@ -149,6 +149,31 @@ def test_tied_returns_and_wider_plain_intervals_are_left_to_rare_episodes():
     assert (assisted.help, assisted.value) == (Help.RARE, wider)
 
 
+def test_no_interval_is_beyond_what_returns_can_be_or_wider_than_the_plain_one():
+    """Of returns of at most 0, as Pendulum's: five of one kind gave [-197, 33]."""
+    rng, helped = np.random.default_rng(7), 0
+    for _ in range(300):
+        imagined = -np.abs(rng.normal(size=5 + FRESH)) * 120
+        real = np.minimum(imagined[:5] + rng.normal(size=5) * 40, 0)
+        assisted = assisted_mean(real, imagined[:5], imagined[5:], bounds=(-3000, 0))
+        value, plain = assisted.value, assisted.plain
+        assert -3000 <= value.low <= value.mean <= value.high <= 0
+        if assisted.help is Help.HELPED:
+            helped += 1
+            assert value.high - value.low < plain.high - plain.low
+        else:
+            assert value == plain == estimators.varied_mean(real, bounds=(-3000, 0))
+    assert 50 < helped < 250
+
+
+def test_the_fewest_returns_of_unrelated_imagination_are_rarely_helped():
+    """Of four the gate is |ρ| > 1, which rounding alone passes."""
+    rng = np.random.default_rng(8)
+    assert LEAST == 5
+    four = [assisted_mean(*normal(rng, 4, FRESH, 1.0)).help for _ in range(50)]
+    assert set(four) == {Help.FEW}
+
+
 def test_counts_that_differ_and_values_that_are_no_numbers_are_refused():
     real = np.arange(6.0)
     with pytest.raises(checks.BadData, match=r"\(9,\).*\(6,\)|cheap"):

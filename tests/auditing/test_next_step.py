@@ -178,6 +178,15 @@ def test_a_policy_that_has_all_that_rewards_allow_cannot_be_better():
     assert step(gap({}), **best, plausibility=allowed).kind == "policy"
 
 
+def test_rare_episodes_that_cannot_cost_what_matters_need_no_more_episodes():
+    """Within 2% of a return of 100 nothing needs mending, whether or not it was ever seen."""
+    for half, kind in ((1.5, "nothing"), (21.0, "episodes")):
+        rare = gap({"termination": (0.0, half)})
+        rare = dataclasses.replace(rare, total=estimate(0.0, half))
+        assert decide(rare).kind == "unseen"
+        assert step(rare).kind == kind
+
+
 def test_a_policy_that_imagination_calls_good_is_misled_by_its_world():
     assert step(REWARD, **poor(-95.0, -20.0)).kind == "purchase"
 
@@ -227,6 +236,26 @@ def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_un
     verdict = diagnosis_words.verdict(diagnosis(unsure, decision=decision))
     assert "more audited steps than 20 would narrow them" in verdict
     assert "episodes" not in verdict
+
+
+def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
+    """A gap of -2.5 ± 1.8, a reward term of -0.3, and +36 [-17, 247] of 67 of 6,868 steps: that was
+    said to cancel, and transitions to be bought.
+    """
+    missed = gap({"reward": (-0.3, 0.2), "dynamics": (36.0, 53.0)}, real=-67.7)
+    missed = dataclasses.replace(missed, total=estimate(-2.5, 1.8))
+    decision = decide(missed, 67)
+    assert (decision.kind, decision.few_steps) == ("undetermined", 67)
+    assert step(missed, decision=decision, fits=RUN).kind == "steps"
+    verdict = diagnosis_words.verdict(diagnosis(missed, decision=decision))
+    assert verdict.endswith(
+        "has an undetermined cause: the 67 steps that were audited are too few, since their terms"
+        " miss the gap by 38.2; more of them would settle it."
+    )
+    assert "cancel" not in verdict
+    assert diagnosis(missed, decision=decision).advice.blamed is None
+    near = dataclasses.replace(REWARD, total=estimate(46.0, 10.0))
+    assert decide(near, 67) == dataclasses.replace(decide(REWARD), share=decide(near).share)
 
 
 def test_no_audited_steps_are_promised_for_a_reward_term_which_uses_all_of_them():

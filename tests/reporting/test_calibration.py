@@ -66,8 +66,8 @@ def calibration(**changes) -> Calibration:
 
 def test_the_verdict_is_one_sentence_with_its_interval():
     assert calibration().verdict == (
-        "The ensemble's 90% intervals hold 61% [56, 67] of the real next states: it is"
-        " overconfident by a factor of 2.1."
+        "The ensemble's 90% intervals hold 61% [56, 67] of the real next states: one step ahead"
+        " it is overconfident by a factor of 2.1."
     )
 
 
@@ -113,10 +113,22 @@ def test_horizons_count_only_while_the_model_is_clearly_better():
     assert "Not even one step" in calibration_words.horizons(worse)
     lead = of(0.3, -2.0, 2.6)
     unsure = calibration(horizons=(dataclasses.replace(horizon(1, 0.2), lead=lead),))
-    assert "the model is better" in calibration_words.horizons(unsure)
+    assert "is better than two simple guesses" in calibration_words.horizons(unsure)
     assert "is open after" in calibration_words.horizons(unsure)
     assert "One step ahead the model" in calibration_words.horizons(
         calibration(horizons=(horizon(1, 0.2),))
+    )
+    for record in (calibration(), calibration(horizons=(horizon(1, -0.2),)), unsure):
+        assert "without a policy that steers back" in calibration_words.horizons(record)
+
+
+def test_it_is_said_which_states_the_listed_horizons_start_from():
+    assert "start from" not in calibration_words.horizons(calibration())
+    few = calibration_words.horizons(calibration(starts=38))
+    assert "All listed horizons start from the same 38 recorded states" in few
+    short = dataclasses.replace(horizon(1, 0.4), model=dataclasses.replace(of(0.1), n=19))
+    assert "19 of 20 episodes, the others being too short" in calibration_words.horizons(
+        calibration(starts=38, horizons=(short,))
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.reporting import chart_tables, fold_words, render, round_words
+from tests.auditing.gaps import estimate
 from tests.reporting import report_records as records
 from tests.reporting import test_calibration, test_ranking
 from tests.reporting.test_page import VOID
@@ -164,6 +165,28 @@ def test_folds_say_when_and_which():
         for name, cause in diagnosis.causes.items()
     }
     assert fold_words.steps(records.diagnosis(causes=still)) == "no cause is more than rounding"
+
+
+@pytest.mark.parametrize(
+    ("term", "remainder", "sentence"),
+    [
+        ((-2.0, 0.5), (-0.1, 0.1), "most in component 5"),
+        ((0.0007, 0.003), (0.0, 0.001), "in no component clearly"),
+        ((-0.5, 0.1), (-2.0, 0.1), "in no component clearly: the split leaves −2"),
+    ],
+)
+def test_no_component_is_named_that_is_unsure_or_less_than_what_is_left_over(
+    term, remainder, sentence
+):
+    split = dataclasses.replace(
+        records.diagnosis().dynamics_by_dimension,
+        dimensions=(estimate(0.0, 0.0),) * 5 + (estimate(*term),),
+        remainder=estimate(*remainder),
+        components=(),
+    )
+    assert fold_words.components(records.diagnosis(dynamics_by_dimension=split)).startswith(
+        sentence
+    )
 
 
 # Linear sRGB as it is seen without one kind of cone: Machado, Oliveira & Fernandes 2009,

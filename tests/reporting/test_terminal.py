@@ -1,10 +1,14 @@
 """The terminal summaries: 80 columns, every number, the verdict last, with what follows from it."""
 
+import dataclasses
+
 import pytest
 from rich.console import Console
 
 from paracosm.core.records.results import Comparison
 from paracosm.reporting import summary, tables
+from paracosm.reporting.figures import plot_gap
+from tests.auditing.gaps import estimate, gap
 from tests.reporting import report_records as records
 
 
@@ -31,6 +35,20 @@ def test_summary_fits_says_every_number_and_ends_with_the_verdict_and_the_next_s
     assert " ".join(text.split()).endswith(
         f"{records.VERDICT} {diagnosis.explanation} Next: {diagnosis.next}"
     )
+
+
+def test_rounding_has_no_bar_and_nothing_beside_it_no_table():
+    assert "█" in shown(records.diagnosis())
+    assert "Beside it" in shown(records.diagnosis())
+    tiny = gap({"reward": (1e-9, 1e-9), "dynamics": (-5e-9, 1e-9)})
+    tiny = dataclasses.replace(tiny, total=estimate(-4e-9, 1e-9))
+    nothing = {"reference": None, "assisted": None, "mode_versus_sampled": None, "search": None}
+    text = shown(records.diagnosis(gap=tiny, gap_training=None, **nothing))
+    assert "█" not in text
+    assert "Beside it" not in text
+    drawn = plot_gap(tiny, "imagined", horizon=False).axes[0]
+    assert all(patch.get_width() == 0 for patch in drawn.patches)
+    assert drawn.get_xlim()[1] > 1  # of a return of 100
 
 
 def test_run_summary_says_what_was_bought_and_warns():

@@ -47,7 +47,7 @@ def advise(
         return None
     explained = decision.lead if decision.kind == "explained" else None
     blamed = explained if explained in LEARNED_CAUSES else culprit(gap, LEARNED_CAUSES)
-    if blamed is None:
+    if blamed is None or decision.missed_by_subset is not None:
         kinds = about_parts(findings)
         return Advice(None, finding=kinds[0].kind if kinds else None)
     first, times = _larger(gap, blamed)

@@ -21,6 +21,7 @@ a rollout from each real next state. The horizon is finite, so γ may be 1.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -29,11 +30,13 @@ from scipy import optimize
 
 from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.types import PRNGKey
 
 # A quarter of all steps of 20 episodes of 1,000: in a minute or two on two cores
 MOST_IMAGINED_STEPS = 2_500_000
+_FEWEST = 5  # steps: a random subset of so many on average is hardly ever empty
 
 
 class Terms(NamedTuple):
@@ -98,6 +101,9 @@ def imagine_rest(
         subject: What is audited. A random subset of its steps is chosen for the first discount.
         most_imagined_steps: As for `attribute`.
         block: How many rollouts run together, as for `values_at`.
+
+    Raises:
+        BadArgument: so few imagined steps audit none.
     """
     episodes, predictions = subject.episodes, subject.predictions
     followed = _followed(np.asarray(episodes.alive)) & (subject.importance is None)
@@ -109,6 +115,12 @@ def imagine_rest(
         followed,
         wrong_end=np.asarray(predictions.real.ended) != np.asarray(episodes.terminated),
     )
+    if not sample.audited.any():
+        raise checks.BadArgument(
+            f"at most {most_imagined_steps:g} imagined steps are too few to audit any of the"
+            f" {int(np.sum(episodes.alive)):,} real steps; at least"
+            f" {_least_cost(episodes.remaining_steps, np.asarray(episodes.alive)):,} are needed."
+        )
     values, last_values = _values_after_steps(subject, sample.audited, followed, block)
     return AuditRollouts(
         audited=sample.audited,
@@ -123,6 +135,18 @@ def imagine_rest(
         last_values=last_values,
         cost=sample.cost,
     )
+
+
+def _least_cost(remaining: np.ndarray, alive: np.ndarray) -> int:
+    """Imagined steps that audit about one step of each episode, and five at least, with the step
+    that follows each.
+
+    Args:
+        remaining: Steps that follow each one, `[episode, time]`.
+        alive: Steps that were taken, `[episode, time]`.
+    """
+    wanted = max(len(alive), _FEWEST)
+    return math.ceil(wanted * 2 * max(float(remaining[alive].mean()), 1.0))
 
 
 def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...]:

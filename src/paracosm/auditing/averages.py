@@ -244,6 +244,23 @@ def rare_bounds(
     return min(low for low, _ in sparse), max(high for _, high in sparse)
 
 
+def return_limits(
+    episodes: Trajectory, extra_rewards: Sequence[float] = (), *, discount: float
+) -> ReturnRange:
+    """All that the recorded rewards allow of returns in so many steps; None where only one reward
+    is known.
+
+    Args:
+        episodes: Real episodes, NumPy arrays `[episode, time, …]`.
+        extra_rewards: Rewards that were recorded beside theirs.
+        discount: At which returns are added up.
+    """
+    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
+    paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
+    recorded, returns = np.concatenate([paid, extra_rewards]), episodes.returns(discount)
+    return _span(returns, (0.0, 0.0), recorded, steps, tied=False).limits(returns)
+
+
 def around(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
     """The bounds, as far as these samples and no nearer: only those of sparse policies make them,
     and others, or imagined episodes, may reach beyond.

@@ -61,6 +61,8 @@ from paracosm.core.types import Array, PRNGKey
 # The longest horizon, and how many steps of single members horizons may cost: beside an audit's
 # millions this is little.
 _LONGEST, _MOST_MEMBER_STEPS = 64, 400_000
+# Of the recorded steps: the longest horizon fits behind so many, or it says little of the others.
+_FITTING = 0.25
 # An imagined state beyond this has left the world, and its square the floating numbers.
 _LARGEST = 1e100
 # A spread that is off by less is as good as right: errors of a quarter change no decision.
@@ -115,7 +117,9 @@ def calibration_of(
             np.asarray, predict_one_step(world, episodes, permuted, source, key)
         )
         _check_finite(one_step, episodes)
-        horizons = _calibration_by_horizon(world, recorded, one_step.prediction, source, key)
+        horizons, starts = _calibration_by_horizon(
+            world, recorded, one_step.prediction, source, key
+        )
         returns = None
         if (
             source.number > 1
@@ -140,6 +144,7 @@ def calibration_of(
         components=_components(required, alive, judged) if spread_judged else (),
         left_out=() if source.spread == "none" else tuple(np.flatnonzero(~judged).tolist()),
         horizons=horizons,
+        starts=starts,
         returns=returns,
         actions=_action_use(world, recorded, one_step, permuted),
     )
@@ -220,10 +225,10 @@ def _calibration_by_horizon(
     one_step: Prediction,
     source: SpreadSource,
     key: PRNGKey,
-) -> tuple[HorizonCalibration, ...]:
-    """The calibration of one step from every recorded state, and of more steps from some, as far as
-    imagination stays finite: with the actions of another state it may leave where the policy would
-    have held it.
+) -> tuple[tuple[HorizonCalibration, ...], int]:
+    """The calibration of one step and of more from the same recorded states, so that horizons can
+    be held against each other, and how many states these are. It goes as far as imagination stays
+    finite: with the actions of another state it may leave where the policy would have held it.
 
     Args:
         world: The learned world.
@@ -235,24 +240,44 @@ def _calibration_by_horizon(
     judged, scale = _judged(episodes, one_step), np.asarray(world.spec.state_scale)
     center = np.mean(episodes.next_state[episodes.alive], axis=0)
     of_horizon = partial(_one_horizon, judged=judged, center=center, scale=scale)
-    real = _RealOutcome(episodes.state, episodes.next_state, episodes.alive)
-    records = [of_horizon(1, real, one_step)]
-    longest = min(_LONGEST, int(episodes.alive.sum(axis=1).max()))
+    longest = _longest_horizon(episodes.alive.sum(axis=1))
     grid = tuple(2**power for power in range(1, longest.bit_length()))
     if not grid:
-        return tuple(records)
-    time = _start_times(episodes, source, grid[-1])
+        real = _RealOutcome(episodes.state, episodes.next_state, episodes.alive)
+        return (of_horizon(1, real, one_step),), int(episodes.alive.sum())
+    long_enough = episodes.alive.sum(axis=1) >= longest
+    episodes, one_step = jax.tree.map(lambda column: column[long_enough], (episodes, one_step))
+    time = _start_times(episodes, source, longest, key)
+    rows, starts = np.arange(len(time))[:, None], int(sum(len(set(row)) for row in time.tolist()))
     ahead = _predict_from_starts(world, episodes, time, source, key, grid=grid)
-    rows, last = np.arange(len(time))[:, None], episodes.alive.shape[1] - 1
-    for i, steps in enumerate(grid):
-        at = np.minimum(time + steps - 1, last)
-        alive = (time + steps - 1 <= last) & episodes.alive[rows, at]
-        real = _RealOutcome(episodes.state[rows, time], episodes.next_state[rows, at], alive)
-        prediction = Prediction(*(column[:, :, i] for column in ahead))
-        if not (np.abs(prediction.audited[alive]) < _LARGEST).all():
+    records = []
+    for i, steps in enumerate((1, *grid)):
+        real = _RealOutcome(
+            episodes.state[rows, time],
+            episodes.next_state[rows, time + steps - 1],
+            np.ones(time.shape, bool),
+        )
+        if i:
+            prediction = Prediction(*(column[:, :, i - 1] for column in ahead))
+        else:
+            prediction = Prediction(*(column[rows, time] for column in one_step))
+        if not (np.abs(prediction.audited) < _LARGEST).all():
             break
         records.append(of_horizon(steps, real, prediction))
-    return tuple(records)
+    return tuple(records), starts
+
+
+def _longest_horizon(steps: np.ndarray) -> int:
+    """The longest horizon, a power of two, that fits behind a quarter of the steps of episodes of
+    so many `steps`, `[episode]`.
+    """
+    longest = 1
+    while 2 * longest <= _LONGEST:
+        fitting = np.maximum(steps - 2 * longest + 1, 0).sum()
+        if fitting < _FITTING * steps.sum():
+            break
+        longest *= 2
+    return longest
 
 
 def _predict_from_starts(
@@ -292,15 +317,25 @@ class _RealOutcome(NamedTuple):
     valid: np.ndarray
 
 
-def _start_times(episodes: _Recorded, source: SpreadSource, longest: int) -> np.ndarray:
-    """Times of so many steps of each episode as may be imagined from, `[episode, start]`, evenly
-    over it.
+def _start_times(
+    episodes: _Recorded, source: SpreadSource, longest: int, key: PRNGKey
+) -> np.ndarray:
+    """Times of so many steps of each episode as may be imagined from, `[episode, start]`: one drawn
+    at random from each of equal parts of those behind which the longest horizon fits.
+
+    Args:
+        episodes: Real ones, none shorter than the longest horizon.
+        source: Of the spread.
+        longest: The longest horizon.
+        key: Of the times.
     """
     played = source.members * source.draws + max(1, source.number)
-    count = _MOST_MEMBER_STEPS // (len(episodes.alive) * longest * played)
-    count = int(np.clip(count, 1, episodes.alive.shape[1]))
-    steps = episodes.alive.sum(axis=1)
-    return np.arange(count) * steps[:, None] // count
+    fitting = episodes.alive.sum(axis=1) - longest + 1
+    count = _MOST_MEMBER_STEPS // (len(fitting) * longest * played)
+    count = int(np.clip(count, 1, fitting.max()))
+    random = numpy_random(jax.random.fold_in(key, 1)).random((len(fitting), count))
+    part = fitting[:, None] / count
+    return np.floor((np.arange(count) + np.where(part > 1, random, 0)) * part).astype(int)
 
 
 def _one_horizon(

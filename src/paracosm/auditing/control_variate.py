@@ -36,7 +36,7 @@ from paracosm.core.types import Array, PRNGKey
 
 # The fewest real returns of which a correlation can be told from noise, by the gate of
 # `debiased_mean` with one row left out
-LEAST = 4
+LEAST = 5
 _ROUNDING = 1e-6  # of an interval's width: returns that were summed in another order
 
 
@@ -47,6 +47,7 @@ def assisted_mean(
     *,
     level: float = 0.95,
     plain: Estimate | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> AssistedMean:
     """The mean of real returns, its interval narrowed by imagined ones where they are correlated.
 
@@ -54,8 +55,8 @@ def assisted_mean(
     from the other episodes, so that λ's own error is in their spread and n − 1 degrees of freedom
     hold. Corrected returns can hide the skew of real ones: neither end is nearer than that of the
     plain interval times the standard deviations' ratio. The error of the fresh mean is added as an
-    independent part. Of few, tied or uncorrelated returns, and of those that rare episodes may
-    decide, the plain mean is given.
+    independent part. Of few, tied or uncorrelated returns, of those that rare episodes may decide,
+    and where the interval would be no narrower, the plain mean is given.
 
     Args:
         real: Real returns `[n]`, or differences of them.
@@ -65,12 +66,13 @@ def assisted_mean(
         plain: The mean of the real returns with the interval that stands for them elsewhere, at
             the same level; `varied_mean` of them if None. One that is wider than that of
             `varied_mean` allows for rare episodes, which no correlation does.
+        bounds: What no return is beyond, if known: no interval is either.
 
     Raises:
         BadData: there is no real return, counts differ, or a value is not finite.
     """
     real, imagined, fresh = (np.asarray(x, np.float64) for x in (real, imagined, fresh))
-    spread = estimators.varied_mean(real, level)
+    spread = estimators.varied_mean(real, level, bounds)
     plain = spread if plain is None else plain
     if not len(fresh):
         return _unassisted(plain, Help.NO_STARTS, 0)
@@ -84,10 +86,12 @@ def assisted_mean(
         return _unassisted(plain, Help.UNRELATED, len(fresh), correlation)
     n, plain_variance = len(real), float(real.var(ddof=1)) / len(real)
     factor = debiased.variance / plain_variance
-    if factor >= 1:
+    value = _within(_interval(debiased, plain, plain_variance, level), bounds)
+    narrower = value is not None and value.high - value.low < plain.high - plain.low
+    if factor >= 1 or value is None or not narrower:
         return _unassisted(plain, Help.NO_GAIN, len(fresh), correlation)
     return AssistedMean(
-        value=_interval(debiased, plain, plain_variance, level),
+        value=value,
         plain=plain,
         help=Help.HELPED,
         coefficient=debiased.coefficient,
@@ -96,6 +100,14 @@ def assisted_mean(
         fresh=len(fresh),
         saved=n / factor - n,
     )
+
+
+def _within(value: Estimate, bounds: tuple[float, float] | None) -> Estimate | None:
+    """The estimate with its interval cut at the bounds; None where its mean is beyond them."""
+    low, high = bounds or (-np.inf, np.inf)
+    if not low <= value.mean <= high:
+        return None
+    return Estimate(value.mean, max(low, value.low), min(high, value.high), value.n, value.method)
 
 
 def _wider(plain: Estimate, spread: Estimate) -> bool:

@@ -21,6 +21,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
+    CAUSES,
     LEARNED_CAUSES,
     CauseByStep,
     Diagnosis,
@@ -135,7 +136,24 @@ class _Causes(NamedTuple):
             self.average.value(self.real),
             self.average.value(self.predicted, imagined=True),
         )
-        return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
+        gap = Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
+        return _with_rare_terms(gap)
+
+
+def _with_rare_terms(gap: Gap) -> Gap:
+    """The gap, its interval as wide as that of any term where it and they are no more than
+    rounding: what rare episodes may make of a term they make of the gap.
+    """
+    terms = [getattr(gap, cause) for cause in CAUSES]
+    if any(abs(term.mean) > gap.rounding for term in (gap.total, *terms)):
+        return gap
+    widest = max(terms, key=lambda term: term.high - term.low)
+    low = min(gap.total.low, *(term.low for term in terms))
+    high = max(gap.total.high, *(term.high for term in terms))
+    if (low, high) == (gap.total.low, gap.total.high):
+        return gap
+    total = Estimate(gap.total.mean, low, high, gap.total.n, f"as of the terms: {widest.method}")
+    return dataclasses.replace(gap, total=total)
 
 
 def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
@@ -157,13 +175,16 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     undiscounted = _averages(measured, 1.0)
     real_return = undiscounted.value((weight * episodes.reward).sum(axis=1))
     check = _check(causes, measured)
-    decision = dataclasses.replace(
-        unfit(check, measured.plausibility, gap) or decide(gap),
-        few_steps=0 if reweighted else _few_steps(gap, terms, check.steps),
-    )
+    audited = int(terms.audited.sum())
+    subset = audited if measured.partial and not reweighted else 0
+    decision = unfit(check, measured.plausibility, gap) or decide(gap, subset)
+    few = 0 if reweighted else _few_steps(gap, terms, check.steps)
+    decision = dataclasses.replace(decision, few_steps=few or decision.few_steps)
     decision_training = None
     if gap_training is not None and not decision.unfit:
-        decision_training = decide_training(decision, gap_training, parts, world.discount, horizon)
+        decision_training = decide_training(
+            decision, gap_training, parts, world.discount, horizon, audited=subset
+        )
     return Diagnosis(
         gap=gap,
         gap_training=gap_training,
@@ -189,7 +210,7 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         precision="",
         other_actions=check.other_actions,
         real_steps=check.steps,
-        audited_steps=int(terms.audited.sum()),
+        audited_steps=audited,
         imagined_steps=terms.imagined_steps,
         imagination=measured.imagination,
         overlays=tuple(overlay(episodes, imagined.episodes, i) for i in range(shown)),
@@ -206,7 +227,10 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         decision=decision,
         decision_training=decision_training,
         advice=advise(gap, decision, by_step, dimensions, measured.findings),
-        remarks=_remarks(measured, real_return, _widening(causes, gap)),
+        remarks=dataclasses.replace(
+            _remarks(measured, real_return, _widening(causes, gap)),
+            unseen_ends=_unseen_ends(measured, gap),
+        ),
         verdict="",
         verdict_training="",
         explanation="",
@@ -237,6 +261,17 @@ def _widening(causes: _Causes, gap: Gap) -> float | None:
     usual = student_mean(causes.total)
     wide = gap.total.high - gap.total.low > _WIDE * (usual.high - usual.low)
     return causes.average.unseen_reward if wide else None
+
+
+def _unseen_ends(measured: AuditMeasurements, gap: Gap) -> bool:
+    """Whether the end rule's interval is more than small though no episode ended and the rule never
+    said that one does.
+    """
+    episodes, term = measured.episodes, gap.termination
+    ends = np.asarray(episodes.terminated) | np.asarray(measured.predictions.real.ended)
+    if measured.reweighted or bool((ends & np.asarray(episodes.alive)).any()):
+        return False
+    return max(abs(term.low), abs(term.high)) > gap.largest_small
 
 
 def _difference(first: Array, second: Array) -> np.ndarray:

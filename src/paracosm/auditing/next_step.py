@@ -36,7 +36,7 @@ def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
         return NextStep(unfit)
     if decision.kind == "rounding":
         return _of_policy(diagnosis) or NextStep("episodes" if decision.unpaid else "nothing")
-    costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained")
+    costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained", "unseen")
     fine = costs_nothing and diagnosis.remarks.policy is None
     steps = (
         _of_finding(diagnosis),

@@ -20,6 +20,7 @@ from paracosm.core.records import (
 )
 
 _MOST = 2 / 3  # of all causes of the gap's sign: beside it none is nearly as large
+_FAR = 0.5  # of the gap: terms that miss it by more do not explain it
 _LARGER = 1.25  # times the gap: a cause that much larger is not all that there is
 _MOST_WEIGHT = 0.95  # of all discount weights: the steps that a discounted gap is about
 
@@ -29,14 +30,15 @@ def culprit(gap: Gap, among: Iterable[Cause] = CAUSES) -> Cause | None:
     return max(_clear(gap, among), key=lambda cause: _size(gap, cause), default=None)
 
 
-def decide(gap: Gap) -> Verdict:
+def decide(gap: Gap, audited: int = 0) -> Verdict:
     """What the gap comes from, or why that is not known.
 
     Errors cancel if less than half of the larger side is left: the gap is then the cause of
     neither, and the largest of each sign are named. Else clear causes of the gap's sign explain it.
     A cause is said to make most of the gap only if it has the gap's sign, is two thirds of all
     that has it, and no interval of another reaches its own on that side. The horizon is a matter of
-    training, not of data: where it leads, the worst learned part is named too.
+    training, not of data: where it leads, the worst learned part is named too. Of a random subset,
+    of so many `audited` steps, terms that miss the gap by far tell nothing of it.
     """
     terms = [getattr(gap, cause) for cause in CAUSES]
     largest = culprit(gap)
@@ -44,6 +46,9 @@ def decide(gap: Gap) -> Verdict:
         return Verdict("rounding", _share(gap), unpaid=_unpaid(gap))
     if largest is None and all(abs(term.mean) <= gap.rounding for term in terms):
         return Verdict("unseen", _share(gap), reach=max(abs(gap.total.low), abs(gap.total.high)))
+    if audited and _misses_by_far(gap):
+        missed = _missed(gap)
+        return Verdict("undetermined", _share(gap), few_steps=audited, missed_by_subset=missed)
     if largest is None:
         return Verdict("undetermined", _share(gap))
     sides = [sum(max(sign * term.mean, 0.0) for term in terms) for sign in (1, -1)]
@@ -53,12 +58,28 @@ def decide(gap: Gap) -> Verdict:
     return _unexplained(gap, largest) if lead is None else _explained(gap, lead, largest)
 
 
+def _missed(gap: Gap) -> float:
+    """The sum of the terms minus the gap."""
+    return sum(getattr(gap, cause).mean for cause in CAUSES) - gap.total.mean
+
+
+def _misses_by_far(gap: Gap) -> bool:
+    """Whether what the terms miss is not small beside the gap, its interval and every clear
+    term.
+    """
+    sizes = [_size(gap, cause) for cause in _clear(gap)]
+    half = (gap.total.high - gap.total.low) / 2
+    return abs(_missed(gap)) > _FAR * max(abs(gap.total.mean), half, *sizes)
+
+
 def decide_training(
     decision: Verdict,
     gap: Gap,
     parts: HorizonParts | None,
     discount: float,
     steps: int,
+    *,
+    audited: int = 0,
 ) -> TrainingVerdict:
     """The verdict on what training believed beside that on whole episodes.
 
@@ -68,8 +89,10 @@ def decide_training(
         parts: Of its horizon term, where the training is known.
         discount: The training discount, in [0, 1].
         steps: Of a whole episode.
+        audited: As for `decide`.
     """
-    training = dataclasses.replace(decide(gap), few_steps=decision.few_steps)
+    training = decide(gap, audited)
+    training = dataclasses.replace(training, few_steps=training.few_steps or decision.few_steps)
     leads = parts is not None and culprit(gap) == "horizon"
     part = None
     if parts is not None and leads:

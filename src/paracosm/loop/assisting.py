@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Num
 
+from paracosm.auditing.averages import return_limits
 from paracosm.auditing.control_variate import assisted_mean, imagined_from
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -57,12 +58,47 @@ def assisted_return(
         level: Of the intervals, two-sided.
         seed: Of the noise of a stochastic world.
         plain: The mean of the real returns with an interval that is known to hold, such as an
-            audit's; that of their own spread if None.
+            audit's; that of their own spread if None, cut at what their rewards allow.
 
     Raises:
         BadArgument: `discount` or `level` is out of range, or the environment is none.
         BadData: the episodes' states are not of the environment's size, or the world leaves the
             finite numbers.
+    """
+    return _assisted(
+        world,
+        policy,
+        env,
+        episodes,
+        starts=starts,
+        first_seed=first_seed,
+        discount=discount,
+        level=level,
+        seed=seed,
+        plain=plain,
+    )
+
+
+def _assisted(
+    world: MDP,
+    policy: Policy,
+    env: Environment,
+    episodes: Trajectory,
+    *,
+    starts: int = STARTS,
+    first_seed: int,
+    discount: float,
+    level: float = 0.95,
+    seed: int,
+    plain: Estimate | None,
+    extra_rewards: tuple[float, ...] = (),
+) -> AssistedMean:
+    """The assisted mean, its intervals cut at what the rewards allow.
+
+    Args:
+        world, policy, env, episodes, starts, first_seed: As for `assisted_return`.
+        discount, level, seed, plain: As for `assisted_return`.
+        extra_rewards: Rewards that were recorded beside those of the episodes.
     """
     checks.in_unit_interval("discount", discount)
     checks.LEVEL.check("level", level)
@@ -74,7 +110,14 @@ def assisted_return(
     )
     reward = np.asarray(episodes.reward, np.float64)
     real = reward @ discount ** np.arange(reward.shape[1])
-    return assisted_mean(real, imagined, imagined_fresh, level=level, plain=plain)
+    return assisted_mean(
+        real,
+        imagined,
+        imagined_fresh,
+        level=level,
+        plain=plain,
+        bounds=return_limits(episodes, extra_rewards, discount=discount),
+    )
 
 
 def imagined_twice(
@@ -131,7 +174,7 @@ def assisted_diagnosis(
     if run.config.planner is not None:
         return diagnosis
     try:
-        assisted = assisted_return(
+        assisted = _assisted(
             run.world,
             run.policy,
             run.source(),
@@ -140,6 +183,7 @@ def assisted_diagnosis(
             discount=diagnosis.discount,
             seed=run.config.seed,
             plain=diagnosis.gap.real,
+            extra_rewards=diagnosis.reference.reward if diagnosis.reference else (),
         )
     except checks.ParacosmError:  # not installed, not trusted, or imagination left the numbers
         return diagnosis

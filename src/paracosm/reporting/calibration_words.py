@@ -63,11 +63,12 @@ def _confidence(calibration: Calibration, factor: Estimate) -> str:
     over = f"by a factor of {words.number(max(factor.mean, 1e-300), 1)}"
     under = f"by a factor of {words.number(1 / max(factor.mean, 1e-300), 1)}"
     return {
-        "overconfident": f"it is overconfident {over}",
-        "underconfident": f"it is underconfident {under}",
-        "calibrated": "it is calibrated",
+        "overconfident": f"one step ahead it is overconfident {over}",
+        "underconfident": f"one step ahead it is underconfident {under}",
+        "calibrated": "one step ahead it is calibrated",
         "undetermined": (
-            f"whether it is calibrated is open after {words.episodes(calibration.episodes)}"
+            "whether it is calibrated one step ahead is open after"
+            f" {words.episodes(calibration.episodes)}"
         ),
         None: "",
     }[calibration.confidence]
@@ -145,17 +146,34 @@ def _in_spreads(spread: ReturnSpread) -> str:
 
 
 def horizons(calibration: Calibration) -> str:
-    """How far the model is better than simple guesses."""
+    """How far the model is better than simple guesses, and from which states that was tried."""
+    return " ".join(filter(None, [_lead(calibration), _starts(calibration)]))
+
+
+def _lead(calibration: Calibration) -> str:
     steps, longest = calibration.informed_steps, calibration.horizons[-1].steps
+    model = "the model, given the recorded actions and so without a policy that steers back,"
     if steps == 0:
         first, guesses = calibration.horizons[0].lead, "two simple guesses (no change, mean state)"
         if first.high > 0:
             after = words.episodes(calibration.episodes)
-            return f"Whether the model is better than {guesses} is open after {after}."
-        return f"Not even one step ahead is the model better than the better of {guesses}."
+            return f"Whether {model} is better than {guesses} is open after {after}."
+        return f"Not even one step ahead is {model} better than the better of {guesses}."
     more = ", the longest that was tried," if steps == longest and steps > 1 else ""
     ahead = "One step ahead" if steps == 1 else f"Up to {words.count(steps)} steps ahead{more}"
+    return f"{ahead} {model} is clearly better than no change and than the mean state."
+
+
+def _starts(calibration: Calibration) -> str:
+    """Where the listed horizons start; empty where that was not recorded, or is everywhere."""
+    if calibration.starts in (0, calibration.steps):
+        return ""
+    reached, number = calibration.horizons[0].model.n, calibration.episodes
+    episodes = words.episodes(number)
+    if reached < number:
+        episodes = f"{words.count(reached)} of {episodes}, the others being too short"
     return (
-        f"{ahead} the model, given the recorded actions and so without a policy that steers back,"
-        " is clearly better than no change and than the mean state."
+        f"All listed horizons start from the same {words.count(calibration.starts)} recorded"
+        f" states, drawn all over {episodes}; the other numbers of one step are of all"
+        f" {words.count(calibration.steps)} steps."
     )

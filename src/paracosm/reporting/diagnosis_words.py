@@ -157,6 +157,7 @@ def explanation(diagnosis: Diagnosis) -> str:
         implausible(diagnosis.plausibility, _unit(diagnosis)),
         main,
         _why_wide(diagnosis),
+        _why_ends_wide(diagnosis),
         noise_left(diagnosis),
         "" if search is None or search.leads else search_words.sentence(search),
     )
@@ -255,6 +256,17 @@ def _why_wide(diagnosis: Diagnosis) -> str:
     )
 
 
+def _why_ends_wide(diagnosis: Diagnosis) -> str:
+    """Why the interval of the end rule is wide though nothing ended; empty where it is not."""
+    if not diagnosis.remarks.unseen_ends:
+        return ""
+    return (
+        f"The end rule's interval is wide because none of these {diagnosis.gap.total.n} episodes"
+        " ended and the world's rule never said so: the interval allows for ends that so few"
+        " cannot exclude."
+    )
+
+
 def noise_left(diagnosis: Diagnosis) -> str:
     """That imagined draws, which cost no real episode, were stopped too early; empty where they
     were not.
@@ -334,6 +346,12 @@ def _undetermined_clause(gap: Gap, decision: Verdict) -> str:
         return (
             f"is small: by its 95% interval it is at most {words.number(gap.reach)}, and no cause"
             " of it is clear"
+        )
+    if decision.missed_by_subset is not None:
+        return (
+            f"has an undetermined cause: the {decision.few_steps:,} steps that were audited are too"
+            f" few, since their terms miss the gap by {reading(abs(decision.missed_by_subset))};"
+            " more of them would settle it"
         )
     return (
         "has an undetermined cause, since every interval that is beyond rounding includes zero;"

@@ -22,12 +22,18 @@ def steps(diagnosis: Diagnosis) -> str:
 
 
 def components(diagnosis: Diagnosis) -> str:
-    """The component of the state with the largest share of the dynamics term."""
+    """The component of the state with the largest share of the dynamics term, where that is clear
+    and more than the split leaves over.
+    """
     by = diagnosis.dynamics_by_dimension
     terms = by.dimensions
     largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
     if terms[largest].mean == 0:
         return "no component is more than rounding"
+    if abs(by.remainder.mean) > abs(terms[largest].mean):
+        return f"in no component clearly: the split leaves {words.estimate(by.remainder)} over"
+    if not terms[largest].excludes_zero:
+        return "in no component clearly"
     name = words.component(largest, by.components)
     return f"most in component {name}, {words.estimate(terms[largest])}"
 

@@ -75,7 +75,9 @@ def _run(run: RunResult) -> Group:
 def _diagnosis(diagnosis: Diagnosis) -> list[RenderableType]:
     head = "Whole episode" + _at(diagnosis.discount)
     shown: list[RenderableType] = [_gap(head, diagnosis.gap, tables.gap_rows(diagnosis))]
-    shown.append(_estimates("Beside it", tables.beside_rows(diagnosis)))
+    beside = tables.beside_rows(diagnosis)
+    if beside:
+        shown.append(_estimates("Beside it", beside))
     if diagnosis.gap_training is not None and diagnosis.valid:
         head = ("Training" if diagnosis.horizon_parts else "The world's own") + _at(
             diagnosis.training_discount
@@ -129,6 +131,7 @@ def _gap(head: str, gap: Gap, rows: list[tables.Row]) -> Table:
     scale = max(
         (abs(term.mean) for term in terms.values() if math.isfinite(term.mean)), default=0.0
     )
+    scale = scale if scale > gap.rounding else 0.0  # then there is nothing to draw
     for row in rows:
         term = terms.get(row.name)
         drawn = _bar(term, scale, COLORS.get(row.name, "")) if term else Text("")

@@ -233,12 +233,12 @@ def informative_horizon(diagnosis: Diagnosis) -> str:
         )
     if diagnosis.informative_horizon == 0:
         return (
-            "Already after one step an imagined rollout is no better a guess of the state than the"
-            " mean state."
+            "Already after one step an imagined rollout of the policy is no better a guess of the"
+            " state than the mean state."
         )
     return (
         f"For its first {diagnosis.informative_horizon:,} of {diagnosis.horizon:,} steps an"
-        " imagined rollout is a better guess of the state than the mean state."
+        " imagined rollout of the policy is a better guess of the state than the mean state."
     )
 
 

@@ -100,7 +100,9 @@ class Calibration(Record):
 
     `coverage` is of one step, over the components that change; those that never do, or that are
     predicted without error and spread, are `left_out`. `factor` is how many times as wide the 90%
-    intervals would have to be to hold 90%: above 1 the spread is overconfident. `returns` is None
+    intervals would have to be to hold 90%: above 1 the spread is overconfident. All `horizons` are
+    from the same recorded states, `starts` of them (0: not recorded), of the episodes that are long
+    enough for the longest. `returns` is None
     where members have no imagined returns of their own, `actions` where actions do not vary.
     `verdict` says it in words and is empty until they are made.
     """
@@ -118,6 +120,7 @@ class Calibration(Record):
     returns: ReturnSpread | None
     actions: ActionUse | None
     verdict: str = ""
+    starts: int = 0
 
     @property
     def informed_steps(self) -> int:

@@ -107,7 +107,12 @@ class Gap(Record):
         """Whether its whole interval is within 2% of the larger return, so that it needs no
         cause.
         """
-        return self.reach <= _SMALL * max(abs(self.real.mean), abs(self.predicted.mean))
+        return self.reach <= self.largest_small
+
+    @property
+    def largest_small(self) -> float:
+        """The largest size of a gap that needs no cause."""
+        return _SMALL * max(abs(self.real.mean), abs(self.predicted.mean))
 
 
 @dataclasses.dataclass(frozen=True)

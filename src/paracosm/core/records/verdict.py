@@ -70,7 +70,8 @@ class Verdict(Record):
 
     `missed_share` is what the terms miss of the gap, over the size of the terms (none where they
     miss no more than they may), `action_difference` the largest difference of recorded actions from
-    the policy's, in ranges of the action box.
+    the policy's, in ranges of the action box. `missed_by_subset` is the sum of the terms minus the
+    gap where that is far off because `few_steps` were audited, so that no cause is determined.
     """
 
     kind: VerdictKind
@@ -89,6 +90,7 @@ class Verdict(Record):
     reach: float | None = None
     missed_share: float | None = None
     action_difference: float = 0.0
+    missed_by_subset: float | None = None
 
     @property
     def unfit(self) -> bool:
@@ -186,6 +188,8 @@ class Remarks(Record):
     actions. `noise_share` is the largest share of imagination in any term's variance, if known.
     `finite_differences` are the parts without derivatives. `unseen_reward` was recorded elsewhere
     and is beyond all rewards of these episodes: where it sets how wide the intervals are.
+    `unseen_ends` says that the interval of the end rule is that of ends which none of these
+    episodes had.
     """
 
     policy: PolicyStanding | None
@@ -194,3 +198,4 @@ class Remarks(Record):
     noise_share: float | None
     finite_differences: tuple[str, ...]
     unseen_reward: float | None = None
+    unseen_ends: bool = False
