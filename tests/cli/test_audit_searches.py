@@ -51,6 +51,21 @@ def test_a_search_that_nobody_named_may_fail(calls, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--discount", "1.5"], "discount is 1.5"),
+        (["--search", "foo"], "--search is 'foo'; it must be one of"),
+        (["--search", "mppi,none"], "none stands alone"),
+        (["--env-kwargs", '{"a": 1}'], "--env-kwargs is of --world; a run"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_audited(calls, capsys, arguments, sentence):
+    assert main(["audit", "run", *arguments]) == 2
+    assert calls.searches == []
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_search_that_was_named_fails_aloud(calls, capsys):
     calls.raises = SearchFailed("a return of cem in the learned world is nan.")
     assert main(["audit", "run", "--search", "cem"]) == 2

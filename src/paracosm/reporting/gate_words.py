@@ -73,13 +73,14 @@ def _passed(gate: Gate) -> str:
     allowed = [check for check in gate.checks if check.beyond + check.allowance > 0]
     if not allowed:
         return f", in {_of_all(gate)}"
-    worst = allowed[0]
-    most = "in" if len(allowed) == 1 else f"in {len(allowed)} quantities, first in"
+    worse = [
+        f"the {quantity(check)} ({_number(check.candidate)} after {_number(check.baseline)},"
+        f" {number(check.beyond + check.allowance)} of {number(check.allowance)} allowed)"
+        for check in allowed
+    ]
     return (
-        f" and what is allowed on top, in {_of_all(gate)}. Beyond chance alone it is worse {most}"
-        f" the {quantity(worst)}: {_number(worst.candidate)} after {_number(worst.baseline)}, by"
-        f" {number(worst.beyond + worst.allowance)} more than chance; {number(worst.allowance)} are"
-        " allowed"
+        f" and what is allowed on top, in {_of_all(gate)}. Beyond chance alone it is worse in"
+        f" {' and '.join(filter(None, (', '.join(worse[:-1]), worse[-1])))}"
     )
 
 
