@@ -17,7 +17,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
 from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
-from paracosm.loop.auditing import AuditOptions, planner_audit_length
+from paracosm.loop.auditing import AuditOptions, planner_audit_length, with_next_step
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
 from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, demand_search, load
@@ -240,6 +240,10 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
         if flags.search is not None:
             raise
         diagnosis = audit_run(run, episodes, planner=planner, **options)
+    if flags.search is None and not searches:
+        needs = run.usual_search_needs(flags.planner)
+        diagnosis = dataclasses.replace(diagnosis, search_needs=needs)
+        diagnosis = with_next_step(diagnosis, run.learned.fits)
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis

@@ -146,6 +146,9 @@ def beside_rows(diagnosis: Diagnosis) -> list[Row]:
     if diagnosis.mode_versus_sampled is not None:
         note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
         rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
+    if diagnosis.search_needs is not None:
+        note = f"{diagnosis.search_needs:,} imagined steps are needed (--most-search-steps)"
+        rows.append(Row("other searches", "none", "", note))
     return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]
 
 
@@ -399,7 +402,8 @@ def _estimates(
     name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]
 ) -> Compared:
     estimates = [of(run) for run in comparison.runs.values()]
-    return Compared(name, tuple(_cell(estimate, estimates[0]) for estimate in estimates))
+    first = estimates[0] if words.is_of_one_task(comparison) else None
+    return Compared(name, tuple(_cell(estimate, first) for estimate in estimates))
 
 
 def _cell(estimate: Estimate | None, first: Estimate | None) -> ComparedCell:
