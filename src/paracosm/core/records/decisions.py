@@ -160,8 +160,9 @@ class Plan(Record):
     `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
     are empty until `reporting` fills them. `placement` says from which regions of states to buy
     the transitions, where a run's are known. `spent` is the money for what is owned where it was
-    taken from the budget that was named, of which `budget` is the rest. `question` is what the page of the plan needs to
-    answer it again at other prices; its draws are many, and no file holds them.
+    taken from the budget that was named, of which `budget` is the rest. `question` is what the page
+    of the plan needs to answer it again at other prices; its draws are many, and no file holds
+    them.
     """
 
     dynamics: int

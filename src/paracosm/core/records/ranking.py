@@ -87,9 +87,9 @@ class Ranking(Record):
     imagined and real returns, `regret` what is lost by taking the policy that imagination takes
     for the best, `chosen`. Their intervals are what the decided pairs leave possible, at `level`.
     `safe_horizon` is the largest number of steps of `horizons` up to which no pair certainly flips,
-    0 if one does at the first, None where none does and no pair is decided either. Returns are discounted by `discount` a step. `env` and `real_steps`
-    are empty and 0 where only numbers were ranked; `left_out` names policies that are the same as
-    one that is ranked.
+    0 if one does at the first, None where none does and no pair is decided either. Returns are
+    discounted by `discount` a step. `env` and `real_steps` are empty and 0 where only numbers were
+    ranked; `left_out` names policies that are the same as one that is ranked.
     """
 
     policies: tuple[RankedPolicy, ...]
