@@ -100,6 +100,21 @@ def test_an_allowance_moves_the_limit_in_its_unit():
         assert granted.allowance == pytest.approx(size)
 
 
+def test_what_is_no_worse_is_ordered_by_its_way_to_the_limit():
+    checks = gate(refits(1), ("new", run(real=-150)), EVERY).checks
+    passed = [check for check in checks if check.verdict == "no worse"]
+    ways = [1 + check.beyond / abs(check.limit - check.baseline) for check in passed]
+    assert len(passed) > 3
+    assert ways == sorted(ways, reverse=True)
+    assert checks[-1].verdict == "not compared"
+
+
+def test_what_the_gate_file_names_is_named():
+    named = GateRules(0.95, (GateRule("terms", "dynamics", 0.0),))
+    assert gate(refits(), ("new", run()), named).checks[0].named
+    assert not any(check.named for check in gate(refits(), ("new", run()), EVERY).checks)
+
+
 def test_fewer_quantities_and_lower_levels_have_closer_limits():
     def limit(level, rules):
         return of(

@@ -223,6 +223,9 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
     assert step(gap({}), search=searched()).kind == "nothing"
     assert "RUN" not in words(gap({}), search=searched(), fits=RUN)
     assert "other searches tell (paracosm audit RUN)" in words(gap({}), fits=RUN)
+    assert "(paracosm audit RUN --most-search-steps 820000)" in words(
+        gap({}), fits=RUN, search_needs=820_000
+    )
     unpaid = Verdict("rounding", unpaid=True)
     assert step(gap({}), decision=unpaid).kind == "episodes"
 

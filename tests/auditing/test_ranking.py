@@ -57,6 +57,12 @@ def test_a_faithful_imagination_is_not_accused():
     assert record.safe_horizon == _STEPS
 
 
+def test_no_horizon_is_safe_where_no_pair_is_decided():
+    record = _ranked((0, 0, 0), (0, 0, 0), 1, episodes=12)
+    assert all(pair.ordering is Ordering.UNDECIDED for pair in record.pairs)
+    assert record.safe_horizon is None
+
+
 def _accuses(seed):
     """Whether anything certain is said of policies that are all equal, in both worlds."""
     record = _ranked((0, 0, 0), (0, 0, 0), seed, episodes=12)

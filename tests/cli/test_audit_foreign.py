@@ -362,7 +362,7 @@ def test_a_model_that_fails_says_which_part_and_when(parts, message, write, caps
         (["--world", "my_model:env_name", *ENV[2:]], "--world gave a str; an MDP"),
         ([*HERE, "--data", "missing.npz"], "missing.npz"),
         ([*ENV, "--env-kwargs", "nonsense"], "--env-kwargs is 'nonsense'"),
-        (["runs/one", "--seed", "1"], "--seed and --env-kwargs are of --world"),
+        (["runs/one", "--seed", "1"], "--seed is of --world"),
         (["runs/one", "--first-seed", "1"], "--first-seed is of new episodes"),
         (["runs/one", "--horizon", "9"], "--horizon is of --env"),
         ([*ENV, "--trust"], "--trust is for a run directory"),

@@ -19,6 +19,8 @@ def calls(monkeypatch):
     run = SimpleNamespace(
         path="run",
         usual_searches=lambda planner, most_steps: ("mppi",),
+        usual_search_needs=lambda planner: 820_000,
+        learned=SimpleNamespace(fits={}),
         episodes=SimpleNamespace(alive=[0]),
     )
     state = SimpleNamespace(searches=[], raises=None)
@@ -29,6 +31,7 @@ def calls(monkeypatch):
             raise state.raises
         return report_records.diagnosis()
 
+    state.run = run
     monkeypatch.setattr(audit, "load", lambda path, *, trust: run)
     monkeypatch.setattr(audit, "audit_run", audit_run)
     monkeypatch.setattr(audit, "calibrated_diagnosis", lambda run, found, episodes, **_: found)
@@ -44,11 +47,35 @@ def test_an_audit_that_fails_is_not_run_again_for_the_same_error(calls, capsys):
     assert "the episodes have no steps" in capsys.readouterr().err
 
 
+def test_a_search_that_the_budget_does_not_allow_is_said_to_be_missing(calls, capsys):
+    calls.run.usual_searches = lambda planner, most_steps: ()
+    assert main(["audit", "run", "--most-search-steps", "10"]) == 0
+    flat = " ".join(capsys.readouterr().out.split())
+    assert "other searches none 820,000 imagined steps are needed (--most-search-steps)" in flat
+    assert main(["audit", "run", "--search", "none"]) == 0
+    assert "other searches" not in capsys.readouterr().out
+
+
 def test_a_search_that_nobody_named_may_fail(calls, capsys):
     calls.raises = SearchFailed("a return of mppi in the learned world is nan.")
     assert main(["audit", "run", "--json"]) == 0
     assert calls.searches == [("mppi",), ()]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--discount", "1.5"], "discount is 1.5"),
+        (["--search", "foo"], "--search is 'foo'; it must be one of"),
+        (["--search", "mppi,none"], "none stands alone"),
+        (["--env-kwargs", '{"a": 1}'], "--env-kwargs is of --world; a run"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_audited(calls, capsys, arguments, sentence):
+    assert main(["audit", "run", *arguments]) == 2
+    assert calls.searches == []
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_search_that_was_named_fails_aloud(calls, capsys):

@@ -165,6 +165,7 @@ CALLS = {
     "data $HERE/curves.csv --to $HERE/curves.csv": "which is read; another file",
     "run Pendulum-v1 --columns state=x": "--columns is given without --data",
     "rank": "no run is given",
+    "deploy mc1 mc2": "mc1 is given without --old or --new",
     "rank nowhere": "nowhere is no run directory",
     "rank nowhere --episodes x": "a whole number is needed",
     "rank nowhere --out $HERE": "which is a folder; a file",

@@ -103,7 +103,10 @@ def test_the_summary_says_what_to_buy_and_a_page_is_written(table, capsys, tmp_p
 def test_owned_counts_may_be_given_and_paid_from_the_budget(table, capsys):
     more = document(capsys, command(table, **{"owned-dynamics": 20000, "owned-reward": 2000}))
     assert more["owned"] == {"dynamics": 20000, "reward": 2000}
+    assert main([*command(table, budget=84000), "--include-owned"]) == 0
+    assert "Budget 84,000, 44,000 of it for what is owned" in capsys.readouterr().out
     plan = document(capsys, [*command(table, budget=84000), "--include-owned"])
+    assert (plan["budget"], plan["spent"]) == (40000, 44000)
     assert plan["spend"] <= 40000
     assert (plan["dynamics"], plan["reward"]) == tuple(
         document(capsys, command(table))[k] for k in ("dynamics", "reward")
@@ -167,6 +170,7 @@ def test_joint_samples_sources_and_lots(table, capsys):
         ({"seed": -1}, "the seed is -1"),
         ({"owned-reward": 0, "lot-reward": 10000}, "does not buy a lot of both parts"),
         ({"label-source": "crowd:2"}, "NAME:PRICE:WORTH"),
+        ({"label-source": "crowd:1:2:3"}, "NAME:PRICE:WORTH"),
         ({"label-source": "crowd:2:0"}, "the worth of a label from crowd is 0"),
         ({"label-source": "reward:2:1"}, "a source of labels has the name 'reward'"),
         ({"label-source": "joint:2:1"}, "'joint'; one of its own is needed"),
@@ -236,6 +240,25 @@ def test_a_run_is_measured(table, tmp_path, capsys, monkeypatch):
         "dynamics": 1.0,
         "reward": 5.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--budget=0"], "the budget is 0"),
+        (["--budget=9", "--episodes=-1"], "the cost of an episode is -1"),
+        (["--budget=9", "--lot-reward=0"], "the lot of reward is 0"),
+        (["--budget=9", "--owned-reward=-1"], "the count of reward samples owned is -1"),
+        (["--budget=9", "--cost-joint=-1"], "the cost of joint is -1"),
+        (["--budget=0.5", "--cost-reward=1", "--cost-dynamics=1"], "the cheapest lot costs 1"),
+    ],
+)
+def test_what_is_no_purchase_is_refused_before_a_run_is_measured(
+    tmp_path, capsys, monkeypatch, arguments, words
+):
+    monkeypatch.setattr(measuring, "measure", lambda *_, **__: pytest.fail("it was measured"))
+    assert main(["plan", str(tmp_path), *arguments]) == 2
+    assert words in refusal(capsys)
 
 
 def test_flags_of_a_table_are_refused_for_a_run(tmp_path, capsys):

@@ -98,6 +98,15 @@ def test_options_are_those_of_the_purchase():
     assert bought.sure
 
 
+def test_a_design_of_equal_numbers_is_counted_by_the_intervals_that_decide_pairs(monkeypatch):
+    """Bets in the range of returns take more episodes than Student's intervals would."""
+    monkeypatch.setattr("paracosm.loop.ranking.rare_bounds", lambda *_, **__: (-1e4, 0.0))
+    system = _system()
+    record = paracosm.rank(_policies(), system, system, episodes=4, most_episodes=16)
+    assert record.bought.equal is None
+    assert not record.bought.sure
+
+
 class Fenced(gymnasium.Env):
     """A number that goes where it is told, pays what it is, and is cut beyond 8."""
 
@@ -145,7 +154,7 @@ def test_imagination_is_cut_where_real_episodes_were():
     }
     record = paracosm.rank(policies, world, fenced, episodes=10)
     assert [policy.name for policy in record.policies] == ["slow", "fast"]
-    assert (record.flips.mean, record.safe_horizon) == (0, 20)
+    assert (record.flips.mean, record.safe_horizon) == (0, None), "no pair is decided"
     slow, fast = record.policies
     assert slow.imagined.n == fast.imagined.n == fast.real.n, "means of the same starts"
     assert (record.chosen, record.regret.mean) == ("slow", 0)
@@ -170,7 +179,7 @@ def test_a_world_of_another_task_is_refused(change, sentence):
 @pytest.mark.parametrize(
     ("gains", "options", "sentence"),
     [
-        ({"alone": 0.1}, {}, "1 policies are given"),
+        ({"alone": 0.1}, {}, "1 policy is given"),
         ({"a": 0.1, "b": 0.2, "c": 0.1}, {}, "a and c are one and the same"),
         ({"a": 0.1, "b": 0.2}, {"most_episodes": 10}, "at least 20"),
         ({"a": 0.1, "b": 0.2}, {"episodes": 1}, "episodes is 1"),

@@ -69,6 +69,7 @@ def test_the_usual_search_is_another_than_the_policy_and_within_the_budget(finis
     cost = 200 * (MPPI(run.world).imagined_steps + 2)
     assert run.usual_searches(None, 4 * cost) == ("mppi",)
     assert run.usual_searches(None, 4 * cost - 1) == ()
+    assert run.usual_search_needs() == 4 * cost
     assert run.usual_searches("mppi", 1e9) == ("cem",)
 
 

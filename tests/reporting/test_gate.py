@@ -39,6 +39,20 @@ def test_a_passed_gate_says_in_how_many_quantities():
     assert "than runs/seed0 beyond chance" in gate_words.verdict(gate(FINE, baselines=1))
 
 
+def test_what_passes_by_its_allowance_alone_is_no_better_than_chance():
+    """Worse by 11.5 than before, of which chance explains 5; a quarter of the return is allowed."""
+    real = GateCheck("return", "real", "no worse", -70.0, -81.5, -92.5, 5.0, 17.5, "episodes")
+    sentence = gate_words.verdict(gate(real, FINE, baselines=1))
+    assert "no worse than runs/seed0 beyond chance and what is allowed on top" in sentence
+    assert sentence.endswith(
+        "Beyond chance alone it is worse in the real return (−81.5 after −70.0, 6.50 of 17.5"
+        " allowed)."
+    )
+    notes = " ".join(gate_words.notes(gate(real, FINE, baselines=1)))
+    assert "Allowed on top of chance: 17.5 (real return)." in notes
+    assert "Allowed" not in " ".join(gate_words.notes(gate(FINE)))
+
+
 def test_an_audit_that_explains_nothing_is_no_pass():
     record = gate(FINE, valid=False)
     assert not record.passed

@@ -109,6 +109,12 @@ def test_a_run_of_few_rounds_is_silent():
     assert result.summary()["indicators"] is None
 
 
+def test_no_p_value_is_zero():
+    certain = dataclasses.replace(LEADS, p=0.0001, corrected=0.0004)
+    assert indicator_words.rows(record(certain))[0][2:4] == ("0.0001", "<0.001")
+    assert "(corrected p <0.001)" in indicator_words.verdict(record(certain))
+
+
 def test_names_are_escaped():
     page = render(record(dataclasses.replace(OPEN, name=HOSTILE), trainings=(HOSTILE,)))
     Balanced(page)

@@ -134,8 +134,21 @@ EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021
     [
         (
             PlanVerdict(Stakes.HARDLY_MATTERS, (EQUAL, COUNTS), None, (), ()),
-            "The split hardly matters: equal spending, the best rule that favours neither part,"
+            "A simple rule does as well: equal spending, the best rule that favours neither part,"
             " would lose 0.32% (0.10% to 3.32%) against this plan, but equal counts 2.10%.",
+        ),
+        (
+            PlanVerdict(Stakes.HARDLY_MATTERS, (EQUAL,), None, (), ()),
+            "The split hardly matters: equal spending, the best rule that favours neither part,"
+            " would lose 0.32% (0.10% to 3.32%) against this plan.",
+        ),
+        (
+            PlanVerdict(
+                Stakes.HARDLY_MATTERS, (loss(Rule.EQUAL_SPENDING, -0.0249, -0.8),), None, (), ()
+            ),
+            "The split hardly matters: equal spending, the best rule that favours neither part,"
+            " would lose nothing against this plan; on average over what the curves leave open it"
+            " leaves 2.49% less error (-80.00% to 0.51%).",
         ),
         (
             PlanVerdict(
@@ -166,12 +179,25 @@ def test_a_verdict_says_what_is_bought_what_it_changes_and_what_hangs_on_it(reas
     assert type(plan).from_json(plan.to_json()) == plan
 
 
+def test_a_plan_for_one_part_alone_is_not_compared_with_itself():
+    reasons = PlanVerdict(Stakes.MATTERS, (COUNTS,), loss(Rule.ALL_TRANSITIONS, 0.0), (), ())
+    alone = dataclasses.replace(records.plan(reasons=reasons), reward=0)
+    assert plan_words.with_sentences(alone).verdict.endswith(
+        "It is the part that matters: this plan spends all on transitions."
+    )
+
+
 def test_routes_to_the_weights_are_compared():
     route = RouteLoss("the audit's terms", 2.5, 0.011, 0.2)
     reasons = PlanVerdict(Stakes.UNRIVALLED, (), None, (route,), ())
     assert plan_words.with_sentences(records.plan(reasons=reasons)).disagreement == (
         "Weights from the audit's terms would own 2.5 transitions a label instead of 4.69: if they"
         " are wrong that loses 1.10%, and if they are right this plan loses 20.00%."
+    )
+    alike = dataclasses.replace(route, if_wrong=0.0, if_right=1e-6)
+    same = records.plan(reasons=dataclasses.replace(reasons, routes=(alike,)))
+    assert plan_words.with_sentences(same).disagreement == (
+        "Weights from the audit's terms lead to the same split, or to one as good."
     )
     single = records.plan(reasons=reasons, weights=records.plan().weights[:1])
     assert plan_words.with_sentences(single).disagreement == (

@@ -140,6 +140,42 @@ def test_the_safe_horizon_names_what_flips_after_it():
     assert "at no horizon up to all 200" in ranking_words.safe_horizon(record(safe_horizon=200))
 
 
+def _open(pairs):
+    return tuple(dataclasses.replace(p, ordering=Ordering.UNDECIDED) for p in pairs)
+
+
+def test_no_safe_horizon_is_known_where_no_pair_is_decided():
+    """Stored rankings hold the longest horizon then, newer ones None."""
+    plain = record()
+    none = tuple(dataclasses.replace(at, flips=0, example=()) for at in plain.horizons)
+    for safe in (None, 200):
+        changed = record(pairs=_open(plain.pairs), horizons=none, safe_horizon=safe)
+        assert "not known, since no pair" in ranking_words.safe_horizon(changed)
+        assert "not known, since no pair" in ranking_words.of_checkpoints(changed)
+        assert Ranking.from_json(changed.to_json()) == changed
+
+
+def test_flips_at_a_short_horizon_and_over_whole_episodes_are_kept_apart():
+    first, second, _ = NAMES
+    flips = (HorizonFlips(1, 1, (first, second)), HorizonFlips(30, 0, ()))
+    changed = record(pairs=_open(record().pairs)[:1], horizons=flips, safe_horizon=0)
+    assert "0 of 30 steps; in 1 step runs" in ranking_words.safe_horizon(changed)
+    assert "Over whole episodes no pair certainly flips; the one pair is open." in (
+        ranking_words.verdict(changed)
+    )
+
+
+def test_the_best_alone_is_counted_against_the_others():
+    bought = dataclasses.replace(record().bought, best=True)
+    assert "surely above 2 of the 2 others" in ranking_words.verdict(record(bought=bought))
+
+
+def test_a_table_that_leaves_pairs_out_says_so():
+    many = record(pairs=record().pairs[2:] * 40)
+    assert "The table shows 28 of 40 pairs" in _flat(shown(many))
+    assert "The table shows" not in shown(record())
+
+
 def test_many_policies_have_letters_of_their_own():
     names = [f"round {n}" for n in range(60)]
     policies = tuple(RankedPolicy(name, _estimate(0, 1), _estimate(0, 1)) for name in names)

@@ -104,3 +104,12 @@ def test_shares_of_the_table_sum_to_what_is_bought():
     rows = region_tables.rows(placement())
     assert sum(int(row[-2].replace(",", "")) for row in rows) == 3_500
     assert [row[-1] for row in rows] == ["17%", "33%", "50%"]
+
+
+@pytest.mark.parametrize("count", [3, 7, 8])
+@pytest.mark.parametrize("bought", [1, 526, 750, 4_999])
+def test_rounded_shares_sum_to_what_is_bought(count, bought):
+    where = placement((1.0,) * count, shares=(1 / count,) * count, transitions=bought)
+    counts = [int(row[-2].replace(",", "")) for row in region_tables.rows(where)]
+    assert sum(counts) == bought
+    assert max(counts) - min(counts) <= 1

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 from rich.console import Console
 
+from paracosm.core.records import Estimate
 from paracosm.core.records.results import Comparison
-from paracosm.reporting import summary, tables
+from paracosm.reporting import render, summary, tables
 from paracosm.reporting.figures import plot_gap
 from tests.auditing.gaps import estimate, gap
 from tests.reporting import report_records as records
@@ -68,6 +69,38 @@ def test_any_number_of_runs_compares_in_80_columns(count):
     text = shown(Comparison(runs))
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("horizon  ") >= -(-count // 3)
+
+
+def test_runs_of_different_tasks_are_not_marked_as_apart():
+    runs = {**records.comparison().runs, "hopper": records.run(env="Hopper-v5")}
+    assert "≠" not in shown(Comparison(runs))
+
+
+def test_terms_of_a_subset_of_the_steps_are_said_to_be_of_one():
+    note = "are of a random subset of the steps, reweighted"
+    whole = records.diagnosis()
+    sampled = dataclasses.replace(whole, audited_steps=whole.real_steps - 1)
+    every = dataclasses.replace(whole, audited_steps=whole.real_steps)
+    for diagnosis, expected in ((sampled, True), (every, False)):
+        runs = {"a": records.run(diagnosis=diagnosis), "b": records.run(diagnosis=every)}
+        for text in (shown(Comparison(runs)), render(Comparison(runs))):
+            assert (f"The terms of a {note}" in " ".join(text.split())) == expected
+
+
+def test_rounding_hides_no_interval_that_excludes_zero():
+    """Beside a gap of 300 ± 20 the reward's term is clearly wrong, and is shown to be."""
+    whole = records.diagnosis()
+    for low, high, shown_interval in (
+        (-0.508, -0.0133, "[−0.51, −0.01]"),
+        (-1.2, -0.8, "[−1.20, −0.80]"),
+        (-0.4, 0.3, "[0, 0]"),
+    ):
+        term = Estimate((low + high) / 2, low, high, 20, "mean")
+        total = Estimate(300.0, 280.0, 320.0, 20, "mean")
+        gap = dataclasses.replace(whole.gap, reward=term, total=total)
+        rows = tables.gap_rows(dataclasses.replace(whole, gap=gap))
+        row = next(row for row in rows if row.name == "reward")
+        assert row.interval == shown_interval
 
 
 def test_comparison_marks_intervals_apart():

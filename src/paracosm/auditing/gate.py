@@ -144,12 +144,17 @@ def gate(
     )
 
 
-def _order(check: GateCheck) -> tuple[bool, float]:
-    """The worse ones first, by their distance from the baseline in units of that of the limit."""
-    if check.verdict != "worse":
-        return True, 0.0
+def _order(check: GateCheck) -> tuple[int, float]:
+    """The worse ones first, then those within their limits, by their distance from the baseline in
+    units of that of the limit; last what cannot be compared.
+    """
+    if check.verdict == "not compared":
+        return 2, 0.0
+    worse = check.verdict == "worse"
     allowed = abs((check.limit or 0.0) - (check.baseline or 0.0))
-    return False, -check.beyond / allowed if allowed else -np.inf
+    if not allowed:
+        return (0, -np.inf) if worse else (1, 1.0)
+    return (0 if worse else 1), -check.beyond / allowed
 
 
 def _check(quantity: _Gated, tail: float) -> GateCheck:
@@ -176,6 +181,7 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
         reach=reach,
         allowance=allowance,
         reason="refits" if reach == refits else "episodes" if reach == episodes else "neither",
+        named=quantity.rule.allowance is not None,
     )
 
 

@@ -9,7 +9,8 @@ with that probability, and the open ones may be anything. So the share of flips 
 of the pairs that certainly flip and that of those that do not certainly agree; τ likewise; and the
 regret between the largest lower end and the largest upper end of `J(i) - J(argmax Ĵ)`.
 
-The safe horizon is the largest h of a grid such that at no k ≤ h of it a pair certainly flips
+The safe horizon is the largest h of a grid such that at no k ≤ h of it a pair certainly flips; it
+is not known where none does and no pair is decided
 (exploitability: Bhamidipaty et al. 2026, arXiv 2605.15960). At each horizon the intervals of
 all pairs hold together, not those of all horizons.
 """
@@ -122,7 +123,7 @@ def ranking(
         regret=_regret(chosen, order, differences.real),
         chosen=names[chosen],
         horizons=flips,
-        safe_horizon=_safe(flips),
+        safe_horizon=_safe(flips, pairs),
         level=level,
         discount=discount,
     )
@@ -289,7 +290,10 @@ def _flips_at(names: Sequence[str], differences: _Differences, steps: int) -> Ho
     return HorizonFlips(steps, len(flipped), example)
 
 
-def _safe(flips: Sequence[HorizonFlips]) -> int:
+def _safe(flips: Sequence[HorizonFlips], pairs: Sequence[PolicyPair]) -> int | None:
+    """The safe horizon; None where no pair flips since none is decided."""
+    if not any(at.flips for at in flips) and _counts(pairs).undecided == len(pairs):
+        return None
     safe = itertools.takewhile(lambda at: not at.flips, flips)
     return max((at.steps for at in safe), default=0)
 

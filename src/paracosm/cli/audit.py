@@ -17,10 +17,10 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.progress import Progress
 from paracosm.core.records import Diagnosis
 from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
-from paracosm.loop.auditing import AuditOptions, planner_audit_length
+from paracosm.loop.auditing import AuditOptions, planner_audit_length, with_next_step
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
-from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load
+from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, demand_search, load
 from paracosm.loop.results import ranked_diagnosis
 from paracosm.loop.searching import MOST_STEPS, SearchFailed
 from paracosm.real.column_map import parse_column_map
@@ -158,8 +158,13 @@ def _check_flags_of_subject(flags: AuditFlags) -> None:
     for misplaced, names, sentence in (
         (
             of_run,
-            {"seed", "env_kwargs"},
-            "--seed and --env-kwargs are of --world; a run is audited with its own.",
+            {"seed"},
+            "--seed is of --world; a run is audited with its own.",
+        ),
+        (
+            of_run,
+            {"env_kwargs"},
+            "--env-kwargs is of --world; a run is audited with its own.",
         ),
         (
             of_run and not new_episodes,
@@ -235,6 +240,10 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
         if flags.search is not None:
             raise
         diagnosis = audit_run(run, episodes, planner=planner, **options)
+    if flags.search is None and not searches:
+        needs = run.usual_search_needs(flags.planner)
+        diagnosis = dataclasses.replace(diagnosis, search_needs=needs)
+        diagnosis = with_next_step(diagnosis, run.learned.fits)
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis
@@ -248,7 +257,21 @@ def _searches(run: Run, flags: AuditFlags) -> tuple[str, ...]:
     """The searches that --search names, or without it those that the budget allows."""
     if flags.search is None:
         return run.usual_searches(flags.planner, flags.most_search_steps)
-    return () if flags.search == "none" else tuple(flags.search.split(","))
+    return _search_names(flags)
+
+
+def _search_names(flags: AuditFlags) -> tuple[str, ...]:
+    """The searches that --search names.
+
+    Raises:
+        BadArgument: there is no search of one of the names, or none stands beside others.
+    """
+    names = () if flags.search in (None, "none") else tuple(flags.search.split(","))
+    if "none" in names:
+        raise BadArgument(f"--search is {flags.search!r}; none stands alone, beside no other name.")
+    for name in names:
+        demand_search(name)
+    return names
 
 
 def _audit_model(flags: AuditFlags, options: AuditOptions, tell: Progress) -> Diagnosis:
@@ -284,8 +307,10 @@ def _options(flags: AuditFlags) -> AuditOptions:
             "both --all-steps and --most-imagined-steps are given; an audit is of every step, or"
             " costs so much at the most."
         )
+    checks.in_unit_interval("discount", flags.discount)
     options: AuditOptions = {"discount": flags.discount}
     if flags.run is not None:
+        _search_names(flags)
         checks.count("--most-search-steps", flags.most_search_steps)
         options["most_search_steps"] = flags.most_search_steps
     if flags.all_steps or most is not None:

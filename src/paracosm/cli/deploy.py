@@ -11,6 +11,7 @@ import tyro
 
 from paracosm.cli import output
 from paracosm.core.checks import BadArgument
+from paracosm.core.files import shown
 from paracosm.loop.deploying import deploy
 
 
@@ -47,6 +48,11 @@ class DeployFlags:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
+    if arguments and arguments[0] and not arguments[0].startswith("-"):
+        raise BadArgument(
+            f"{shown(arguments[0])} is given without --old or --new; write paracosm deploy --old"
+            " RUN --new RUN."
+        )
     flags = output.parse(DeployFlags, arguments, "deploy")
     if flags.old is None or flags.new is None:
         lacking = "--old" if flags.old is None else "--new"

@@ -34,7 +34,9 @@ class ExportFlags:
     """
 
     run: tyro.conf.Positional[Path]
-    to: Literal["onnx", "numpy", "torch"] | None = None
+    to: Annotated[
+        Literal["onnx", "numpy", "torch"] | None, tyro.conf.arg(metavar="{onnx,numpy,torch}")
+    ] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     trust: bool = False
     json: bool = False

@@ -20,7 +20,7 @@ from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.placement import placement_of_plan
-from paracosm.planning.plan import PARTS, owned_counts
+from paracosm.planning.plan import PARTS, check_terms, owned_counts
 from paracosm.planning.reading import read_curves
 
 # Flags that a CSV file needs: what they say, a run knows by itself.
@@ -51,7 +51,8 @@ class PlanFlags:
         owned_dynamics: Transitions owned already; the largest in the curve if not given.
         owned_reward: Reward labels owned already; the largest in the curve if not given.
         include_owned: The budget also paid for what is owned already, at these prices.
-        cost_joint: Price of a transition that comes with its reward label, if that is for sale.
+        cost_joint: Price of a transition that comes with its reward label, if that is for sale;
+            lots do not hold for these.
         label_source: Another source of labels: its name, a label's price, and how many of the plain
             labels one of its labels is worth: 0.5 with twice their noise variance. May be given
             several times.
@@ -61,8 +62,8 @@ class PlanFlags:
             return, in the unit and at the discount of the weights.
         lot_dynamics: Transitions are sold in lots of so many.
         lot_reward: Reward labels are sold in lots of so many.
-        weights: Of a run: what a unit of each error costs in return, as the audit realised it (the
-            default), at its steepest, fitted to the audit's own terms, or from global Lipschitz
+        weights: Of a run: what a unit of each error costs in return, as the audit realised it (if
+            not given), at its steepest, fitted to the audit's own terms, or from global Lipschitz
             constants. The other routes that were measured are compared with it.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
@@ -102,9 +103,31 @@ class PlanFlags:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     flags = output.parse(PlanFlags, arguments, "plan")
+    _check_terms(flags)
     measurements = _measure_run(flags) if os.path.isdir(flags.source) else _read_table(flags)
     record = _make_plan(flags, measurements, _episode_offer(flags, measurements))
     output.deliver(record, record.to_dict(), flags.out, as_json=flags.json)
+
+
+def _check_terms(flags: PlanFlags) -> None:
+    """Refuse what is no purchase before minutes of measuring."""
+    check_terms(
+        budget=flags.budget,
+        cost_dynamics=flags.cost_dynamics,
+        cost_reward=flags.cost_reward,
+        owned=_owned(flags),
+        cost_joint=flags.cost_joint,
+        sources=tuple(map(_label_source, flags.label_source)),
+        lots=(flags.lot_dynamics, flags.lot_reward),
+        cost_episode=flags.episodes,
+        seed=flags.seed,
+    )
+
+
+def _owned(flags: PlanFlags) -> dict[str, int]:
+    """The counts that flags name."""
+    flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
+    return {part: count for part, count in flagged.items() if count is not None}
 
 
 def _read_table(flags: PlanFlags) -> Measurements:
@@ -176,10 +199,8 @@ def _episode_offer(flags: PlanFlags, measurements: Measurements) -> EpisodeOffer
 
 def _make_plan(flags: PlanFlags, measurements: Measurements, episodes: EpisodeOffer | None) -> Plan:
     """The plan; counts that flags name come before those that were measured."""
-    flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
-    named = {part: count for part, count in flagged.items() if count is not None}
     curves = cast(dict[Bought, Curve], measurements.curves)
-    owned = owned_counts(curves, {**measurements.owned, **named})
+    owned = owned_counts(curves, {**measurements.owned, **_owned(flags)})
     prices = {"dynamics": measurements.cost_dynamics, "reward": measurements.cost_reward}
     record = plan(
         curves,
@@ -222,7 +243,7 @@ def _needed(flags: PlanFlags, *names: str) -> list[Any]:
 def _label_source(text: str) -> Offer:
     """The source of labels that `NAME:PRICE:WORTH` describes."""
     try:
-        name, price, worth = text.rsplit(":", 2)
+        name, price, worth = text.split(":")
         offer = Offer(name, float(price), labels=float(worth))
     except ValueError:
         raise BadArgument(

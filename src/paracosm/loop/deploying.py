@@ -92,7 +92,8 @@ def deploy(
         _audited_side(run, its_episodes, certify, progress)
         for run, its_episodes in zip(runs, played, strict=True)
     )
-    return _deployment(old_side, new_side, _imagined(old_side, new_side), level)
+    record = _deployment(old_side, new_side, _imagined(old_side, new_side), level)
+    return dataclasses.replace(record, bounded=certify)
 
 
 def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: float) -> Deployment:

@@ -59,6 +59,7 @@ from paracosm.loop.searching import (
     MOST_STEPS,
     affordable_starts,
     as_candidate,
+    fewest_steps,
     trained_again,
     training_budget,
 )
@@ -233,12 +234,20 @@ class Run:
             planner: The planner that is audited in place of the policy, if any.
             most_steps: The budget.
         """
+        name, played, horizon = self._usual_search(planner)
+        return (name,) if affordable_starts(played, horizon, most_steps) else ()
+
+    def usual_search_needs(self, planner: str | None = None) -> int:
+        """What the search of `usual_searches` takes at the least, in imagined steps."""
+        _, played, horizon = self._usual_search(planner)
+        return fewest_steps(played, horizon)
+
+    def _usual_search(self, planner: str | None) -> tuple[str, list[Candidate], int]:
+        """The name of the usual search, what is played beside it and with it, and for how long."""
         own = planner or self.config.planner
         name = "cem" if own == "mppi" else "mppi"
-        horizon = self.episodes.alive.shape[1]
         played = as_candidate(self.policy if planner is None else self.planner(planner))
-        starts = affordable_starts([played, self.search(name)], horizon, most_steps)
-        return (name,) if starts else ()
+        return name, [played, self.search(name)], self.episodes.alive.shape[1]
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned

@@ -237,7 +237,8 @@ def _demand_rankable(contenders: Sequence[Contender]) -> None:
     """
     if len(contenders) < 2:
         raise checks.BadArgument(
-            f"{len(contenders)} policies are given; at least two are needed to rank."
+            f"{len(contenders)} {'policy is' if len(contenders) == 1 else 'policies are'} given; at"
+            " least two are needed to rank."
         )
     for one, another in itertools.combinations(contenders, 2):
         if one.name == another.name or same_policy(one.with_encoder, another.with_encoder):
@@ -335,7 +336,8 @@ def _ranked(
             episodes={policy.name: counts[policy.name] for policy in ranked.policies},
             confidence=LEVEL,
             sure=bought.sure,
-            equal=bought.equal,
+            # Student's intervals, which it counts for, are not the bets that decide pairs then.
+            equal=bought.equal if bounds is None else None,
             best=best,
             within=within,
             least=episodes,

@@ -74,9 +74,10 @@ def compare(*runs: str | Path) -> Comparison:
     """
     different = {os.path.realpath(as_path("a run directory", path)) for path in runs}
     if len(different) < 2:
-        raise checks.BadArgument(
-            f"{len(different)} run is given; a comparison needs at least two different ones."
-        )
+        shared = f"all {len(runs)} runs are" if len(runs) > 2 else "both runs are"
+        given = ("no run is given", "1 run is given")
+        what = given[len(runs)] if len(runs) < 2 else f"{shared} one and the same"
+        raise checks.BadArgument(f"{what}; a comparison needs at least two different ones.")
     return Comparison({os.fspath(path): _ranked(Path(path)) for path in runs})
 
 

@@ -135,9 +135,14 @@ def affordable_starts(candidates: Iterable[Candidate], horizon: int, most_steps:
     each_start = max(1, horizon) * sum(candidate.steps for candidate in candidates)
     if math.isinf(most_steps):
         return sys.maxsize
-    if most_steps < _FEWEST * each_start or spent > _OVER * most_steps:
+    if most_steps < fewest_steps(candidates, horizon) or spent > _OVER * most_steps:
         return 0
     return max(_FEWEST, int((most_steps - spent) // each_start))
+
+
+def fewest_steps(candidates: Iterable[Candidate], horizon: int) -> int:
+    """Imagined steps that playing all candidates from the fewest starts takes."""
+    return _FEWEST * max(1, horizon) * sum(candidate.steps for candidate in candidates)
 
 
 def as_candidate(search: Policy | Candidate) -> Candidate:

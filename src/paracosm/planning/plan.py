@@ -80,7 +80,8 @@ def plan(
         cost_dynamics: Price of a transition.
         cost_reward: Price of a reward label.
         owned: Samples of each part owned already; the largest anchor of each curve if not given.
-        cost_joint: Price of a transition that comes with its label, if that is for sale.
+        cost_joint: Price of a transition that comes with its label, if that is for sale; these are
+            sold one by one.
         sources: Other sources of labels: an `Offer` each, whose `labels` say how many labels one is
             worth.
         lots: Transitions and labels are sold in lots of so many.
@@ -110,7 +111,43 @@ def plan(
     facts = _facts(market, routes, rival_problems, owned_now)
     plan = _record(facts, fits, beliefs, seed)
     question = _question(beliefs, routes, seed, offers=offers, budget=money)
-    return dataclasses.replace(plan, evaluation=evaluation, question=question)
+    return dataclasses.replace(
+        plan, evaluation=evaluation, question=question, spent=float(budget) - money
+    )
+
+
+def check_terms(
+    *,
+    budget: float,
+    cost_dynamics: float | None = None,
+    cost_reward: float | None = None,
+    owned: Mapping[str, int] | None = None,
+    cost_joint: float | None = None,
+    sources: Sequence[Offer] = (),
+    lots: tuple[int, int] = (1, 1),
+    cost_episode: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Refuse what `plan` would refuse whatever the curves are, before any is measured.
+
+    Args:
+        budget, owned, cost_joint, sources, lots, seed: As `plan` has them; what is owned was not
+            spent for.
+        cost_dynamics, cost_reward: Prices, None where only the measurements tell them.
+        cost_episode: Price of an episode, if episodes are for sale.
+
+    Raises:
+        BadArgument: they describe no purchase.
+    """
+    checks.count("the seed", seed, 0)
+    _demand_counts(owned or {})
+    checks.positive("the budget", budget)
+    if cost_episode is not None:
+        checks.positive("the cost of an episode", cost_episode)
+    prices = [1.0 if cost is None else cost for cost in (cost_dynamics, cost_reward)]
+    offers = _offers(prices[0], prices[1], cost_joint, sources, lots)
+    if cost_dynamics is not None and cost_reward is not None:
+        _money_left(budget, 0.0, offers)
 
 
 def _facts(
@@ -232,9 +269,13 @@ def owned_counts(
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     counts = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
-    for part, count in counts.items():
-        checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
+    _demand_counts(counts)
     return counts
+
+
+def _demand_counts(owned: Mapping[str, int]) -> None:
+    for part, count in owned.items():
+        checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
 
 
 def _offers(

@@ -79,7 +79,7 @@ def verdict(facts: Facts, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
 
 
 def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
-    """What the rules that favour neither part would lose, the best first.
+    """What the rules that favour neither part would lose, the one that loses the least first.
 
     "All on transitions" is no such rule: that transitions are the part to buy, the curves and the
     weights say. Nor is one whose share of a part buys not a lot of it.
@@ -89,8 +89,8 @@ def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
         for rule in facts.rules
         if rule.name not in ONE_SIDED and min(rule.dynamics, rule.reward) > 0
     ]
-    ranked = sorted(neutral, key=lambda rule: rule.error.mean)
-    return tuple(_rule_loss(facts, rule) for rule in ranked)
+    losses = (_rule_loss(facts, rule) for rule in neutral)
+    return tuple(sorted(losses, key=lambda rule: rule.loss.mean))
 
 
 def _rule_loss(facts: Facts, rule: Purchase) -> RuleLoss:

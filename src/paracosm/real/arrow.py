@@ -65,6 +65,9 @@ class ArrowTable(RecordedTable):
         return np.concatenate(parts)
 
 
+_EPISODES = "evaluation.npz"  # of a run: whole episodes, which are no rows of a data set
+
+
 def _files(path: Path) -> list[Path]:
     """The file, or those of the folder in the order of their numbers.
 
@@ -77,6 +80,7 @@ def _files(path: Path) -> list[Path]:
         if files := sorted(path.glob(pattern), key=_natural_key):
             return files
     inside = sorted([*path.glob("*.npz"), *path.glob("data/*.npz")])
+    inside = [file for file in inside if file.name != _EPISODES]
     hint = f", such as {inside[0]}" if inside else ""
     raise checks.Unsupported(
         f"{path} is a folder without {' or '.join(_PATTERNS)}; a file{hint}, or such a folder, is"

@@ -101,10 +101,11 @@ def _round(run: RunResult, decision: Decision) -> Texts:
 
 
 def owned_rows(plan: Plan) -> list[Texts]:
-    """What, how many are owned, bought and owned then."""
+    """What, how many are owned, bought and owned then; labels of other sources by their worth."""
+    worth = " (by worth)" if decision_words.worth(plan) else ""
     return [
         (
-            decision_words.unit_name(part),
+            decision_words.unit_name(part) + (worth if part == "reward" else ""),
             words.count(plan.owned.get(part, 0)),
             words.count(getattr(plan, part)),
             words.count(plan.owned.get(part, 0) + getattr(plan, part)),

@@ -102,11 +102,12 @@ def worth(plan: Plan) -> str:
 
 
 def budget(plan: Plan) -> str:
-    """The money of a plan, and what of it goes to episodes."""
-    if plan.evaluation is None:
-        return words.price(plan.budget)
-    spend = plan.evaluation.spend
-    return f"{words.price(plan.budget + spend)}, {words.price(spend)} of it for evaluation episodes"
+    """The money of a plan, and what of it paid for what is owned and goes to episodes."""
+    shares = {"for what is owned": plan.spent}
+    if plan.evaluation is not None:
+        shares["for evaluation episodes"] = plan.evaluation.spend
+    parts = [f"{words.price(money)} of it {name}" for name, money in shares.items() if money]
+    return ", ".join([words.price(plan.budget + sum(shares.values())), *parts])
 
 
 def budgets_head(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from paracosm.core.records import Help
 from paracosm.core.records.deployment import BoundedDifference, Deployment, DeploymentVerdict
 from paracosm.reporting import assisted_words, words
 
+_UNPROVEN, _LEFT_OUT = "unproven bounds", "left out by --no-bounds"
 _RUNGS = {"global": "global constants", "split": "split constants"}
 
 
@@ -47,7 +48,8 @@ def rows(record: Deployment) -> list[FormRow]:
 
 def _certified(record: Deployment) -> FormRow:
     if record.certified is None:
-        return FormRow("certified", "", "none", "no rung of either ladder is proven")
+        why = "no rung of either ladder is proven" if record.bounded else _LEFT_OUT
+        return FormRow("certified", "", "none", why)
     bound = record.certified
     rungs = " and ".join(dict.fromkeys(map(rung, (bound.old_rung, bound.new_rung))))
     return _bound("certified", bound, f"proven bounds on both gaps, {rungs}")
@@ -57,10 +59,11 @@ def _estimates(record: Deployment) -> list[FormRow]:
     """By the mean-error form, and by the lowest rung where that is another."""
     bounds = {bound.old_rung: bound for bound in record.bounds}
     if not bounds:
-        return [FormRow("estimated", "", "none", "the audits give no bounds")]
+        why = "the audits give no bounds" if record.bounded else _LEFT_OUT
+        return [FormRow(_UNPROVEN, "", "none", why)]
     lowest = min(bounds, key=lambda name: bounds[name].old_gap + bounds[name].new_gap)
     shown = dict.fromkeys(name for name in ("mean_error", lowest) if name in bounds)
-    return [_bound("estimated", bounds[name], f"both gaps by {rung(name)}") for name in shown]
+    return [_bound(_UNPROVEN, bounds[name], f"both gaps by {rung(name)}") for name in shown]
 
 
 def _bound(form: str, bound: BoundedDifference, note: str) -> FormRow:

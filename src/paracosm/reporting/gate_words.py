@@ -60,11 +60,27 @@ def verdict(gate: Gate) -> str:
             f" {', '.join(map(quantity, gate.lacking))}; the gate is not passed."
         )
     if not gate.worse:
-        return f"{gate.candidate} is no worse than {against} beyond chance, in {_of_all(gate)}."
+        return f"{gate.candidate} is no worse than {against} beyond chance{_passed(gate)}."
     worst, count = gate.worse[0], len(gate.worse)
     most = "in" if count == 1 else f"in {count} quantities, most in"
     return (
         f"{gate.candidate} is worse than {against} {most} the {quantity(worst)}: {_beyond(worst)}."
+    )
+
+
+def _passed(gate: Gate) -> str:
+    """In how many quantities, and in which of them an allowance alone kept it within the limit."""
+    allowed = [check for check in gate.checks if check.beyond + check.allowance > 0]
+    if not allowed:
+        return f", in {_of_all(gate)}"
+    worse = [
+        f"the {quantity(check)} ({_number(check.candidate)} after {_number(check.baseline)},"
+        f" {number(check.beyond + check.allowance)} of {number(check.allowance)} allowed)"
+        for check in allowed
+    ]
+    return (
+        f" and what is allowed on top, in {_of_all(gate)}. Beyond chance alone it is worse in"
+        f" {' and '.join(filter(None, (', '.join(worse[:-1]), worse[-1])))}"
     )
 
 
@@ -125,9 +141,23 @@ def limits(gate: Gate) -> str:
     )
 
 
+def allowances(gate: Gate) -> str:
+    """What is allowed on top of chance, by amount; empty where nothing is."""
+    names: dict[str, list[str]] = {}
+    for check in gate.checks:
+        if check.allowance > 0:
+            names.setdefault(number(check.allowance), []).append(quantity(check))
+    if not names:
+        return ""
+    amounts = [f"{amount} ({', '.join(of)})" for amount, of in names.items()]
+    return f"Allowed on top of chance: {'; '.join(amounts)}."
+
+
 def notes(gate: Gate) -> list[str]:
     """What is to be known beside the table."""
     shown = [limits(gate)]
+    if granted := allowances(gate):
+        shown.append(granted)
     if gate.differing:
         shown.append(
             f"The baselines were set differently ({', '.join(gate.differing)}): they are no refits"

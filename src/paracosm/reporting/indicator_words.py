@@ -35,8 +35,8 @@ def rows(record: Indicators) -> list[Texts]:
         (
             name(indicator.name),
             _number(indicator.statistic, 2),
-            _number(indicator.p, 4),
-            _number(indicator.corrected, 3),
+            _probability(indicator.p, 4),
+            _probability(indicator.corrected, 3),
             _VERDICTS[indicator.verdict],
         )
         for indicator in record.indicators
@@ -45,6 +45,17 @@ def rows(record: Indicators) -> list[Texts]:
 
 def _number(value: float | None, decimals: int) -> str:
     return "–" if value is None else words.number(value, decimals)
+
+
+def _probability(value: float | None, decimals: int) -> str:
+    """A p-value, which is never 0: the least that so many decimals can say."""
+    if value is not None and not round(value, decimals):
+        return f"<{words.number(10.0**-decimals, decimals)}"
+    return _number(value, decimals)
+
+
+def _corrected(indicator: Indicator) -> str:
+    return f"corrected p {_probability(indicator.corrected, 3)}"
 
 
 def verdict(record: Indicators) -> str:
@@ -75,11 +86,11 @@ def _leads(record: Indicators, indicator: Indicator) -> str:
     if record.method == "trainings":
         return (
             f"Where {name(indicator.name)} is high, the gap {_later(record)} is {larger} than what"
-            f" other trainings had then (corrected p {_number(indicator.corrected, 3)})."
+            f" other trainings had then ({_corrected(indicator)})."
         )
     return (
         f"A larger {name(indicator.name)} precedes a {larger} gap {_later(record)}, beyond what"
-        f" the gap itself says (corrected p {_number(indicator.corrected, 3)})."
+        f" the gap itself says ({_corrected(indicator)})."
     )
 
 

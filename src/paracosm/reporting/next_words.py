@@ -101,11 +101,17 @@ def _policy(diagnosis: Diagnosis, step: NextStep) -> str:
         )
     if step.of_run and diagnosis.horizon_parts is None:
         return f"{poor}: let the planner search more, then buy transitions that reach what pays."
-    others = " (paracosm audit RUN tries others)" if step.of_run else ""
+    others = f" ({_searching(diagnosis)} tries others)" if step.of_run else ""
     return (
         f"{poor}: train it longer or with another search{others}, then buy transitions that reach"
         " what pays."
     )
+
+
+def _searching(diagnosis: Diagnosis) -> str:
+    """The command that tries other searches, with the budget that they need."""
+    needs = diagnosis.search_needs
+    return f"paracosm audit RUN{'' if needs is None else f' --most-search-steps {needs}'}"
 
 
 def _purchase(diagnosis: Diagnosis, step: NextStep) -> str:
@@ -167,7 +173,7 @@ def _nothing(diagnosis: Diagnosis, step: NextStep) -> str:
         return "nothing of the world needs mending for this policy."
     return (
         "nothing of the world needs mending for this policy; whether there is a better one in it,"
-        " other searches tell (paracosm audit RUN)."
+        f" other searches tell ({_searching(diagnosis)})."
     )
 
 

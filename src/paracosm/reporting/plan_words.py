@@ -7,10 +7,11 @@ import math
 
 from paracosm.core import numerals
 from paracosm.core.records.decisions import Plan
-from paracosm.core.records.reasons import PlanVerdict, RouteLoss, RuleLoss, Stakes
+from paracosm.core.records.reasons import PlanVerdict, RouteLoss, Rule, RuleLoss, Stakes
 from paracosm.reporting import caveat_words
 from paracosm.reporting.words import money, reading
 
+_NOTHING = 5e-5  # a loss that prints as 0.00%
 _UNITS = {
     "dynamics": ("transition", "transitions"),
     "reward": ("reward label", "reward labels"),
@@ -49,7 +50,7 @@ def sentences(plan: Plan, reasons: PlanVerdict) -> tuple[str, ...]:
         f"The predicted error in return is then {reading(after.mean)} ({reading(after.low)} to"
         f" {reading(after.high)}); {_now(before.mean)}.{known}"
     )
-    return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(reasons)
+    return f"Buy {bought or 'nothing'} for {money(spend)}.", change, _stakes(plan, reasons)
 
 
 def _now(error: float) -> str:
@@ -70,32 +71,40 @@ def _bought(name: str, count: int) -> str:
     return f"{numerals.grouped(count)} {singular if count == 1 else plural}"
 
 
-def _stakes(reasons: PlanVerdict) -> str:
+def _stakes(plan: Plan, reasons: PlanVerdict) -> str:
     """What the best rule that favours neither part would lose, and whether that is worth a
     thought.
     """
     if reasons.stakes is Stakes.UNRIVALLED:
         return "No simple rule buys whole lots of both parts: there is none to compare with."
     rule, loss = reasons.losses[0].rule, reasons.losses[0].loss
-    about = (
-        f"{rule}, the best rule that favours neither part, would lose {loss.mean:.2%}"
-        f" ({loss.low + 0.0:.2%} to {loss.high:.2%}) against this plan"
-    )
+    span = f"{loss.low + 0.0:.2%} to {loss.high:.2%}"
+    best = f"{rule}, the best rule that favours neither part,"
+    if loss.mean < 0:
+        return (
+            f"The split hardly matters: {best} would lose nothing against this plan; on average"
+            f" over what the curves leave open it leaves {-loss.mean:.2%} less error ({span})."
+        )
+    about = f"{best} would lose {loss.mean:.2%} ({span}) against this plan"
     if reasons.stakes is Stakes.MATTERS:
         verb, doubt = "matters", ""
         if loss.low <= 0:
             verb, doubt = "may matter", ", though the curves do not exclude that it is as good"
-        part = _one_sided(reasons.one_sided, sure=loss.low > 0)
+        part = _one_sided(plan, reasons.one_sided, sure=loss.low > 0)
         return f"The split {verb}: {about}{doubt}.{part}"
     worse = [f"{loss.rule} {loss.loss.mean:.2%}" for loss in reasons.losses if loss.matters]
-    return f"The split hardly matters: {about}{', but ' + ' and '.join(worse) if worse else ''}."
+    if worse:
+        return f"A simple rule does as well: {about}, but {' and '.join(worse)}."
+    return f"The split hardly matters: {about}."
 
 
-def _one_sided(loss: RuleLoss | None, *, sure: bool) -> str:
+def _one_sided(plan: Plan, loss: RuleLoss | None, *, sure: bool) -> str:
     """That what matters is which part is bought, and not the ratio, if that matters for `sure`."""
     if loss is None:
         return ""
     part = "It is the part that matters" if sure else "If it does, it is the part that matters"
+    if not (plan.reward if loss.rule is Rule.ALL_TRANSITIONS else plan.dynamics):
+        return f" {part}: this plan spends {loss.rule}."
     return f" {part}: {loss.rule} would lose {max(loss.loss.mean, 0):.2%}."
 
 
@@ -112,6 +121,8 @@ def _disagreement(plan: Plan, reasons: PlanVerdict) -> str:
 
 
 def _route(plan: Plan, route: RouteLoss) -> str:
+    if max(route.if_wrong, route.if_right) < _NOTHING:
+        return f"Weights from {route.origin} lead to the same split, or to one as good."
     return (
         f"Weights from {route.origin} would own {reading(route.ratio)} transitions a label instead"
         f" of {reading(plan.ratio)}: if they are wrong that loses {route.if_wrong:.2%}, and if they"

@@ -25,9 +25,20 @@ def ranking(record: Ranking) -> RenderableType:
         ),
         _table(("Pair", "real", "imagined", "imagination"), _shown_pairs(record)),
         _table(("Imagination’s order", "value", "interval"), ranking_words.measure_rows(record)),
-        Text("\n".join(ranking_words.notes(record)) + "\n", style="dim"),
+        Text("\n".join([*_hidden(record), *ranking_words.notes(record)]) + "\n", style="dim"),
         Text(ranking_words.verdict(record), style="bold"),
     )
+
+
+def _hidden(record: Ranking) -> list[str]:
+    """How many pairs the table leaves out, if it does."""
+    pairs, rows = len(record.pairs), len(_shown_pairs(record))
+    if rows == pairs:
+        return []
+    return [
+        f"The table shows {rows:,} of {pairs:,} pairs, none on which imagination agrees; --out"
+        " writes a page with all."
+    ]
 
 
 def _shown_pairs(record: Ranking) -> list[Texts]:

@@ -96,9 +96,16 @@ def _order(ranking: Ranking, first: str) -> str:
             f"{first} is the best, and the order of all is sure with"
             f" {words.probability(bought.confidence)} confidence{_within(bought)}."
         )
+    if bought is not None and bought.best:
+        above = sum(pair.first == first and pair.real.excludes_zero for pair in pairs)
+        return (
+            f"{first} has the highest real return; it is surely above {above:,} of the"
+            f" {len(ranking.policies) - 1:,} others."
+        )
+    verb = "is" if sure == 1 else "are"
     return (
-        f"{first} has the highest real return; {sure:,} of {len(pairs):,} pairs are sure, the rest"
-        " is open."
+        f"{first} has the highest real return; {sure:,} of {words.count_of(len(pairs), 'pair')}"
+        f" {verb} sure, the rest is open."
     )
 
 
@@ -119,7 +126,9 @@ def _flips(ranking: Ranking) -> str:
     flips = [pair for pair in ranking.pairs if pair.ordering is Ordering.FLIPS]
     undecided = sum(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs)
     if not flips and undecided:
-        return f"No pair certainly flips; {undecided:,} of {len(ranking.pairs):,} are open."
+        pairs, verb = len(ranking.pairs), "is" if undecided == 1 else "are"
+        still = "the one pair is" if pairs == 1 else f"{undecided:,} of {pairs:,} {verb}"
+        return f"Over whole episodes no pair certainly flips; {still} open."
     if not flips:
         return "Imagination orders every pair as the real returns do."
     verb, count = "flips" if len(flips) == 1 else "flip", len(ranking.pairs)
@@ -131,21 +140,29 @@ def _pair(pair: PolicyPair) -> str:
     return f"{pair.first} is better than {pair.second}, and imagination says the opposite"
 
 
+def _is_open(ranking: Ranking) -> bool:
+    """Whether no pair is decided and none flips at a shorter horizon: nothing is known."""
+    undecided = all(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs)
+    return undecided and not any(at.flips for at in ranking.horizons)
+
+
 def safe_horizon(ranking: Ranking) -> str:
     """Up to which horizon no pair flips, and which does then."""
     longest = ranking.horizons[-1].steps
+    if ranking.safe_horizon is None or _is_open(ranking):
+        return "Safe horizon: not known, since no pair is decided."
     if ranking.safe_horizon == longest:
         return f"Safe horizon: at no horizon up to all {longest:,} steps a pair certainly flips."
-    after = next(at for at in ranking.horizons if at.steps > ranking.safe_horizon)
+    after = next(at for at in ranking.horizons if at.steps > (ranking.safe_horizon or 0))
     return (
-        f"Safe horizon: {ranking.safe_horizon:,} of {longest:,} steps; in {after.steps:,} steps"
-        f" {' and '.join(after.example)} flip."
+        f"Safe horizon: {ranking.safe_horizon:,} of {words.count_of(longest, 'step')}; in"
+        f" {words.count_of(after.steps, 'step')} {' and '.join(after.example)} flip."
     )
 
 
 def of_checkpoints(ranking: Ranking) -> str:
     """What the order of a run's checkpoints says of its worlds."""
-    if all(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs):
+    if ranking.safe_horizon is None or _is_open(ranking):
         return (
             f"Safe horizon: not known, since no pair of the {len(ranking.policies):,} policies of"
             " this run is decided; more real episodes (paracosm rank) may."
@@ -153,7 +170,7 @@ def of_checkpoints(ranking: Ranking) -> str:
     policies, total = len(ranking.policies), sum(policy.real.n for policy in ranking.policies)
     return (
         f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run,"
-        f" each imagined in the world of its round, over whole episodes: {_flips(ranking)}"
+        f" each imagined in the world of its round: {_flips(ranking)}"
         f"{_discounted(ranking)}"
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from paracosm.core.records.regions import Placement, StateRegion
 from paracosm.reporting import region_words, words
 
@@ -66,12 +69,27 @@ def _numbered(placement: Placement) -> list[tuple[str, str, StateRegion, tuple[s
     """Number, share of the visits, region, transitions to buy from it and their share."""
     regions = placement.regions.regions
     steps = sum(region.steps for region in regions)
+    counts = _whole_counts(placement.shares, placement.transitions)
     return [
         (
             str(i + 1),
             f"{region.steps / steps:.0%}",
             region,
-            (words.count(round(share * placement.transitions)), f"{share:.0%}"),
+            (words.count(count), f"{share:.0%}"),
         )
-        for i, (region, share) in enumerate(zip(regions, placement.shares, strict=True))
+        for i, (region, share, count) in enumerate(
+            zip(regions, placement.shares, counts, strict=True)
+        )
     ]
+
+
+def _whole_counts(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in proportion to shares that add up to 1; they sum to the total: those with the
+    largest remainders are rounded up.
+    """
+    exact = [share * total for share in shares]
+    counts = [math.floor(amount) for amount in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
+    for i in by_remainder[: total - sum(counts)]:
+        counts[i] += 1
+    return counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -75,7 +76,9 @@ def row(name: str, estimate: Estimate, note: str = "", decimals: int | None = No
 
 
 def gap_rows(diagnosis: Diagnosis) -> list[Row]:
-    """Real and imagined return of whole episodes, the gap and its causes, decimals as the gap's."""
+    """Real and imagined return of whole episodes, the gap and its causes, decimals as the gap's
+    where these show what an interval excludes.
+    """
     notes = (
         EPISODE_NOTES
         if diagnosis.valid
@@ -101,7 +104,23 @@ def training_rows_of_gap(diagnosis: Diagnosis) -> list[Row]:
 def _gap(gap: Gap, notes: dict[str, str], prediction: str) -> list[Row]:
     decimals = _decimals(gap)
     terms = gap.__dict__ | {prediction: gap.predicted, "gap": gap.total}
-    return [row(name, terms[name], note, decimals) for name, note in notes.items()]
+    return [
+        row(name, terms[name], note, _telling_decimals(terms[name], decimals, gap.rounding))
+        for name, note in notes.items()
+    ]
+
+
+def _telling_decimals(term: Estimate, decimals: int, rounding: float) -> int:
+    """So many decimals, or more where an interval that excludes zero would look as if it held it,
+    or had no width.
+    """
+    ends = sorted((abs(term.low), abs(term.high)))
+    if not (term.excludes_zero and rounding < ends[1] < math.inf):
+        return decimals
+    hidden = not round(ends[0], decimals) or round(ends[0], decimals) == round(ends[1], decimals)
+    if not hidden or ends[0] == ends[1]:
+        return decimals
+    return max(decimals, words.estimate_decimals(term), math.ceil(-math.log10(ends[0])))
 
 
 def _decimals(gap: Gap) -> int:
@@ -127,6 +146,9 @@ def beside_rows(diagnosis: Diagnosis) -> list[Row]:
     if diagnosis.mode_versus_sampled is not None:
         note = f"imagined, {discounted(diagnosis.discount)}: best-guess actions against drawn ones"
         rows.append(row("mode − sampled", diagnosis.mode_versus_sampled, note))
+    if diagnosis.search_needs is not None:
+        note = f"{diagnosis.search_needs:,} imagined steps are needed (--most-search-steps)"
+        rows.append(Row("other searches", "none", "", note))
     return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]
 
 
@@ -380,7 +402,8 @@ def _estimates(
     name: str, comparison: Comparison, of: Callable[[RunResult], Estimate | None]
 ) -> Compared:
     estimates = [of(run) for run in comparison.runs.values()]
-    return Compared(name, tuple(_cell(estimate, estimates[0]) for estimate in estimates))
+    first = estimates[0] if words.is_of_one_task(comparison) else None
+    return Compared(name, tuple(_cell(estimate, first) for estimate in estimates))
 
 
 def _cell(estimate: Estimate | None, first: Estimate | None) -> ComparedCell:

@@ -190,8 +190,8 @@ def _comparison(comparison: Comparison) -> Group:
     names = list(comparison.runs)
     starts = range(0, len(names), RUNS_ABREAST)
     blocks = [_side_by_side(comparison, slice(start, start + RUNS_ABREAST)) for start in starts]
-    note = Text(f"≠: the interval does not overlap that of {names[0]}.\n", style="dim")
-    return Group(*blocks, note, Text(words.comparison(comparison), style="bold"))
+    notes = [Text(f"{note}\n", style="dim") for note in words.comparison_notes(comparison)]
+    return Group(*blocks, *notes, Text(words.comparison(comparison), style="bold"))
 
 
 def _side_by_side(comparison: Comparison, which: slice) -> Table:

@@ -318,6 +318,30 @@ def real_steps_during_imagination(result: RunResult) -> str:
     return "no real steps" if asked == 0 else f"{asked:,} real steps"
 
 
+def is_of_one_task(runs: Comparison) -> bool:
+    """Whether the runs can be compared."""
+    return len({run.task for run in runs.runs.values()}) <= 1
+
+
+def comparison_notes(runs: Comparison) -> list[str]:
+    """What to know below the table of a comparison."""
+    names = list(runs.runs)
+    sampled = [
+        name
+        for name, run in runs.runs.items()
+        if run.diagnosis.audited_steps < run.diagnosis.real_steps
+    ]
+    notes = []
+    if is_of_one_task(runs) and len(names) > 1:
+        notes.append(f"≠: the interval does not overlap that of {names[0]}.")
+    if sampled:
+        notes.append(
+            f"The terms of {', '.join(sampled)} are of a random subset of the steps, reweighted:"
+            " they sum to the gap but for that sampling, which their intervals include."
+        )
+    return notes
+
+
 def comparison(runs: Comparison) -> str:
     """Which run did best in the real world, and whether the intervals can tell."""
     results = runs.runs

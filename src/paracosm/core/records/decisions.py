@@ -159,8 +159,10 @@ class Plan(Record):
     `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
     `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
     are empty until `reporting` fills them. `placement` says from which regions of states to buy
-    the transitions, where a run's are known. `question` is what the page of the plan needs to
-    answer it again at other prices; its draws are many, and no file holds them.
+    the transitions, where a run's are known. `spent` is the money for what is owned where it was
+    taken from the budget that was named, of which `budget` is the rest. `question` is what the page
+    of the plan needs to answer it again at other prices; its draws are many, and no file holds
+    them.
     """
 
     dynamics: int
@@ -187,6 +189,7 @@ class Plan(Record):
     reasons: PlanVerdict | None = None
     evaluation: EpisodePurchase | None = None
     placement: Placement | None = None
+    spent: float = 0.0
     question: SplitQuestion | None = dataclasses.field(
         default=None, repr=False, compare=False, metadata=UNWRITTEN
     )

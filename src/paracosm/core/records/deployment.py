@@ -74,6 +74,7 @@ class Deployment(Record):
     rung, `certificate` or `episodes`, empty if on none. `further` is how many more paired real
     episodes would settle the sign with a chance of four in five, were the difference and the
     spread those seen; none where no number of up to a million would, 0 where it is settled.
+    `bounded` says whether bounds on the gaps were wanted.
     """
 
     env: str
@@ -91,3 +92,4 @@ class Deployment(Record):
     verdict: DeploymentVerdict
     basis: str
     further: int | None
+    bounded: bool = True

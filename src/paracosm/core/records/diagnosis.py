@@ -355,6 +355,8 @@ class Diagnosis(Record):
         explanation, explanation_training: Where and how sure, in words.
         search: What other searches reach in the world that the policy was trained in, if any was
             tried.
+        search_needs: What the usual one would have taken, in imagined steps, where the budget did
+            not allow it.
         calibration: Of the world's spread, where `paracosm audit` of a run judged it.
         assisted: The mean real return of `gap` with imagined returns as control variate; None where
             no fresh starts were at hand.
@@ -410,6 +412,7 @@ class Diagnosis(Record):
     ranking: Ranking | None = None
     next_step: NextStep | None = None
     next: str = ""
+    search_needs: int | None = None
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

@@ -61,7 +61,7 @@ class BoughtEpisodes(Record):
     was reached, with probability `confidence`. `least` is the number that each policy played before
     anything was decided, `most` that of all together. `equal` estimates how many each policy would
     have had to play in a design of equal numbers, by the differences measured; None where they are
-    no estimate of that.
+    no estimate of that, as where pairs were decided by bets in the range of returns.
     """
 
     episodes: dict[str, int]
@@ -87,9 +87,9 @@ class Ranking(Record):
     imagined and real returns, `regret` what is lost by taking the policy that imagination takes
     for the best, `chosen`. Their intervals are what the decided pairs leave possible, at `level`.
     `safe_horizon` is the largest number of steps of `horizons` up to which no pair certainly flips,
-    0 if one does at the first. Returns are discounted by `discount` a step. `env` and `real_steps`
-    are empty and 0 where only numbers were ranked; `left_out` names policies that are the same as
-    one that is ranked.
+    0 if one does at the first, None where none does and no pair is decided either. Returns are
+    discounted by `discount` a step. `env` and `real_steps` are empty and 0 where only numbers were
+    ranked; `left_out` names policies that are the same as one that is ranked.
     """
 
     policies: tuple[RankedPolicy, ...]
@@ -99,7 +99,7 @@ class Ranking(Record):
     regret: Estimate
     chosen: str
     horizons: tuple[HorizonFlips, ...]
-    safe_horizon: int
+    safe_horizon: int | None
     level: float
     discount: float
     bought: BoughtEpisodes | None = None
