@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
+from paracosm.auditing.one_step import OtherActions
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import encode
@@ -101,11 +102,25 @@ def audit_foreign(
         case = _case(_build(world, "world", recorded.spec), recorded.policy, recorded.episodes)
     progress("audit", 0, 1, "")
     defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
-    diagnosis = _audited(case, {"seed": seed, **defaults, **options})
+    try:
+        diagnosis = _audited(case, {"seed": seed, **defaults, **options})
+    except OtherActions as error:
+        if not recorded.played:
+            raise
+        raise checks.BadData(_acts_otherwise(error)) from error
     # Special about these models: latent states, what the policy may lack, 32 bits.
     sentences = (getattr(recorded.policy, "note", ""), *recorded.remarks)
     return diagnosis_words.with_remarks(
         diagnosis, note=case.note, remarks=sentences, bits=_bits(case)
+    )
+
+
+def _acts_otherwise(error: OtherActions) -> str:
+    """A sentence of a policy that is asked again where it has just played."""
+    return (
+        f"{error.count} of the {error.steps} actions that the policy has just played are not those"
+        " that it gives when it is asked again: it draws (its greedy() must give a policy that"
+        " ignores the key), or keeps something outside its carry (docs/extending.md)."
     )
 
 
@@ -128,12 +143,14 @@ class _RecordedCase:
         policy: The policy as it is audited.
         spec: The task, as the user's function that makes the world gets it.
         remarks: Sentences of the environment.
+        played: Whether the policy has just played them.
     """
 
     episodes: Trajectory
     policy: Policy
     spec: Spec
     remarks: tuple[str, ...] = ()
+    played: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,10 +226,11 @@ def _play(
         sentence = str(error).rstrip(".")
         raise checks.BadData(f"{sentence}. {_observation_and_action(source)}") from error
     if encoder is not None:
-        return _RecordedCase(recorded, acting, blank, source.check_repeatability())
+        return _RecordedCase(recorded, acting, blank, source.check_repeatability(), played=True)
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
-    return _RecordedCase(recorded, foreign.policy(theirs, spec), spec, source.check_repeatability())
+    acting = foreign.policy(theirs, spec)
+    return _RecordedCase(recorded, acting, spec, source.check_repeatability(), played=True)
 
 
 def _observation_and_action(source: Source) -> str:
