@@ -109,9 +109,30 @@ def audit_foreign(
             raise
         raise checks.BadData(_acts_otherwise(error)) from error
     # Special about these models: latent states, what the policy may lack, 32 bits.
-    sentences = (getattr(recorded.policy, "note", ""), *recorded.remarks)
+    note = getattr(recorded.policy, "note", "")
+    sentences = (note, _actions_outside(recorded), *recorded.remarks)
     return diagnosis_words.with_remarks(
         diagnosis, note=case.note, remarks=sentences, bits=_bits(case)
+    )
+
+
+def _actions_outside(recorded: _RecordedCase) -> str:
+    """A sentence on recorded actions that lie outside their bounds; empty if none do."""
+    space, alive = recorded.spec.action, np.asarray(recorded.episodes.alive)
+    if isinstance(space, Discrete):
+        return ""
+    low, high = np.asarray(space.low), np.asarray(space.high)
+    slack = _TOLERANCE * (high - low)
+    action = np.asarray(recorded.episodes.action)[alive]
+    outside = ((action < low - slack) | (action > high + slack)).any(axis=1)
+    if not outside.any():
+        return ""
+    same = (low == low[0]).all() and (high == high[0]).all()
+    bounds = f"[{low[0]:g}, {high[0]:g}]" if same else "the bounds of the environment"
+    return (
+        f"{int(outside.sum()):,} of the {len(outside):,} recorded actions lie outside {bounds}: an"
+        " environment may clip them, and a world that does not plays others; the policy should"
+        " clip them itself."
     )
 
 
