@@ -122,8 +122,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             if episodes.carry is None
             else _recorded_carries(layout.policy, episodes, world.spec.action)
         )
-        alive = np.asarray(episodes.alive)
-        _check_in_64(layout.policy, world.spec.action, states[alive], carries[alive])
+        _check_in_64(layout.policy, world.spec.action, episodes, carries)
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
     spec = dataclasses.replace(
         world.spec, state_size=len(scale), state_scale=jnp.asarray(scale), components=()
@@ -219,23 +218,30 @@ def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chose
 
 
 def _check_in_64(
-    policy: Policy, space: Box | Discrete, states: np.ndarray, columns: np.ndarray
+    policy: Policy, space: Box | Discrete, episodes: Trajectory, columns: np.ndarray
 ) -> None:
-    """Require a policy to act in 64 bits as it did in 32.
+    """Require a policy to act in 64 bits as it did in 32; nothing of one that acts otherwise than
+    recorded, which is said of it later.
 
     Args:
         policy: A greedy policy that carries something.
         space: Of the actions.
-        states: `[row, state]`.
-        columns: What stood beside them: carry, action and next carry, `[row, …]`.
+        episodes: As recorded.
+        columns: What stood beside their states: carry, action and next carry, `[episode, time, …]`.
 
     Raises:
         BadData: it acts otherwise at more steps than rounding explains.
     """
+    alive = np.asarray(episodes.alive)
+    states, columns = np.asarray(episodes.state)[alive], columns[alive]
     rows = np.unique(np.linspace(0, len(states) - 1, _MOST_ROWS_IN_64).astype(int))
     carries, actions, _ = np.split(
         columns[rows], np.cumsum([_carry_size(policy), _width(space)]), 1
     )
+    recorded = np.asarray(episodes.action)[alive][rows].reshape(actions.shape)
+    other = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), actions))
+    if other.reshape(len(rows), -1).any(axis=1).mean() > OTHER_ACTIONS:
+        return
     with jax.enable_x64(True), callbacks.as_raised():
         policy, states = in_double((policy, states[rows]))
         carries = unflatten_carry(policy.initial(), np.asarray(carries, np.float64))

@@ -117,17 +117,17 @@ def _demand_same_form(name: str, first: Any, after: Any) -> None:
 
 def _both_float(first: Any, second: Any) -> bool:
     """Whether two types are floating where JAX has 64 bits beside 32, which numbers then mix."""
-    if not jax.config.jax_enable_x64 or isinstance(first, tuple):
+    if jax.dtypes.canonicalize_dtype(float) != jnp.float64 or isinstance(first, tuple):
         return False
     return jnp.issubdtype(first, jnp.floating) and jnp.issubdtype(second, jnp.floating)
 
 
 def _shown(carry: Any) -> str:
     """The structure of a carry in words: `(float32[3], bool[])`."""
-    return repr(jax.tree.map(_Form, carry))
+    return repr(jax.tree.map(_CarryLeaf, carry))
 
 
-class _Form:
+class _CarryLeaf:
     """What is shown of an array: its type and shape."""
 
     def __init__(self, leaf: Any) -> None:

@@ -124,13 +124,13 @@ def _actions_outside(recorded: _RecordedCase) -> str:
     low, high = np.asarray(space.low), np.asarray(space.high)
     slack = _TOLERANCE * (high - low)
     action = np.asarray(recorded.episodes.action)[alive]
-    outside = ((action < low - slack) | (action > high + slack)).any(axis=1)
+    outside = np.asarray(np.any((action < low - slack) | (action > high + slack), axis=1))
     if not outside.any():
         return ""
     same = (low == low[0]).all() and (high == high[0]).all()
     bounds = f"[{low[0]:g}, {high[0]:g}]" if same else "the bounds of the environment"
     return (
-        f"{int(outside.sum()):,} of the {len(outside):,} recorded actions lie outside {bounds}: an"
+        f"{int(outside.sum()):,} of the {outside.size:,} recorded actions lie outside {bounds}: an"
         " environment may clip them, and a world that does not plays others; the policy should"
         " clip them itself."
     )

@@ -347,8 +347,8 @@ class Source(abc.ABC):
         checks.seed("first_seed", first_seed)
         checks.seed("seed", seed)
         _demand_policy(policy, sampled=sampled)
-        plays_mode = isinstance(policy, Policy) and not sampled
-        self._demand_policy_shape(policy.greedy() if plays_mode else policy)
+        played = policy.greedy() if isinstance(policy, Policy) and not sampled else policy
+        self._demand_policy_shape(played)
         request = EvaluationRequest(
             policy=policy,
             episodes=episodes,
