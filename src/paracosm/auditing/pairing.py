@@ -33,7 +33,7 @@ from paracosm.auditing.one_step import (
     differ,
 )
 from paracosm.core import callbacks, checks
-from paracosm.core.carrying import demand_carry
+from paracosm.core.carrying import demand_carry, first_carry
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.policy import MarkovPolicy, Policy, flat_carries
@@ -106,8 +106,9 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
         BadData: the policy does not act as recorded, or otherwise in 64 bits.
     """
     states = np.asarray(episodes.state)
-    demand_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
+    first_carry(policy)
     carries_any = _carry_size(policy) > 0
+    demand_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
     if sampled and carries_any:
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which carries something from step to step;"

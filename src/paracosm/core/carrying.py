@@ -30,7 +30,7 @@ def demand_carry(policy: Policy, shape: tuple[int, ...], kind: Any) -> None:
     if isinstance(policy, MarkovPolicy):
         return
     name = f"the policy {type(policy).__name__}"
-    first = _first_carry(policy, name)
+    first = first_carry(policy)
     state = jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(kind))
     try:
         answer = jax.eval_shape(lambda carry, state: _act(policy, carry, state, name), first, state)
@@ -46,12 +46,13 @@ def demand_carry(policy: Policy, shape: tuple[int, ...], kind: Any) -> None:
     _demand_same_form(name, first, answer[1])
 
 
-def _first_carry(policy: Policy, name: str) -> Any:
+def first_carry(policy: Policy) -> Any:
     """The forms of a policy's first carry.
 
     Raises:
         BadArgument: it has none, or of what is no array.
     """
+    name = f"the policy {type(policy).__name__}"
     try:
         carry = policy.initial()
     except checks.ParacosmError:
