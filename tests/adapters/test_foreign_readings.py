@@ -218,7 +218,8 @@ def test_other_methods_of_that_name(model):
 
 def test_a_policy_with_a_memory_is_refused():
     with pytest.raises(
-        checks.BadArgument, match=r"predict gives a memory beside the action .a recurrent policy"
+        checks.BadArgument,
+        match=r"predict gives a memory beside the action .*, or a Policy whose carry is its memory",
     ):
         acts(Agent(memory=(np.zeros((1, 7, 4)), np.zeros((1, 7, 4)))))
 

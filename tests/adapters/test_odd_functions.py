@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from paracosm import adapters as foreign
+from paracosm.adapters.answers import exception_text, mode_of, named_calls
 from paracosm.core import checks
 from paracosm.real.verbs import connect
 from tests.adapters.foreign_rows import RIGHT, ROWS, SLOPES, SPEC, S, host, right, unpaid
@@ -272,3 +273,16 @@ def test_a_source_raises_a_policys_own_sentence_as_the_verb_does():
     for source in (connect(real), connect(functools.partial(Sampling, VECTOR), horizon=6)):
         with pytest.raises(checks.BadData, match="the NumPy policy failed with OSError: no oil"):
             source.evaluate(policy, episodes=1)
+
+
+def test_an_error_inside_says_in_which_function_it_was_raised():
+    calls = named_calls({"encode": raising(ValueError("4 columns")), "act": exiting}, but=("act",))
+    assert calls["act"] is exiting
+    with pytest.raises(ValueError, match="4 columns") as caught:
+        calls["encode"](1, 2)
+    assert exception_text(caught.value) == "ValueError: 4 columns (in encode)"
+
+
+def test_a_head_that_gives_numpy_is_taken_as_it_is():
+    answer = np.ones((2, 1))
+    assert mode_of(answer) is answer

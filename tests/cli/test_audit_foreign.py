@@ -487,3 +487,35 @@ def test_the_verb_takes_functions_and_episodes_of_one_step_beside_longer_ones(wr
     assert diagnosis.closure < 1e-9
     assert "no derivatives are available of dynamics, reward, policy: finite" in diagnosis.precision
     assert json.loads(diagnosis.to_json())["horizon"] == 8
+
+
+def test_recorded_actions_outside_their_bounds_are_said(write, capsys):
+    write(small(policy="return 5.0 + 0 * s[:, :1]"))
+    assert "32 of the 32 recorded actions lie outside [" in audited(capsys, "audit", *ENV).verdict
+
+
+def test_a_policy_that_draws_is_told_so_where_it_has_just_played(write, capsys):
+    draws = """
+import jax
+from paracosm import Policy
+
+
+class Draws(Policy):
+    def initial(self):
+        return jax.numpy.zeros(1)
+
+    def act(self, carry, state, key):
+        return jax.random.uniform(key, (1,)), carry
+
+    def greedy(self):
+        return self
+
+
+make_policy = Draws
+"""
+    write(small() + draws)
+    assert re.search(
+        r"\d+ of the 32 actions that the policy has just played are not those that it gives when"
+        r" it is asked again: it draws",
+        spoken(capsys, *ENV),
+    )

@@ -1,10 +1,12 @@
 """Policies and parts of one's own in a run directory, and models that an older version wrote."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -55,9 +57,36 @@ def test_a_program_that_did_not_import_the_class_is_told_which_module(run):
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     ).stderr.splitlines()[-1]
-    assert shown.startswith("paracosm.core.checks.Missing: ")
+    assert shown.startswith("paracosm.core.storage.NotImported: ")
     assert f"policy.json cannot be read: it holds Switching of {Switching.__module__}" in shown
     assert f"import {Switching.__module__}, which must mark it storable, first." in shown
+
+
+def test_the_code_that_a_run_names_is_imported_before_its_policy_is_read(run, tmp_path):
+    """A learner's module holds the class of its policy: --trust is what lets it be imported."""
+    (tmp_path / "mine.py").write_text(
+        "from tests.extending.stored import Switching\nmake_learner = Switching\n"
+    )
+    store.save_policy(run / "policy", Switching(jnp.array(0.5), 2.0))
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "learner": "mine:make_learner"}))
+
+    def shown(trust):
+        program = f"import paracosm; print(paracosm.load({str(run)!r}, trust={trust}).policy)"
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*sys.path, Path.cwd()]))},
+        )
+
+    assert "Switching(" in shown(trust=True).stdout
+    assert (
+        "which must mark it storable, first, or trust the run (--trust), which names"
+        " mine:make_learner, if it is yours."
+    ) in shown(trust=False).stderr.splitlines()[-1]
 
 
 def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):

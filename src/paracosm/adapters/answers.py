@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -50,6 +51,29 @@ def failure_of(name: str, error: BaseException) -> FunctionFailed:
     return FunctionFailed(f"the {name} failed with {exception_text(error)}{_remedy(str(error))}")
 
 
+def named_calls(
+    calls: Mapping[str, Callable[..., Any]], *, but: tuple[str, ...]
+) -> dict[str, Callable[..., Any]]:
+    """Functions by name, whose errors say of which of them they are, all `but` some: see
+    `exception_text`.
+    """
+
+    def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return function(*arguments, **options)
+            except Exception as error:
+                with contextlib.suppress(AttributeError):  # one with slots takes no attribute
+                    error.paracosm_function = name  # pyright: ignore[reportAttributeAccessIssue]
+                raise
+
+        return call
+
+    return {
+        name: function if name in but else named(name, function) for name, function in calls.items()
+    }
+
+
 def exception_text(error: BaseException) -> str:
     """An exception's type and message, on one line."""
     try:
@@ -57,6 +81,7 @@ def exception_text(error: BaseException) -> str:
     except Exception:
         message = ""
     short = message if len(message) <= _MOST_WORDS else message[:_MOST_WORDS] + " …"
+    short += f" (in {inside})" if (inside := getattr(error, "paracosm_function", "")) else ""
     return f"{type(error).__name__}: {short}" if short else f"{type(error).__name__}."
 
 
@@ -74,7 +99,7 @@ def mode_of(answer: Any) -> Any:
         named = len(answer) == 2 and hasattr(answer[1], "get")
         mean = answer[1].get("mean", None) if named else None
         return mode_of(answer[0]) if mean is None else mean
-    if hasattr(answer, "detach"):
+    if hasattr(answer, "detach") or isinstance(answer, np.ndarray):
         return answer
     try:
         mode = getattr(answer, "mode", None)

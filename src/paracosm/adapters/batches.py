@@ -23,6 +23,9 @@ _DOUBLE_TOLERANCE, _COARSE_TOLERANCE = 1e-6, 1e-3
 _ROUNDINGS = 8
 _LEAST_TOLERANCE = 1e-9
 
+_NORMALS = "; dynamics that draw take their normals as an argument: noise="
+WITH_MEMORY = "a Policy whose carry is its memory (docs/extending.md)"
+
 Ask = Callable[[np.ndarray], np.ndarray]
 
 
@@ -36,6 +39,7 @@ class RowIndependence:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._remedy = f"; one with a memory must be {WITH_MEMORY}" if "policy" in name else ""
         self.tries = _TRIALS
         self._trials: collections.Counter[np.dtype] = collections.Counter()
         self._pool: dict[np.dtype, np.ndarray] = {}
@@ -70,8 +74,8 @@ class RowIndependence:
             raise checks.BadArgument(
                 f"the {self._name} answers the same question twice with different numbers; a"
                 " deterministic one is"
-                " needed (the mode of a policy, the mean of an ensemble, no memory between calls);"
-                " dynamics that draw take their normals as an argument: noise=."
+                " needed (the mode of a policy, the mean of an ensemble, no memory between calls)"
+                f"{self._remedy or _NORMALS}."
             )
         for batch, rows in self._batches(x, picks):
             again = self._ask_again(ask, batch, len(x))[-len(rows) :]
@@ -83,7 +87,7 @@ class RowIndependence:
                     f" {len(batch)}: its answers hang on the batch or on the place in it"
                     " (statistics of the batch, a"
                     " member by the row's number or by the batch's size); each row must be"
-                    " answered by itself."
+                    f" answered by itself{self._remedy}."
                 )
         self._pool[x.dtype] = x[picks][:_POOL].copy()
 
@@ -104,7 +108,7 @@ class RowIndependence:
             raise checks.BadArgument(
                 f"the {self._name} answers a batch of {rows} and fails for a batch of {len(batch)}"
                 " of the same rows"
-                f" with {exception_text(cause)}; each row must be answered by itself."
+                f" with {exception_text(cause)}; each row must be answered by itself{self._remedy}."
             ) from error
 
 

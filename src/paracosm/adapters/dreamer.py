@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from paracosm.adapters.answers import mode_of
+from paracosm.adapters.answers import mode_of, named_calls
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.functions import Calls, Functions
 from paracosm.adapters.recurrent import MemorySettings, Recurrent, recurrent_model
@@ -25,6 +25,7 @@ _FORMS = (
     "an RSSM with img_step, obs_step and initial, or a pair (prior, posterior) as of TorchRL's"
     " RSSMPrior and RSSMPosterior"
 )
+_HEADS = ("reward", "act", "ended")
 
 
 def dreamer(
@@ -129,6 +130,8 @@ def _pair_functions(calls: Calls, width: int, spec: Spec) -> Calls:
         spec: The task, of which the actions matter.
     """
 
+    calls = named_calls(calls, but=_HEADS)
+
     def posterior_memory(h: Any, observation: Any) -> dict[str, Any]:
         """The memory of h and an observation."""
         *statistics, _ = calls["posterior"](h, calls["encode"](observation))
@@ -155,7 +158,7 @@ def _pair_functions(calls: Calls, width: int, spec: Spec) -> Calls:
             prior_after(memory, action)[1], observation
         ),
         "next": next_memory,
-        **{name: head(name) for name in ("reward", "act", "ended")},
+        **{name: head(name) for name in _HEADS},
     }
 
 
@@ -166,6 +169,8 @@ def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
         calls: By name: `img_step`, `obs_step`, `initial`, `get_feat` and the heads.
         spec: The task, of which the actions matter.
     """
+
+    calls = named_calls(calls, but=_HEADS)
 
     def memory_of(state: Mapping[str, Any], *normals: Any) -> dict[str, Any]:
         """The memory of a state of the RSSM, its z made of its statistics."""
@@ -205,7 +210,7 @@ def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
         "start": start,
         "observe": observe,
         "next": next_memory,
-        **{name: head(name) for name in ("reward", "act", "ended")},
+        **{name: head(name) for name in _HEADS},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from paracosm.adapters.arrays import NumpyHost
+from paracosm.adapters.batches import WITH_MEMORY
 from paracosm.adapters.parts import (
     ForeignPolicy,
     argument_slots,
@@ -124,8 +125,7 @@ def _demand_no_memory(answer: Any) -> Any:
     if rest and isinstance(rest[0], (tuple, list, np.ndarray)) and len(rest[0]):
         raise checks.BadArgument(
             "the policy's predict gives a memory beside the action (a recurrent policy); one that"
-            " acts on the"
-            " observation alone is needed."
+            f" acts on the observation alone is needed, or {WITH_MEMORY}."
         )
     return action
 

@@ -18,6 +18,22 @@ from paracosm.core.types import Array, PRNGKey
 
 _SAME_ACTION = 1e-3  # of the box: more than 32 bits can be off
 OTHER_ACTIONS = 0.05  # share of steps: beyond, the episodes are another policy's
+# Share of steps at which a policy may act otherwise in 64 bits; one that jumps does so here and
+# there by rounding, one that draws other numbers nearly everywhere
+_OTHERWISE_IN_64 = 0.2
+
+
+class OtherActions(checks.BadData):
+    """Recorded actions are not those of the policy.
+
+    Attributes:
+        count: How many of `steps` they are.
+        steps: How many were looked at.
+    """
+
+    def __init__(self, message: str, count: int, steps: int) -> None:
+        super().__init__(message)
+        self.count, self.steps = count, steps
 
 
 class StepOutcome(NamedTuple):
@@ -81,21 +97,27 @@ def predict_steps(
 
     Raises:
         BadData: the world or the policy gives numbers that are not finite; the recorded actions are
-            not those of the policy's mode.
+            not those of the policy's mode, or the policy acts otherwise in 64 bits.
     """
     predictions = jax.tree.map(np.asarray, _predict(world, policy, episodes, key))
     _check_finite(predictions, episodes)
     alive = np.asarray(episodes.alive)
     differs = predictions.other_action & alive & mode
     if differs.any() and as_played is not None:
+        by_rounding = differs.copy()
         differs[differs] = _not_as_played(world, as_played, episodes, differs)
+        by_rounding &= ~differs
+        recorded = np.asarray(episodes.action)
+        demand_same_in_64(by_rounding[alive], recorded[alive], predictions.action[alive])
     predictions = predictions._replace(other_action=differs)
     if mode and differs.sum() > OTHER_ACTIONS * alive.sum():
-        raise checks.BadData(
+        raise OtherActions(
             f"{int(differs.sum())} of the {int(alive.sum())} recorded actions are not those of the"
             " policy to be audited, its mode: attribution needs on-policy episodes, or a stochastic"
             " policy of known density to reweight others by (recorded_by=); still valid are the"
-            f" one-step errors: {_in_words(baselines(world, episodes, predictions))}."
+            f" one-step errors: {_in_words(baselines(world, episodes, predictions))}.",
+            int(differs.sum()),
+            int(alive.sum()),
         )
     return predictions
 
@@ -155,6 +177,27 @@ def differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
     # Not `> … any`: an action that is not a number is not the same.
     same = jnp.abs(recorded - chosen) <= _SAME_ACTION * (space.high - space.low)
     return ~jnp.all(same)
+
+
+def demand_same_in_64(differs: np.ndarray, played: np.ndarray, chosen: np.ndarray) -> None:
+    """Require a policy to act in 64 bits, in which it is imagined, as it does in 32.
+
+    Args:
+        differs: Where it does not, beyond rounding, `[step]`.
+        played, chosen: Actions in 32 and in 64 bits, `[step, …]`.
+
+    Raises:
+        BadData: it acts otherwise at more steps than rounding explains.
+    """
+    if differs.mean() <= _OTHERWISE_IN_64:
+        return
+    apart = np.abs(np.asarray(chosen, np.float64) - played)[differs].max()
+    by = f", by {apart:.2g} at most" if np.issubdtype(chosen.dtype, np.floating) else ""
+    raise checks.BadData(
+        f"in 64 bits, in which an audit imagines, the policy acts otherwise (in"
+        f" {int(differs.sum())} of {len(differs)} steps{by}), as one does that draws without a"
+        " dtype: give the functions of jax.random a dtype, jnp.float32."
+    )
 
 
 def _not_as_played(

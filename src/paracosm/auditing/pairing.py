@@ -25,14 +25,24 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.auditing.dimensions import Dimensions
-from paracosm.auditing.one_step import OTHER_ACTIONS, OneStep, differ
-from paracosm.core import checks
+from paracosm.auditing.one_step import (
+    OTHER_ACTIONS,
+    OneStep,
+    OtherActions,
+    demand_same_in_64,
+    differ,
+)
+from paracosm.core import callbacks, checks
+from paracosm.core.carrying import demand_carry, first_carry
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.policy import MarkovPolicy, Policy, flat_carries
+from paracosm.core.precision import in_double
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
+
+_MOST_ROWS_IN_64 = 256  # steps at which the policy is asked in 64 bits: a search takes long
 
 
 class Paired(NamedTuple):
@@ -92,9 +102,13 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             not in the record.
 
     Raises:
-        BadArgument: samples of a policy that carries something.
+        BadArgument: samples of a policy that carries something, or a carry that changes its form.
+        BadData: the policy does not act as recorded, or otherwise in 64 bits.
     """
+    states = np.asarray(episodes.state)
+    first_carry(policy)
     carries_any = _carry_size(policy) > 0
+    demand_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
     if sampled and carries_any:
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which carries something from step to step;"
@@ -109,6 +123,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             if episodes.carry is None
             else _recorded_carries(layout.policy, episodes, world.spec.action)
         )
+        _check_in_64(layout.policy, world.spec.action, episodes, carries)
     scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
     spec = dataclasses.replace(
         world.spec, state_size=len(scale), state_scale=jnp.asarray(scale), components=()
@@ -195,10 +210,51 @@ def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chose
     """
     differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), chosen))
     if differs.mean() > OTHER_ACTIONS:
-        raise checks.BadData(
+        raise OtherActions(
             f"{int(differs.sum())} of the {len(differs)} recorded actions are not those of the"
-            f" policy, a {type(policy).__name__}: attribution needs its own episodes."
+            f" policy, a {type(policy).__name__}: attribution needs its own episodes.",
+            int(differs.sum()),
+            len(differs),
         )
+
+
+def _check_in_64(
+    policy: Policy, space: Box | Discrete, episodes: Trajectory, columns: np.ndarray
+) -> None:
+    """Require a policy to act in 64 bits as it did in 32; nothing of one that acts otherwise than
+    recorded, which is said of it later.
+
+    Args:
+        policy: A greedy policy that carries something.
+        space: Of the actions.
+        episodes: As recorded.
+        columns: What stood beside their states: carry, action and next carry, `[episode, time, …]`.
+
+    Raises:
+        BadData: it acts otherwise at more steps than rounding explains.
+    """
+    alive = np.asarray(episodes.alive)
+    states, columns = np.asarray(episodes.state)[alive], columns[alive]
+    rows = np.unique(np.linspace(0, len(states) - 1, _MOST_ROWS_IN_64).astype(int))
+    carries, actions, _ = np.split(
+        columns[rows], np.cumsum([_carry_size(policy), _width(space)]), 1
+    )
+    recorded = np.asarray(episodes.action)[alive][rows].reshape(actions.shape)
+    other = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), actions))
+    if other.reshape(len(rows), -1).any(axis=1).mean() > OTHER_ACTIONS:
+        return
+    with jax.enable_x64(True), callbacks.as_raised():
+        policy, states = in_double((policy, states[rows]))
+        carries = unflatten_carry(policy.initial(), np.asarray(carries, np.float64))
+        _, chosen, _ = _answers_at(policy, jax.tree.map(jnp.asarray, carries), jnp.asarray(states))
+        chosen = np.asarray(chosen).reshape(actions.shape)
+        differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(actions), chosen))
+    demand_same_in_64(differs.reshape(len(rows)), actions, chosen)
+
+
+def _width(space: Box | Discrete) -> int:
+    """Components of a recorded action."""
+    return 1 if isinstance(space, Discrete) else space.size
 
 
 def _with_next(columns: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -222,6 +222,8 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
     run, episodes = load(path, trust=flags.trust), None
     planner = None if flags.planner is None else run.planner(flags.planner)
     start = time.perf_counter()
+    if flags.episodes is not None and planner is None:
+        run.demand_trust()  # before real steps are taken
     if flags.episodes is not None or planner is not None:
         episodes = run.source().evaluate(
             run.policy if planner is None else planner,

@@ -25,6 +25,10 @@ _OWN = "paracosm."
 _TYPES = frozenset(np.dtype(code).name for code in "?bhilqBHILQefd")
 
 
+class NotImported(checks.Missing):
+    """A file names a class or function of a module that was not imported."""
+
+
 def storable(thing: T) -> T:
     """Mark a class of parts or policies, or a function that is a part, as one that can be stored.
 
@@ -97,7 +101,7 @@ def blank(tree: Any) -> Any:
     """The value that `describe` described, with placeholders of the same shape for its arrays.
 
     Raises:
-        Missing: it names a class or function that nothing marked; names the module to import.
+        NotImported: it names a class or function that nothing marked; names the module to import.
         BadData: it is no description.
     """
     if isinstance(tree, list):
@@ -154,7 +158,7 @@ def _lookup(name: Any) -> Any:
     module, colon, thing = ascii(name)[1:-1][:80].partition(":")
     if not colon:
         raise checks.BadData(f"this version of Paracosm has no {module} to rebuild.")
-    raise checks.Missing(
+    raise NotImported(
         f"it holds {thing} of {module}, which is not known here; import {module}, which must mark"
         " it storable, first."
     )

@@ -150,12 +150,15 @@ def _demand_two(old: Run, new: Run) -> None:
     """Require two different policies of one task.
 
     Raises:
-        BadArgument: they are one run, of different tasks, or one policy.
+        BadArgument: they are one run, of different tasks, or one policy, or name code and are not
+            trusted.
     """
     if os.path.realpath(old.path) == os.path.realpath(new.path):
         raise checks.BadArgument(
             f"old and new are one run, {old.path}; two runs of different policies are needed."
         )
+    for run in (old, new):  # before a real step is taken, which untrusted code would waste
+        run.demand_trust()
     demand_one_task((old, new))
     if same_policy((old.policy, old.encoder), (new.policy, new.encoder)):
         raise checks.BadArgument(

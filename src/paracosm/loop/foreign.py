@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
+from paracosm.auditing.one_step import OtherActions
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import encode
@@ -101,11 +102,46 @@ def audit_foreign(
         case = _case(_build(world, "world", recorded.spec), recorded.policy, recorded.episodes)
     progress("audit", 0, 1, "")
     defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
-    diagnosis = _audited(case, {"seed": seed, **defaults, **options})
+    try:
+        diagnosis = _audited(case, {"seed": seed, **defaults, **options})
+    except OtherActions as error:
+        if not recorded.played:
+            raise
+        raise checks.BadData(_acts_otherwise(error)) from error
     # Special about these models: latent states, what the policy may lack, 32 bits.
-    sentences = (getattr(recorded.policy, "note", ""), *recorded.remarks)
+    note = getattr(recorded.policy, "note", "")
+    sentences = (note, _actions_outside(recorded), *recorded.remarks)
     return diagnosis_words.with_remarks(
         diagnosis, note=case.note, remarks=sentences, bits=_bits(case)
+    )
+
+
+def _actions_outside(recorded: _RecordedCase) -> str:
+    """A sentence on recorded actions that lie outside their bounds; empty if none do."""
+    space, alive = recorded.spec.action, np.asarray(recorded.episodes.alive)
+    if isinstance(space, Discrete):
+        return ""
+    low, high = np.asarray(space.low), np.asarray(space.high)
+    slack = _TOLERANCE * (high - low)
+    action = np.asarray(recorded.episodes.action)[alive]
+    outside = np.asarray(np.any((action < low - slack) | (action > high + slack), axis=1))
+    if not outside.any():
+        return ""
+    same = (low == low[0]).all() and (high == high[0]).all()
+    bounds = f"[{low[0]:g}, {high[0]:g}]" if same else "the bounds of the environment"
+    return (
+        f"{int(outside.sum()):,} of the {outside.size:,} recorded actions lie outside {bounds}: an"
+        " environment may clip them, and a world that does not plays others; the policy should"
+        " clip them itself."
+    )
+
+
+def _acts_otherwise(error: OtherActions) -> str:
+    """A sentence of a policy that is asked again where it has just played."""
+    return (
+        f"{error.count} of the {error.steps} actions that the policy has just played are not those"
+        " that it gives when it is asked again: it draws (its greedy() must give a policy that"
+        " ignores the key), or keeps something outside its carry (docs/extending.md)."
     )
 
 
@@ -128,12 +164,14 @@ class _RecordedCase:
         policy: The policy as it is audited.
         spec: The task, as the user's function that makes the world gets it.
         remarks: Sentences of the environment.
+        played: Whether the policy has just played them.
     """
 
     episodes: Trajectory
     policy: Policy
     spec: Spec
     remarks: tuple[str, ...] = ()
+    played: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,10 +247,11 @@ def _play(
         sentence = str(error).rstrip(".")
         raise checks.BadData(f"{sentence}. {_observation_and_action(source)}") from error
     if encoder is not None:
-        return _RecordedCase(recorded, acting, blank, source.check_repeatability())
+        return _RecordedCase(recorded, acting, blank, source.check_repeatability(), played=True)
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
-    return _RecordedCase(recorded, foreign.policy(theirs, spec), spec, source.check_repeatability())
+    acting = foreign.policy(theirs, spec)
+    return _RecordedCase(recorded, acting, spec, source.check_repeatability(), played=True)
 
 
 def _observation_and_action(source: Source) -> str:

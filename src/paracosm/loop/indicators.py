@@ -110,6 +110,10 @@ def _of_run(run: Run) -> _AuditedTraining:
 
 
 def _audit_in(file: Path) -> Diagnosis:
+    if os.path.isfile(file) and not os.path.getsize(file):
+        raise checks.BadData(
+            f"{shown(file)} is empty; what paracosm audit --json prints of a checkpoint is needed."
+        )
     try:
         return read_record(Diagnosis, file)
     except checks.BadData:

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from paracosm.core.policy import Policy
 from paracosm.core.records import Diagnosis, Reference, Training
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import RunResult
+from paracosm.core.storage import NotImported
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, problem_of
 from paracosm.imagination.planning import place_planner
@@ -67,6 +68,8 @@ from paracosm.loop.short_rounds import training_settings, uses_short_rounds
 from paracosm.real import datasets, registry
 from paracosm.real.source import Source
 
+T = TypeVar("T")
+
 _TRAINED = ("longer", "again")  # searches that are no planners: training on, and another training
 
 
@@ -103,15 +106,17 @@ class Run:
         """
         if self.config.planner is not None or self.round is not None:
             return self.imagined.policy
-        return store.load_policy(self.path / "policy")
+        return self._with_own_code(lambda: store.load_policy(self.path / "policy"))
 
     @functools.cached_property
     def learned(self) -> Learned:
         """The learned world of the last round, and how it was learned."""
-        return store.load_world(
-            self.path / f"models/world-{self._last}",
-            reward=self._given_part(self.config.reward),
-            termination=self._given_part(self.config.termination),
+        return self._with_own_code(
+            lambda: store.load_world(
+                self.path / f"models/world-{self._last}",
+                reward=self._given_part(self.config.reward),
+                termination=self._given_part(self.config.termination),
+            )
         )
 
     def _given_part(self, where: str | None) -> Callable | None:
@@ -373,12 +378,53 @@ class Run:
         Raises:
             BadArgument: it names code to import, and the run is not trusted.
         """
-        if ":" in where and not WINDOW.fullmatch(where) and not self.trust:
+        if _is_code(where) and not self.trust:
             raise checks.BadArgument(
                 f"the run in {self.path} names code to import, {where}; trust it (--trust) if it"
                 " is yours."
             )
         return where
+
+    def demand_trust(self) -> None:
+        """Require that whatever code the run names may be imported.
+
+        Raises:
+            BadArgument: it names some, and is not trusted.
+        """
+        for where in (self.config.env, *self._named_parts):
+            self.trusted(where)
+
+    @property
+    def _named_parts(self) -> list[str]:
+        """What the run names beside its environment that may be code of its user's."""
+        config = self.config
+        parts = (config.reward, config.termination, config.learner)
+        return [
+            where for where in (*parts, config.caution, config.encoder, config.planner) if where
+        ]
+
+    def _with_own_code(self, read: Callable[[], T]) -> T:
+        """What `read` reads of the run's files; if it is of a class that is not known, the code
+        that the run names, which may hold the class, is imported first.
+
+        Raises:
+            NotImported: the class is not known, and the run names no code that may be imported.
+        """
+        try:
+            return read()
+        except NotImported as error:
+            code = [where for where in self._named_parts if _is_code(where)]
+            if not code:
+                raise
+            if not self.trust:
+                sentence = str(error).rstrip(".")
+                raise NotImported(
+                    f"{sentence}, or trust the run (--trust), which names {', '.join(code)}, if it"
+                    " is yours."
+                ) from None
+            for where in code:
+                registry.import_function(where)
+            return read()
 
     @property
     def _last(self) -> int:
@@ -387,6 +433,11 @@ class Run:
             return self.round
         collected = len(list(self.path.glob("data/round-*.npz")))
         return max(self.config.rounds, collected) - 1
+
+
+def _is_code(where: str) -> bool:
+    """Whether a name is `module:function`."""
+    return ":" in where and not WINDOW.fullmatch(where)
 
 
 def load(path: str | Path, *, trust: bool = False) -> Run:

@@ -38,6 +38,10 @@ FIRST_SEED = 10_000  # as of a run's own evaluation, far from the seeds that it 
 # step of a planner is a search.
 _STARTS, _STARTS_OF_PLANNERS = 100, 20
 
+_A_POLICY = (
+    "a Policy, which paracosm.foreign.policy(…) makes of a PyTorch module or a plain function,"
+)
+
 
 class RankOptions(TypedDict, total=False):
     """How real episodes are bought, as `rank` has it."""
@@ -104,7 +108,7 @@ def rank(
     if lacking := [name for name in policies if name not in worlds]:
         raise checks.BadArgument(f"there is no world for {', '.join(map(str, lacking))}.")
     for name, policy in policies.items():
-        checks.of_kind(f"the policy {name}", policy, Policy, "a Policy")
+        checks.of_kind(f"the policy {name}", policy, Policy, _A_POLICY)
         checks.of_kind(f"the world of {name}", worlds[name], MDP, "an MDP")
     contenders = [
         Contender(

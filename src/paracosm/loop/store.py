@@ -159,8 +159,8 @@ def _load_described(path: Path, tree: Any) -> Any:
     file, header_file = path.with_suffix(".eqx"), shown(path.with_suffix(".json"))
     try:
         fits, model = storage.bytes_of(tree) <= file.stat().st_size, storage.blank(tree)
-    except checks.Missing as error:
-        raise checks.Missing(f"{header_file} cannot be read: {error}") from None
+    except storage.NotImported as error:
+        raise storage.NotImported(f"{header_file} cannot be read: {error}") from None
     except (checks.BadData, OSError, RecursionError, TypeError) as error:
         raise checks.BadData(f"{header_file} is damaged: {error}") from None
     if not fits:

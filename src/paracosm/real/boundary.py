@@ -30,6 +30,7 @@ _STEP_FORM = (
 # Of images: a recording of larger ones takes gigabytes, and more channels are hardly an image's.
 MOST_PIXELS, MOST_CHANNELS = 64, 12
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
+_HINT_FOR_MODULE = "; paracosm.foreign.policy(…) makes a policy of a PyTorch module"
 
 
 class EnvironmentStep(NamedTuple):
@@ -159,7 +160,8 @@ def call_policy_function(function: Callable[[np.ndarray], Any], observation: np.
         raise
     except BaseException as error:
         raise checks.BadData(
-            f"the policy {describe_exception(error)} at the observation {observation}."
+            f"the policy {describe_exception(error)} at the observation {observation}"
+            f"{_HINT_FOR_MODULE if 'must be Tensor' in _text(error) else ''}."
         ) from error
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from paracosm.core import callbacks, checks
+from paracosm.core.carrying import demand_carry
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, belief_size
 from paracosm.core.forms import demand_shape
@@ -346,7 +347,8 @@ class Source(abc.ABC):
         checks.seed("first_seed", first_seed)
         checks.seed("seed", seed)
         _demand_policy(policy, sampled=sampled)
-        self._demand_policy_shape(policy)
+        played = policy.greedy() if isinstance(policy, Policy) and not sampled else policy
+        self._demand_policy_shape(played)
         request = EvaluationRequest(
             policy=policy,
             episodes=episodes,
@@ -385,6 +387,7 @@ class Source(abc.ABC):
             BadData: its action at a state of this source has another shape.
         """
         if isinstance(policy, Policy):
+            demand_carry(policy, (self.state_size,), self.state_type)
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
             state, key = jnp.zeros(self.state_size, self.state_type), jax.random.key(0)
             demand_shape(

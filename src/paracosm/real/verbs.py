@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
@@ -171,7 +172,27 @@ def evaluate(
             progress=progress,
         )
     _warn_of_repeatability(source)
+    if not isinstance(policy, Policy) and _answers_otherwise(
+        policy, np.asarray(episodes_played.state[0])
+    ):
+        warnings.warn(
+            "The policy answers the same observation differently when it is asked twice: it draws,"
+            " or has a memory, which mixes up episodes, since they are played side by side; a"
+            " Policy with a carry keeps them apart.",
+            stacklevel=2,
+        )
     return episodes_played
+
+
+def _answers_otherwise(function: Callable[[np.ndarray], Any], states: np.ndarray) -> bool:
+    """Whether a function of one observation gives something else when it is asked again, at the
+    middle of an episode that it played.
+    """
+    try:
+        first, second = (np.array(function(states[len(states) // 2].copy())) for _ in range(2))
+        return bool(np.any(first != second))
+    except Exception:  # it has played: what it says of this call alone is no reason to fail
+        return False
 
 
 def _warn_of_repeatability(source: Source) -> None:

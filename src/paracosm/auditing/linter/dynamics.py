@@ -59,7 +59,7 @@ def dynamics_findings(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Fi
     readings = (
         [*_numberings(world, judge, unit, key)]
         if isinstance(space, Discrete)
-        else [*_actions(world, judge, unit, key)]
+        else [*_actions(world, judge, unit, key), *_clipped(world, judge, unit, key)]
     )
     readings += [*_observations(world, judge, unit, key), *_changes(world, judge, unit, key)]
     choice = judge.choose(readings)
@@ -103,6 +103,22 @@ def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
     yield from _affine(
         change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread)
     )
+
+
+def _clipped(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+    """Actions that the environment clips to its bounds; silent, for it is no fault of a world.
+
+    Args:
+        world, judge, unit, key: As for `blind`.
+    """
+    steps, space = judge.steps, world.spec.action
+    assert isinstance(space, Box)
+    action = np.clip(steps.action, np.asarray(space.low), np.asarray(space.high))
+    if np.allclose(action, steps.action):
+        return
+    answer = queries.next_states(world, steps.state, action, key, len(action))
+    squares = ((answer - steps.next_state) / unit) ** 2
+    yield Reading("clipped actions", "clipped", None, squares, silent=True)
 
 
 def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:

@@ -119,9 +119,18 @@ class Planner(Policy):
         return dataclasses.replace(self, deterministic=True)
 
     def search(self, carry: Any, state: State, key: PRNGKey) -> Search:
-        """The search from `state` that starts at the plan `carry`."""
+        """The search from `state` that starts at the plan `carry`.
+
+        Raises:
+            BadArgument: the better plan has another shape.
+        """
         key = jax.random.key(_FIXED) if self.deterministic else key
         plan, values, spread = self.improve(jnp.asarray(carry, state.dtype), state, key)
+        if jnp.shape(plan) != jnp.shape(carry):
+            raise checks.BadArgument(
+                f"the improve of the planner {type(self).__name__} gives a plan of the shape"
+                f" {jnp.shape(plan)}; that of the plan it was given, {jnp.shape(carry)}, is needed."
+            )
         return Search(plan, self.worth(plan, state), values, spread)
 
     def action(self, component: Float[Array, " component"]) -> Action:

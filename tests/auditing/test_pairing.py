@@ -1,0 +1,90 @@
+"""Policies of one's own with random numbers: what acts otherwise in 64 bits, or when asked again,
+is told so.
+"""
+
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import pytest
+
+from paracosm.core import checks
+from paracosm.core.policy import MarkovPolicy, Policy
+from paracosm.loop.auditing import audit
+from paracosm.real.systems import pendulum
+from paracosm.real.verbs import evaluate
+
+IN_64 = (
+    r"in 64 bits, .*, the policy acts otherwise \(in \d+ of 16 steps, by [\d.]+ at most\), as one"
+    r" does that draws without a dtype: .* jnp\.float32"
+)
+
+
+class Counting(Policy):
+    """Draws by a key that it makes of a counter."""
+
+    dtype: Any = None
+
+    def initial(self):
+        return jnp.zeros((), jnp.int32)
+
+    def act(self, carry, state, key):
+        key, dtype = jax.random.fold_in(jax.random.key(1), carry), self.dtype or float
+        return 0.3 * jax.random.normal(key, (1,), dtype), carry + 1
+
+    def greedy(self):
+        return self
+
+
+class Jittering(MarkovPolicy):
+    """Draws by a key that is always the same."""
+
+    def sample(self, state, key):
+        return self.mode(state)
+
+    def mode(self, state):
+        return 0.3 * jax.random.normal(jax.random.key(1), (1,))
+
+
+def audited(policy):
+    system = pendulum()
+    episodes = evaluate(system, policy, episodes=2, horizon=8)
+    return audit(system, policy, episodes, certify=False, dimensions=False)
+
+
+@pytest.mark.parametrize("policy", [Counting(), Jittering()])
+def test_a_policy_that_draws_other_numbers_in_64_bits_is_refused(policy):
+    with pytest.raises(checks.BadData, match=IN_64):
+        audited(policy)
+
+
+def test_a_policy_that_draws_in_32_bits_is_audited():
+    assert abs(audited(Counting(jnp.float32)).gap.total.mean) < 1e-4
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_function_with_a_memory_is_warned_of():
+    def remembers():
+        seen = []
+
+        def act(observation):
+            seen.append(observation)
+            return [0.01 * len(seen)]
+
+        return act
+
+    class Still(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+        action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return self.np_random.uniform(-1, 1, 1).astype("float32"), {}
+
+        def step(self, action):
+            return action.astype("float32"), 0.0, False, False, {}
+
+    evaluate(Still, lambda observation: 0.5 * observation, episodes=2, horizon=3)
+    with pytest.warns(UserWarning, match=r"asked twice: it draws, or has a memory, which mixes up"):
+        evaluate(Still, remembers(), episodes=2, horizon=3)
