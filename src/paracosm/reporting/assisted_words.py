@@ -10,7 +10,7 @@ _WITHOUT = {
     Help.FEW: "too few real episodes to tell whether imagination follows them",
     Help.RARE: "rare episodes may decide, which no correlation tells of",
     Help.UNRELATED: "imagination does not clearly follow the real episodes",
-    Help.NO_GAIN: "imagination follows so few real episodes too loosely to narrow it",
+    Help.NO_GAIN: "imagination follows the real episodes too loosely to narrow it",
 }
 
 
