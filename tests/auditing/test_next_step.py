@@ -241,6 +241,16 @@ def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_un
     assert "episodes" not in verdict
 
 
+def test_a_subset_whose_terms_are_zero_is_no_proof_that_a_large_gap_is_rounding():
+    """Six of 600 steps, none of them where the world is wrong, and a gap of 155."""
+    missed = dataclasses.replace(gap({}, real=-569.0), total=estimate(155.0, 90.0))
+    decision = decide(missed, 6)
+    assert (decision.kind, decision.few_steps) == ("undetermined", 6)
+    assert step(missed, decision=decision, fits=RUN).kind == "steps"
+    small = dataclasses.replace(gap({}, real=-569.0), total=estimate(0.0, 0.0))
+    assert decide(small, 6).kind == "rounding"
+
+
 def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
     """A gap of -2.5 ± 1.8, a reward term of -0.3, and +36 [-17, 247] of 67 of 6,868 steps: that was
     said to cancel, and transitions to be bought.

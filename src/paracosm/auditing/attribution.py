@@ -21,7 +21,6 @@ a rollout from each real next state. The horizon is finite, so γ may be 1.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -30,13 +29,11 @@ from scipy import optimize
 
 from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
-from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.types import PRNGKey
 
 # A quarter of all steps of 20 episodes of 1,000: in a minute or two on two cores
 MOST_IMAGINED_STEPS = 2_500_000
-_FEWEST = 5  # steps: a random subset of so many on average is hardly ever empty
 
 
 class Terms(NamedTuple):
@@ -101,9 +98,6 @@ def imagine_rest(
         subject: What is audited. A random subset of its steps is chosen for the first discount.
         most_imagined_steps: As for `attribute`.
         block: How many rollouts run together, as for `values_at`.
-
-    Raises:
-        BadArgument: so few imagined steps audit none.
     """
     episodes, predictions = subject.episodes, subject.predictions
     followed = _followed(np.asarray(episodes.alive)) & (subject.importance is None)
@@ -115,12 +109,6 @@ def imagine_rest(
         followed,
         wrong_end=np.asarray(predictions.real.ended) != np.asarray(episodes.terminated),
     )
-    if not sample.audited.any():
-        raise checks.BadArgument(
-            f"at most {most_imagined_steps:g} imagined steps are too few to audit any of the"
-            f" {int(np.sum(episodes.alive)):,} real steps; at least"
-            f" {_least_cost(episodes.remaining_steps, np.asarray(episodes.alive)):,} are needed."
-        )
     values, last_values = _values_after_steps(subject, sample.audited, followed, block)
     return AuditRollouts(
         audited=sample.audited,
@@ -135,18 +123,6 @@ def imagine_rest(
         last_values=last_values,
         cost=sample.cost,
     )
-
-
-def _least_cost(remaining: np.ndarray, alive: np.ndarray) -> int:
-    """Imagined steps that audit about one step of each episode, and five at least, with the step
-    that follows each.
-
-    Args:
-        remaining: Steps that follow each one, `[episode, time]`.
-        alive: Steps that were taken, `[episode, time]`.
-    """
-    wanted = max(len(alive), _FEWEST)
-    return math.ceil(wanted * 2 * max(float(remaining[alive].mean()), 1.0))
 
 
 def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...]:
@@ -208,7 +184,8 @@ def choose_steps(
     from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
     cost is `most`. Below γ = ½ it is ½, so that every step can be taken. Steps that end their
     episodes, and those whose end the world predicts wrongly, are few and have the largest terms:
-    all are taken, unless they alone cost half of `most`.
+    all are taken, unless they alone cost half of `most`. However small `most` is, it is one step on
+    average, and an empty subset is drawn again, for which the weights allow.
 
     Args:
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
@@ -238,12 +215,17 @@ def choose_steps(
         by_time = np.where(alive, np.exp(np.minimum(0, log_c + log_power)), 0.0)
         return np.where(ends, 1.0, by_time)
 
-    bracket = (-50.0, -log_power[-1])
-    p = probability(
-        optimize.root_scalar(lambda c: cost(probability(c)) - most, bracket=bracket).root
-    )
-    audited = np.asarray(jax.random.uniform(jax.random.fold_in(key, 1), alive.shape)) < p
-    return StepSample(audited, 1 / np.where(audited, p, 1.0), int(cost(audited * 1.0)))
+    def excess(log_c: float) -> float:
+        p = probability(log_c)
+        return min(cost(p) - most, float(p.sum()) - 1)
+
+    p = probability(optimize.root_scalar(excess, bracket=(-50.0, -log_power[-1])).root)
+    audited, draw = np.zeros(alive.shape, bool), 1
+    while not audited.any():
+        audited = np.asarray(jax.random.uniform(jax.random.fold_in(key, draw), alive.shape)) < p
+        draw += 1
+    drawn = 1 - np.prod(1 - p)  # the chance of a subset that is not empty
+    return StepSample(audited, drawn / np.where(audited, p, drawn), int(cost(audited * 1.0)))
 
 
 def _values_after_steps(

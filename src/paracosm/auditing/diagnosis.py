@@ -21,7 +21,6 @@ from paracosm.core.data import Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box
 from paracosm.core.records import (
-    CAUSES,
     LEARNED_CAUSES,
     CauseByStep,
     Diagnosis,
@@ -136,24 +135,7 @@ class _Causes(NamedTuple):
             self.average.value(self.real),
             self.average.value(self.predicted, imagined=True),
         )
-        gap = Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
-        return _with_rare_terms(gap)
-
-
-def _with_rare_terms(gap: Gap) -> Gap:
-    """The gap, its interval as wide as that of any term where it and they are no more than
-    rounding: what rare episodes may make of a term they make of the gap.
-    """
-    terms = [getattr(gap, cause) for cause in CAUSES]
-    if any(abs(term.mean) > gap.rounding for term in (gap.total, *terms)):
-        return gap
-    widest = max(terms, key=lambda term: term.high - term.low)
-    low = min(gap.total.low, *(term.low for term in terms))
-    high = max(gap.total.high, *(term.high for term in terms))
-    if (low, high) == (gap.total.low, gap.total.high):
-        return gap
-    total = Estimate(gap.total.mean, low, high, gap.total.n, f"as of the terms: {widest.method}")
-    return dataclasses.replace(gap, total=total)
+        return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
 
 
 def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
@@ -267,9 +249,11 @@ def _unseen_ends(measured: AuditMeasurements, gap: Gap) -> bool:
     """Whether the end rule's interval is more than small though no episode ended and the rule never
     said that one does.
     """
-    episodes, term = measured.episodes, gap.termination
-    ends = np.asarray(episodes.terminated) | np.asarray(measured.predictions.real.ended)
-    if measured.reweighted or bool((ends & np.asarray(episodes.alive)).any()):
+    episodes, term, predictions = measured.episodes, gap.termination, measured.predictions
+    said = np.asarray(predictions.real.ended) | np.asarray(predictions.imagined.ended)
+    ends = (np.asarray(episodes.terminated) | said) & np.asarray(episodes.alive)
+    imagined = np.asarray(measured.imagined.episodes.terminated)
+    if measured.reweighted or bool(ends.any() or imagined.any()):
         return False
     return max(abs(term.low), abs(term.high)) > gap.largest_small
 

@@ -36,7 +36,10 @@ def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
         return NextStep(unfit)
     if decision.kind == "rounding":
         return _of_policy(diagnosis) or NextStep("episodes" if decision.unpaid else "nothing")
-    costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained", "unseen")
+    if decision.kind == "unseen":
+        costs_nothing = decision.reach is not None and decision.reach <= diagnosis.gap.largest_small
+    else:
+        costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained")
     fine = costs_nothing and diagnosis.remarks.policy is None
     steps = (
         _of_finding(diagnosis),

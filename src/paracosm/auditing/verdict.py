@@ -40,15 +40,16 @@ def decide(gap: Gap, audited: int = 0) -> Verdict:
     training, not of data: where it leads, the worst learned part is named too. Of a random subset,
     of so many `audited` steps, terms that miss the gap by far tell nothing of it.
     """
-    terms = [getattr(gap, cause) for cause in CAUSES]
-    largest = culprit(gap)
-    if all(max(abs(term.low), abs(term.high)) <= gap.rounding for term in terms):
-        return Verdict("rounding", _share(gap), unpaid=_unpaid(gap))
-    if largest is None and all(abs(term.mean) <= gap.rounding for term in terms):
-        return Verdict("unseen", _share(gap), reach=max(abs(gap.total.low), abs(gap.total.high)))
     if audited and _misses_by_far(gap):
         missed = _missed(gap)
         return Verdict("undetermined", _share(gap), few_steps=audited, missed_by_subset=missed)
+    terms = [getattr(gap, cause) for cause in CAUSES]
+    largest, no_gap = culprit(gap), abs(gap.total.mean) <= gap.rounding
+    reach = max(max(abs(term.low), abs(term.high)) for term in terms)
+    if no_gap and reach <= gap.rounding:
+        return Verdict("rounding", _share(gap), unpaid=_unpaid(gap))
+    if no_gap and largest is None and all(abs(term.mean) <= gap.rounding for term in terms):
+        return Verdict("unseen", _share(gap), reach=max(reach, gap.reach))
     if largest is None:
         return Verdict("undetermined", _share(gap))
     sides = [sum(max(sign * term.mean, 0.0) for term in terms) for sign in (1, -1)]
@@ -69,7 +70,7 @@ def _misses_by_far(gap: Gap) -> bool:
     """
     sizes = [_size(gap, cause) for cause in _clear(gap)]
     half = (gap.total.high - gap.total.low) / 2
-    return abs(_missed(gap)) > _FAR * max(abs(gap.total.mean), half, *sizes)
+    return abs(_missed(gap)) > max(gap.rounding, _FAR * max(abs(gap.total.mean), half, *sizes))
 
 
 def decide_training(

@@ -14,6 +14,7 @@ from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.imagination.earlier import Earlier
 from paracosm.imagination.imagine import Imagined
+from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop.latents import View
 from paracosm.loop.short_rounds import (
     BestPolicy,
@@ -54,6 +55,7 @@ class Round(NamedTuple):
         spec: The task, with the scales of its states.
         discount: Of training.
         learned: The world, and how it was learned.
+        settings: How its policy was trained.
         start: What its training took from the rounds before.
         imagined: Its policy, and how training went.
         training_steps: At the most, of all rounds so far.
@@ -66,6 +68,7 @@ class Round(NamedTuple):
     spec: Spec
     discount: DiscountChoice
     learned: Learned
+    settings: ImagineSettings
     start: TrainingStart
     imagined: Imagined
     training_steps: int

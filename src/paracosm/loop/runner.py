@@ -135,6 +135,7 @@ class Runner:
         audit_before = None if before is None else self._audit_round(before, bought)
         discount = self._discount(view.data) if before is None else before.discount
         learned = self._learn(number, view.data, spec, discount.discount, before)
+        self.tracker.log("learn", number, tracked.held_out_errors(learned))
         settings = self._imagine_settings(bought)
         start = self._training_start(before, view, bought, learned)
         training_steps_before = 0 if before is None else before.training_steps
@@ -153,6 +154,7 @@ class Runner:
             spec=spec,
             discount=discount,
             learned=learned,
+            settings=settings,
             start=start,
             imagined=imagined,
             training_steps=training_steps_before + settings.most_steps,
@@ -552,7 +554,7 @@ class Runner:
             self.config,
             discount=last.discount.discount,
             learn=short.learn_settings(last.decision.round),
-            imagine=self._imagine_settings(last.data),
+            imagine=last.settings,
         )
 
     def _imagine_settings(self, bought: Dataset) -> ImagineSettings:
