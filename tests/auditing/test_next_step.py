@@ -234,8 +234,11 @@ def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_un
     unsure = gap({"dynamics": (10.0, 20.0)})
     decision = dataclasses.replace(decide(unsure), few_steps=20)
     assert step(unsure, decision=decision).kind == "steps"
-    sentence = words(unsure, decision=decision, imagined_steps=5_000, fits=RUN)
+    options = {"decision": decision, "imagined_steps": 5_000, "fits": RUN, "real_steps": 100}
+    sentence = words(unsure, audited_steps=20, **options)
     assert "audit more of the recorded steps (--most-imagined-steps 20000)" in sentence
+    half = words(unsure, audited_steps=50, **options)
+    assert "audit every recorded step (--all-steps)." in half
     verdict = diagnosis_words.verdict(diagnosis(unsure, decision=decision))
     assert "more audited steps than 20 would narrow them" in verdict
     assert "episodes" not in verdict

@@ -147,8 +147,19 @@ EQUAL, COUNTS = loss(Rule.EQUAL_SPENDING, 0.0032), loss(Rule.EQUAL_COUNTS, 0.021
                 Stakes.HARDLY_MATTERS, (loss(Rule.EQUAL_SPENDING, -0.0249, -0.8),), None, (), ()
             ),
             "The split hardly matters: equal spending, the best rule that favours neither part,"
-            " would lose nothing against this plan; on average over what the curves leave open it"
-            " leaves 2.49% less error (-80.00% to 0.51%).",
+            " would leave 2.49% less error than this plan on average over what the curves leave"
+            " open (-0.51% to 80.00%).",
+        ),
+        (
+            PlanVerdict(
+                Stakes.HARDLY_MATTERS,
+                (loss(Rule.EQUAL_COUNTS, -1e-5, -0.01), loss(Rule.EQUAL_SPENDING, 0.0376)),
+                None,
+                (),
+                (),
+            ),
+            "A simple rule does as well: equal counts, the best rule that favours neither part,"
+            " would lose 0.00% (-1.00% to 3.00%) against this plan, but equal spending 3.76%.",
         ),
         (
             PlanVerdict(

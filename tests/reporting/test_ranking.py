@@ -150,8 +150,12 @@ def test_no_safe_horizon_is_known_where_no_pair_is_decided():
     none = tuple(dataclasses.replace(at, flips=0, example=()) for at in plain.horizons)
     for safe in (None, 200):
         changed = record(pairs=_open(plain.pairs), horizons=none, safe_horizon=safe)
-        assert "not known, since no pair" in ranking_words.safe_horizon(changed)
-        assert "not known, since no pair" in ranking_words.of_checkpoints(changed)
+        assert "not known, since imagination's order of every pair" in ranking_words.safe_horizon(
+            changed
+        )
+        assert "not known, since imagination's order of every pair" in ranking_words.of_checkpoints(
+            changed
+        )
         assert Ranking.from_json(changed.to_json()) == changed
 
 
@@ -160,9 +164,25 @@ def test_flips_at_a_short_horizon_and_over_whole_episodes_are_kept_apart():
     flips = (HorizonFlips(1, 1, (first, second)), HorizonFlips(30, 0, ()))
     changed = record(pairs=_open(record().pairs)[:1], horizons=flips, safe_horizon=0)
     assert "0 of 30 steps; in 1 step runs" in ranking_words.safe_horizon(changed)
-    assert "Over whole episodes no pair certainly flips; the one pair is open." in (
-        ranking_words.verdict(changed)
+    assert (
+        "Over whole episodes no pair certainly flips; whether imagination orders the one pair as"
+        " the real returns do is open."
+    ) in ranking_words.verdict(changed)
+
+
+def test_an_order_that_is_sure_is_not_called_open_where_imagination_is():
+    """The real order is sure, and imagination's is not: pairs were said to be open and sure."""
+    first, second, third = record().pairs
+    sure = tuple(
+        dataclasses.replace(pair, real=first.real, ordering=Ordering.UNDECIDED)
+        for pair in (first, second, third)
     )
+    changed = record(pairs=sure, bought=None, safe_horizon=None, horizons=record().horizons[:1])
+    assert "the order of all is sure" in ranking_words.verdict(changed)
+    assert "whether imagination orders 3 of 3 pairs" in ranking_words.verdict(changed)
+    assert "more real episodes" not in ranking_words.of_checkpoints(changed)
+    alone = record(names=NAMES, pairs=(third,), bought=None)
+    assert "whether it is better is open" in ranking_words.verdict(alone)
 
 
 def test_the_best_alone_is_counted_against_the_others():

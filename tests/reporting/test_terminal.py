@@ -94,6 +94,7 @@ def test_rounding_hides_no_interval_that_excludes_zero():
         (-0.508, -0.0133, "[−0.51, −0.01]"),
         (-1.2, -0.8, "[−1.20, −0.80]"),
         (-0.4, 0.3, "[0, 0]"),
+        (1e-7, 290.0, "[0, 290]"),
     ):
         term = Estimate((low + high) / 2, low, high, 20, "mean")
         total = Estimate(300.0, 280.0, 320.0, 20, "mean")

@@ -57,7 +57,7 @@ class PlanFlags:
             labels one of its labels is worth: 0.5 with twice their noise variance. May be given
             several times.
         episodes: Price of a real episode of the policy that the purchase trains, if its return is
-            to be measurements too: the budget is then split in three.
+            to be known too: the budget is then split in three.
         episode_deviation: Of a CSV file with --episodes: the standard deviation of an episode's
             return, in the unit and at the discount of the weights.
         lot_dynamics: Transitions are sold in lots of so many.

@@ -1,11 +1,11 @@
 """Short rounds: how a run proceeds with a learner that is trained on from round to round.
 
-Each round buys some hundred transitions, the last of them to the end of their episode, fits the
-world's networks on from where they were, and trains policy and value on in the new world. As long
-as nothing that was recorded tells a good state from a bad one, the policy that collects looks for
-what is unknown. When that changes, a new policy is trained, for the old one climbed something else.
-A new one is also trained when some rounds of a policy have brought no more than random actions did,
-since an early world can lead it astray. The last rounds train for the return alone.
+Each round buys 500 transitions or a twentieth of those owned, to the end of the last episode, fits
+the world's networks on from where they were, and trains policy and value on in the new world. As
+long as nothing that was recorded tells a good state from a bad one, the policy that collects looks
+for what is unknown. When that changes, a new policy is trained, for the old one climbed something
+else. A new one is also trained when some rounds of a policy have brought no more than random
+actions did, since an early world can lead it astray. The last rounds train for the return alone.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _candidates_near(
     exact: BudgetSplit, offers: Sequence[Offer], budget: float, order: Sequence[int]
 ) -> np.ndarray:
     """Affordable amounts `[candidates, offers]` around the exact one in the first offer, the rest
-    fill_lots up in order.
+    filled up in order.
 
     Args:
         exact: The best split, lots left aside.

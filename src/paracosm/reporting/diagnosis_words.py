@@ -171,11 +171,16 @@ def explanation_training(diagnosis: Diagnosis) -> str:
     decided, parts = diagnosis.decision_training, diagnosis.horizon_parts
     if decided is None or parts is None or decided.horizon_part is None:
         return ""
-    return (
-        f"Of its horizon term {estimate_reading(parts.bootstrap, sign='+')} is the value that ended"
-        f" its rollouts and {estimate_reading(parts.edge, sign='+')} the price of caution."
-        f" {_HORIZON_ADVICE[decided.horizon_part]}."
-    )
+    named = {
+        "the value that ended its rollouts": parts.bootstrap,
+        "the price of caution": parts.edge,
+    }
+    shares = [
+        f"{estimate_reading(part, sign='+')} is {name}"
+        for name, part in named.items()
+        if (part.mean, part.low, part.high) != (0, 0, 0)
+    ]
+    return f"Of its horizon term {' and '.join(shares)}. {_HORIZON_ADVICE[decided.horizon_part]}."
 
 
 def precision(diagnosis: Diagnosis) -> str:
@@ -251,19 +256,19 @@ def _why_wide(diagnosis: Diagnosis) -> str:
         return ""
     return (
         f"The intervals are wide because a reward of {reading(reward, 4)} was recorded that none of"
-        f" these {n} episodes held: so few cannot exclude rare episodes that hold it, perhaps at"
-        " many steps; twice as many halve that doubt."
+        f" these {words.episodes(n)} held: so few cannot exclude rare episodes that hold it,"
+        " perhaps at many steps; twice as many halve that doubt."
     )
 
 
 def _why_ends_wide(diagnosis: Diagnosis) -> str:
     """Why the interval of the end rule is wide though nothing ended; empty where it is not."""
-    if not diagnosis.remarks.unseen_ends:
+    total = diagnosis.gap.total
+    if not (diagnosis.remarks.unseen_ends and math.isfinite(total.low)):
         return ""
     return (
-        f"The end rule's interval is wide because none of these {diagnosis.gap.total.n} episodes"
-        " ended and the world's rule never said so: the interval allows for ends that so few"
-        " cannot exclude."
+        f"The end rule's interval is wide because none of these {words.episodes(total.n)} ended and"
+        " the world's rule never said so: the interval allows for ends that so few cannot exclude."
     )
 
 
@@ -488,7 +493,7 @@ def _magnitude(value: float) -> str:
 def _advice(diagnosis: Diagnosis, advice: Advice) -> str:
     if advice.blamed is None:
         return (
-            f"How sure: these are {diagnosis.gap.total.n} episodes; no part's share of this gap is"
+            f"How sure: by {words.episodes(diagnosis.gap.total.n)} no part's share of this gap is"
             " clear."
         )
     alone = "To mend one part alone may widen the gap, since others work against it."

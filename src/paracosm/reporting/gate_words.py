@@ -70,7 +70,11 @@ def verdict(gate: Gate) -> str:
 
 def _passed(gate: Gate) -> str:
     """In how many quantities, and in which of them an allowance alone kept it within the limit."""
-    allowed = [check for check in gate.checks if check.beyond + check.allowance > 0]
+    allowed = [
+        check
+        for check in gate.checks
+        if check.beyond + check.allowance > 0 and check.reason != "neither"
+    ]
     if not allowed:
         return f", in {_of_all(gate)}"
     worse = [
@@ -80,7 +84,7 @@ def _passed(gate: Gate) -> str:
     ]
     return (
         f" and what is allowed on top, in {_of_all(gate)}. Beyond chance alone it is worse in"
-        f" {' and '.join(filter(None, (', '.join(worse[:-1]), worse[-1])))}"
+        f" {'; '.join(worse)}"
     )
 
 

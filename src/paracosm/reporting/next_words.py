@@ -160,6 +160,9 @@ def _standing_open(diagnosis: Diagnosis) -> str:
 
 
 def _steps(diagnosis: Diagnosis, step: NextStep) -> str:
+    if 4 * diagnosis.audited_steps >= diagnosis.real_steps:
+        every = "--all-steps" if step.of_run else "most_imagined_steps = math.inf"
+        return f"audit every recorded step ({every})."
     cost = 4 * diagnosis.imagined_steps
     how = "--most-imagined-steps" if step.of_run else "most_imagined_steps ="
     return (

@@ -78,14 +78,15 @@ def _stakes(plan: Plan, reasons: PlanVerdict) -> str:
     if reasons.stakes is Stakes.UNRIVALLED:
         return "No simple rule buys whole lots of both parts: there is none to compare with."
     rule, loss = reasons.losses[0].rule, reasons.losses[0].loss
-    span = f"{loss.low + 0.0:.2%} to {loss.high:.2%}"
     best = f"{rule}, the best rule that favours neither part,"
-    if loss.mean < 0:
-        return (
-            f"The split hardly matters: {best} would lose nothing against this plan; on average"
-            f" over what the curves leave open it leaves {-loss.mean:.2%} less error ({span})."
+    if loss.mean < -_NOTHING:
+        about = (
+            f"{best} would leave {-loss.mean:.2%} less error than this plan on average over what"
+            f" the curves leave open ({-loss.high + 0.0:.2%} to {-loss.low:.2%})"
         )
-    about = f"{best} would lose {loss.mean:.2%} ({span}) against this plan"
+    else:
+        span = f"{loss.low + 0.0:.2%} to {loss.high:.2%}"
+        about = f"{best} would lose {max(loss.mean, 0.0):.2%} ({span}) against this plan"
     if reasons.stakes is Stakes.MATTERS:
         verb, doubt = "matters", ""
         if loss.low <= 0:

@@ -96,16 +96,20 @@ def _order(ranking: Ranking, first: str) -> str:
             f"{first} is the best, and the order of all is sure with"
             f" {words.probability(bought.confidence)} confidence{_within(bought)}."
         )
+    if len(pairs) == 1 and not sure:
+        return f"{first} has the higher real return; whether it is better is open."
     if bought is not None and bought.best:
         above = sum(pair.first == first and pair.real.excludes_zero for pair in pairs)
         return (
             f"{first} has the highest real return; it is surely above {above:,} of the"
             f" {len(ranking.policies) - 1:,} others."
         )
+    if sure == len(pairs):
+        return f"{first} has the highest real return, and the order of all is sure."
     verb = "is" if sure == 1 else "are"
     return (
-        f"{first} has the highest real return; {sure:,} of {words.count_of(len(pairs), 'pair')}"
-        f" {verb} sure, the rest is open."
+        f"{first} has the highest real return; {sure:,} of {len(pairs):,} pairs {verb} sure, the"
+        " rest is open."
     )
 
 
@@ -126,9 +130,12 @@ def _flips(ranking: Ranking) -> str:
     flips = [pair for pair in ranking.pairs if pair.ordering is Ordering.FLIPS]
     undecided = sum(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs)
     if not flips and undecided:
-        pairs, verb = len(ranking.pairs), "is" if undecided == 1 else "are"
-        still = "the one pair is" if pairs == 1 else f"{undecided:,} of {pairs:,} {verb}"
-        return f"Over whole episodes no pair certainly flips; {still} open."
+        pairs = len(ranking.pairs)
+        which = "the one pair" if pairs == 1 else f"{undecided:,} of {pairs:,} pairs"
+        return (
+            "Over whole episodes no pair certainly flips; whether imagination orders"
+            f" {which} as the real returns do is open."
+        )
     if not flips:
         return "Imagination orders every pair as the real returns do."
     verb, count = "flips" if len(flips) == 1 else "flip", len(ranking.pairs)
@@ -141,7 +148,7 @@ def _pair(pair: PolicyPair) -> str:
 
 
 def _is_open(ranking: Ranking) -> bool:
-    """Whether no pair is decided and none flips at a shorter horizon: nothing is known."""
+    """Whether imagination's order of every pair is open, and none flips at a shorter horizon."""
     undecided = all(pair.ordering is Ordering.UNDECIDED for pair in ranking.pairs)
     return undecided and not any(at.flips for at in ranking.horizons)
 
@@ -150,10 +157,10 @@ def safe_horizon(ranking: Ranking) -> str:
     """Up to which horizon no pair flips, and which does then."""
     longest = ranking.horizons[-1].steps
     if ranking.safe_horizon is None or _is_open(ranking):
-        return "Safe horizon: not known, since no pair is decided."
+        return "Safe horizon: not known, since imagination's order of every pair is open."
     if ranking.safe_horizon == longest:
         return f"Safe horizon: at no horizon up to all {longest:,} steps a pair certainly flips."
-    after = next(at for at in ranking.horizons if at.steps > (ranking.safe_horizon or 0))
+    after = next(at for at in ranking.horizons if at.steps > ranking.safe_horizon)
     return (
         f"Safe horizon: {ranking.safe_horizon:,} of {words.count_of(longest, 'step')}; in"
         f" {words.count_of(after.steps, 'step')} {' and '.join(after.example)} flip."
@@ -163,9 +170,11 @@ def safe_horizon(ranking: Ranking) -> str:
 def of_checkpoints(ranking: Ranking) -> str:
     """What the order of a run's checkpoints says of its worlds."""
     if ranking.safe_horizon is None or _is_open(ranking):
+        unsure = any(not pair.real.excludes_zero for pair in ranking.pairs)
+        more = "; more real episodes (paracosm rank) may settle it" if unsure else ""
         return (
-            f"Safe horizon: not known, since no pair of the {len(ranking.policies):,} policies of"
-            " this run is decided; more real episodes (paracosm rank) may."
+            "Safe horizon: not known, since imagination's order of every pair of the"
+            f" {len(ranking.policies):,} policies of this run is open{more}."
         )
     policies, total = len(ranking.policies), sum(policy.real.n for policy in ranking.policies)
     return (

@@ -30,6 +30,7 @@ TRAINING_NOTES = {
     "horizon": "rollouts cut short in training",
 }
 
+_MORE_DECIMALS = 3  # than the column has, for a term that these would hide
 _RUNGS = {
     "global": "global constants (Lemma 1)",
     "split": "split by state and action",
@@ -115,12 +116,13 @@ def _telling_decimals(term: Estimate, decimals: int, rounding: float) -> int:
     or had no width.
     """
     ends = sorted((abs(term.low), abs(term.high)))
-    if not (term.excludes_zero and rounding < ends[1] < math.inf):
+    if not (term.excludes_zero and rounding < ends[0] and ends[1] < math.inf):
         return decimals
     hidden = not round(ends[0], decimals) or round(ends[0], decimals) == round(ends[1], decimals)
     if not hidden or ends[0] == ends[1]:
         return decimals
-    return max(decimals, words.estimate_decimals(term), math.ceil(-math.log10(ends[0])))
+    wanted = max(words.estimate_decimals(term), math.ceil(-math.log10(ends[0])))
+    return max(decimals, min(wanted, decimals + _MORE_DECIMALS))
 
 
 def _decimals(gap: Gap) -> int:

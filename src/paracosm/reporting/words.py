@@ -93,7 +93,7 @@ def money(amount: float) -> str:
 
 def reading(value: float, digits: int = 3, sign: str = "") -> str:
     """A number for a sentence: so many significant digits, from 1,000 on every digit before the
-    point; no power of ten stands for a number below 1e9.
+    point; from there to 1e9 no power of ten is written.
 
     Args:
         value: The number.
