@@ -40,7 +40,7 @@ def open_deployment(further: int | None, half: float = 1.0) -> Deployment:
 def test_a_row_says_why_there_are_no_bounds():
     for bounded, notes in (
         (True, ["no rung of either ladder is proven", "the audits give no bounds"]),
-        (False, ["left out by --no-bounds"] * 2),
+        (False, ["bounds were not asked for"] * 2),
     ):
         rows = deployment_words.rows(dataclasses.replace(open_deployment(9), bounded=bounded))
         assert [row.note for row in rows[:2]] == notes

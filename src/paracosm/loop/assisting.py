@@ -108,10 +108,8 @@ def _assisted(
     imagined, imagined_fresh = imagined_twice(
         world, policy, episodes, fresh, discount=discount, seed=seed
     )
-    reward = np.asarray(episodes.reward, np.float64)
-    real = reward @ discount ** np.arange(reward.shape[1])
     return assisted_mean(
-        real,
+        episodes.returns(discount),
         imagined,
         imagined_fresh,
         level=level,

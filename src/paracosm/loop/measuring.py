@@ -115,8 +115,7 @@ def episode_deviation(
     """
     run = load(path, trust=trust)
     progress("spread of returns", 0, 1)
-    reward = np.asarray(run.episodes.reward, np.float64)
-    total = reward @ discount ** np.arange(reward.shape[1])
+    total = run.episodes.returns(discount)
     if np.ptp(total) == 0:
         raise checks.BadData(
             f"the {len(total)} evaluation episodes of the run in {run.path} had one and the same"

@@ -10,7 +10,7 @@ from paracosm.core.records import Help
 from paracosm.core.records.deployment import BoundedDifference, Deployment, DeploymentVerdict
 from paracosm.reporting import assisted_words, words
 
-_UNPROVEN, _LEFT_OUT = "unproven bounds", "left out by --no-bounds"
+_UNPROVEN, _LEFT_OUT = "unproven bounds", "bounds were not asked for"
 _RUNGS = {"global": "global constants", "split": "split constants"}
 
 

@@ -146,7 +146,8 @@ def _split(plan: Plan, question: SplitQuestion) -> MovablePlan:
 
 def _money(plan: Plan, question: SplitQuestion) -> list[SettingField]:
     """Fields of the budget and the prices."""
-    fields = [SettingField("budget", "budget", "Money", question.budget, positive=True)]
+    name = "budget, without what is owned" if plan.spent else "budget"
+    fields = [SettingField("budget", name, "Money", question.budget, positive=True)]
     for k, sold in enumerate(question.offers):
         label = f"price of a {plan_words.unit_names(sold.name)[0]}"
         fields.append(SettingField(f"offers.{k}.cost", label, "Money", sold.cost, positive=True))

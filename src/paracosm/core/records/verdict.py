@@ -66,7 +66,7 @@ class Verdict(Record):
     against a lead that is larger than the gap. `worst_part` is the learned part most clearly
     wrong where the lead is none. `unpaid` says that no reward was seen in either world. `few_steps`
     counts the audited steps where they, and not the episodes, are too few: a random subset that
-    makes the terms' intervals much wider than the gap's.
+    makes the terms' intervals much wider than the gap's, or whose terms miss the gap by far.
 
     `missed_share` is what the terms miss of the gap, over the size of the terms (none where they
     miss no more than they may), `action_difference` the largest difference of recorded actions from
