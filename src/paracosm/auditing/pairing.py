@@ -36,7 +36,7 @@ from paracosm.core import callbacks, checks
 from paracosm.core.carrying import demand_carry, first_carry
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
-from paracosm.core.policy import MarkovPolicy, Policy, flat_carries
+from paracosm.core.policy import MarkovPolicy, Policy, flat_carries, in_kinds_of
 from paracosm.core.precision import in_double
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
@@ -281,6 +281,7 @@ def _replay(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
     def of_episode(states: Array, last: Array) -> tuple[Any, Any]:
         def answer(carry: Any, state: Array) -> tuple[Any, Any]:
             action, following = policy.act(carry, state, jax.random.key(0))
+            following = in_kinds_of(carry, following)
             return following, (carry, action, following)
 
         carry, by_step = jax.lax.scan(answer, policy.initial(), states)
