@@ -14,6 +14,7 @@ from scipy import stats
 from paracosm.auditing.calibration import calibration_of
 from paracosm.auditing.coverage import HEADLINE, share, shares_held, widening, widths
 from paracosm.auditing.predictive import DRAWS, Prediction, SpreadSource, predict_ahead
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import MarkovPolicy
@@ -279,3 +280,41 @@ def test_all_horizons_start_from_the_same_states_all_over_the_episodes(monkeypat
     assert errors == sorted(errors)
     assert errors[0] == pytest.approx(0.9, abs=0.2)  # the mean start is in the middle
     assert errors[1] == pytest.approx(2 * errors[0], rel=0.1)
+
+
+def cut(lengths, seed=0) -> Trajectory:
+    """Real episodes of these lengths."""
+    episodes = lived(seed, len(lengths), max(lengths))
+    alive = np.arange(max(lengths)) < np.array(lengths)[:, None]
+    return dataclasses.replace(episodes, alive=alive)
+
+
+def test_one_long_episode_does_not_throw_the_others_out_of_the_horizons():
+    calibration = calibration_of(world_of(Alone(TURN, PUSH)), Damped(), cut([10] * 20 + [1000]))
+    assert [horizon.steps for horizon in calibration.horizons] == [1, 2, 4, 8]
+    assert {horizon.lead.n for horizon in calibration.horizons} == {21}
+    assert np.isfinite(calibration.horizons[0].lead.low)
+
+
+def test_each_start_counts_once_however_many_an_episode_has():
+    lengths = [24, 20] * 10
+    episodes = cut(lengths)
+    calibration = calibration_of(world_of(Alone(TURN, PUSH)), Damped(), episodes)
+    longest = calibration.horizons[-1].steps
+    assert longest == 16
+    assert calibration.starts == sum(length - longest + 1 for length in lengths)
+    moved = np.sum((episodes.next_state - episodes.state) ** 2, axis=-1)
+    of_episodes = [row[: n - longest + 1].mean() for row, n in zip(moved, lengths, strict=True)]
+    error = calibration.horizons[0].no_change.mean
+    assert error == pytest.approx(np.sqrt(np.mean(of_episodes)), rel=1e-12)
+
+
+@pytest.mark.parametrize("by", [1e110, 1e160])
+def test_a_prediction_whose_error_cannot_be_squared_is_refused_in_one_sentence(by):
+    world = world_of(Alone(by * TURN, PUSH))
+    with pytest.raises(
+        checks.BadData,
+        match=r"the world's next state is .*e\+1\d0 in size at step 0 of real episode 0; less than"
+        r" 1e\+100 is needed",
+    ):
+        calibrate(world, Damped(), lived(1))

@@ -47,6 +47,24 @@ class Jittering(MarkovPolicy):
         return 0.3 * jax.random.normal(jax.random.key(1), (1,))
 
 
+class Coloured(Policy):
+    """Its carry draws, and acts a step later."""
+
+    dtype: Any = None
+
+    def initial(self):
+        return jnp.zeros(1), jnp.zeros((), jnp.int32)
+
+    def act(self, carry, state, key):
+        noise, count = carry
+        key = jax.random.fold_in(jax.random.key(1), count)
+        drawn = jax.random.normal(key, (1,), self.dtype or float)
+        return noise, (0.8 * noise + 0.3 * drawn, count + 1)
+
+    def greedy(self):
+        return self
+
+
 def audited(policy):
     system = pendulum()
     episodes = evaluate(system, policy, episodes=2, horizon=8)
@@ -59,8 +77,17 @@ def test_a_policy_that_draws_other_numbers_in_64_bits_is_refused(policy):
         audited(policy)
 
 
-def test_a_policy_that_draws_in_32_bits_is_audited():
-    assert abs(audited(Counting(jnp.float32)).gap.total.mean) < 1e-4
+def test_a_policy_whose_carry_draws_other_numbers_in_64_bits_is_refused():
+    with pytest.raises(
+        checks.BadData,
+        match=r"the policy hands on another carry \(in 14 of 16 steps, .* jnp\.float32",
+    ):
+        audited(Coloured())
+
+
+@pytest.mark.parametrize("policy", [Counting(jnp.float32), Coloured(jnp.float32)])
+def test_a_policy_that_draws_in_32_bits_is_audited(policy):
+    assert abs(audited(policy).gap.total.mean) < 1e-4
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,5 +1,6 @@
 """What a policy carries keeps its form: one sentence before anything is played."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from paracosm.core import checks
 from paracosm.core.carrying import demand_carry
 from paracosm.core.policy import Policy
 from paracosm.imagination.planners import Planner
+from paracosm.loop.auditing import audit
 from paracosm.real.systems import pendulum
 from paracosm.real.verbs import connect
 
@@ -131,3 +133,25 @@ def test_a_planner_whose_plan_changes_its_shape_is_told_so():
         r" plan it was given, \(4, 1\), is needed",
     ):
         connect(system, horizon=5).evaluate(FirstStep(system, steps=4), episodes=1)
+
+
+class Mixes(Carries):
+    """Its carry of 32 bits meets states of 64, where JAX has both."""
+
+    def initial(self):
+        return jnp.zeros(1, jnp.float32)
+
+    def act(self, carry, state, key):
+        return jnp.clip(state[1:2] + carry, -2, 2), 0.8 * carry + 0.1 * state[:1]
+
+
+def test_a_carry_of_32_bits_is_played_among_states_of_64():
+    source = connect(pendulum(), horizon=5)
+    in_32 = source.evaluate(Mixes(), episodes=2)
+    with jax.enable_x64(True):
+        in_64 = connect(pendulum(), horizon=5).evaluate(Mixes(), episodes=2)
+        source.collect(5, seed=0, policy=Mixes())
+        gap = audit(pendulum(), Mixes(), in_64, certify=False, dimensions=False).gap
+    assert np.isfinite(gap.total.mean)
+    assert np.isfinite(np.asarray(in_32.state)).all()
+    assert in_64.state.dtype == np.float64

@@ -114,7 +114,9 @@ def test_horizons_count_only_while_the_model_is_clearly_better():
     lead = of(0.3, -2.0, 2.6)
     unsure = calibration(horizons=(dataclasses.replace(horizon(1, 0.2), lead=lead),))
     assert "is better than two simple guesses" in calibration_words.horizons(unsure)
-    assert "is open after" in calibration_words.horizons(unsure)
+    assert "is open after 20 episodes." in calibration_words.horizons(unsure)
+    few = dataclasses.replace(horizon(1, 0.2), lead=dataclasses.replace(lead, n=11))
+    assert "is open after 11 episodes." in calibration_words.horizons(calibration(horizons=(few,)))
     assert "One step ahead the model" in calibration_words.horizons(
         calibration(horizons=(horizon(1, 0.2),))
     )

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from paracosm.auditing.advice import advise
+from paracosm.auditing.verdict import decide
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.reporting import chart_tables, fold_words, render, round_words
+from tests.auditing import gaps
 from tests.auditing.gaps import estimate
 from tests.reporting import report_records as records
 from tests.reporting import test_calibration, test_ranking
@@ -187,6 +190,28 @@ def test_no_component_is_named_that_is_unsure_or_less_than_what_is_left_over(
     assert fold_words.components(records.diagnosis(dynamics_by_dimension=split)).startswith(
         sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("terms", "remainder", "fold", "advised"),
+    [
+        (((5.0, 6.0), (4.0, 1.0)), 0.0, "clearly in component 1, ", (1,)),
+        (((5.0, 1.0), (0.0, 0.0)), -6.0, "in no component clearly: the split leaves −6", ()),
+        (((5.0, 1.0), (4.0, 1.0), (1.0, 0.1)), 3.0, "most in component 0, ", (0, 1)),
+        (((9.0, 12.0), (4.0, 1.0)), -6.0, "in no component clearly", ()),
+    ],
+)
+def test_the_fold_and_the_advice_name_the_same_component(terms, remainder, fold, advised):
+    dynamics = gaps.gap({"dynamics": (9.0, 2.0)})
+    fields, decision = gaps.evidence(), decide(dynamics)
+    split = dataclasses.replace(
+        records.diagnosis().dynamics_by_dimension,
+        dimensions=tuple(estimate(*term) for term in terms),
+        remainder=estimate(remainder, 1.0),
+        components=(),
+    )
+    assert fold_words.components(records.diagnosis(dynamics_by_dimension=split)).startswith(fold)
+    assert advise(dynamics, decision, fields["causes"], split, ()).components == advised
 
 
 # Linear sRGB as it is seen without one kind of cone: Machado, Oliveira & Fernandes 2009,

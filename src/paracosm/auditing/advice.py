@@ -58,7 +58,7 @@ def advise(
         alone=explained is None,
         half_by=half_by,
         most_by=most_by,
-        components=_components(dimensions) if blamed == "dynamics" else (),
+        components=dimensions.clear[:_MOST_COMPONENTS] if blamed == "dynamics" else (),
         first=first,
         by=by,
         finding=finding,
@@ -97,13 +97,6 @@ def _steps_of(cause: CauseByStep) -> tuple[int, int]:
     share = np.cumsum(cause.absolute) / max(np.sum(cause.absolute), np.finfo(float).tiny)
     half, most = (int(np.searchsorted(share, part)) + 1 for part in (0.5, 0.9))
     return half, most
-
-
-def _components(dimensions: DynamicsByDimension) -> tuple[int, ...]:
-    """The state components that are clearly wrong, the largest first."""
-    clear = [i for i, term in enumerate(dimensions.dimensions) if term.excludes_zero]
-    ranked = sorted(clear, key=lambda i: -abs(dimensions.dimensions[i].mean))
-    return tuple(ranked[:_MOST_COMPONENTS])
 
 
 def _half_widths(term: Estimate) -> float:

@@ -63,6 +63,8 @@ from paracosm.core.types import Array, PRNGKey
 _LONGEST, _MOST_MEMBER_STEPS = 64, 400_000
 # Of the recorded steps: the longest horizon fits behind so many, or it says little of the others.
 _FITTING = 0.25
+# Of the episodes: more of them are as long as the longest horizon, or it leaves too many out.
+_REACHING = 0.5
 # An imagined state beyond this has left the world, and its square the floating numbers.
 _LARGEST = 1e100
 # A spread that is off by less is as good as right: errors of a quarter change no decision.
@@ -165,6 +167,14 @@ def _check_finite(one_step: OneStepPredictions, episodes: Trajectory) -> None:
         "the world's next state after another step's action": one_step.shuffled,
     }
     checks.finite_steps("real episode", columns, episodes.alive)
+    for name, column in columns.items():
+        sizes = np.where(episodes.alive, np.abs(column).max(axis=-1), 0)
+        if sizes.max() >= _LARGEST:
+            episode, time = np.argwhere(sizes >= _LARGEST)[0]
+            raise checks.BadData(
+                f"{name} is {sizes[episode, time]:.2g} in size at step {time} of real episode"
+                f" {episode}; less than {_LARGEST:.0e} is needed, so that its error can be squared."
+            )
 
 
 def _permuted_actions(episodes: _Recorded, key: PRNGKey) -> np.ndarray:
@@ -247,15 +257,15 @@ def _calibration_by_horizon(
         return (of_horizon(1, real, one_step),), int(episodes.alive.sum())
     long_enough = episodes.alive.sum(axis=1) >= longest
     episodes, one_step = jax.tree.map(lambda column: column[long_enough], (episodes, one_step))
-    time = _start_times(episodes, source, longest, key)
-    rows, starts = np.arange(len(time))[:, None], int(sum(len(set(row)) for row in time.tolist()))
+    time, valid = _start_times(episodes, source, longest, key)
+    rows = np.arange(len(time))[:, None]
     ahead = _predict_from_starts(world, episodes, time, source, key, grid=grid)
     records = []
     for i, steps in enumerate((1, *grid)):
         real = _RealOutcome(
             episodes.state[rows, time],
             episodes.next_state[rows, time + steps - 1],
-            np.ones(time.shape, bool),
+            valid,
         )
         if i:
             prediction = Prediction(*(column[:, :, i - 1] for column in ahead))
@@ -264,17 +274,18 @@ def _calibration_by_horizon(
         if not (np.abs(prediction.audited) < _LARGEST).all():
             break
         records.append(of_horizon(steps, real, prediction))
-    return tuple(records), starts
+    return tuple(records), int(valid.sum())
 
 
 def _longest_horizon(steps: np.ndarray) -> int:
     """The longest horizon, a power of two, that fits behind a quarter of the steps of episodes of
-    so many `steps`, `[episode]`.
+    so many `steps`, `[episode]`, and that most of the episodes reach: one long episode alone would
+    have no interval.
     """
     longest = 1
     while 2 * longest <= _LONGEST:
-        fitting = np.maximum(steps - 2 * longest + 1, 0).sum()
-        if fitting < _FITTING * steps.sum():
+        fitting = np.maximum(steps - 2 * longest + 1, 0)
+        if fitting.sum() < _FITTING * steps.sum() or np.mean(fitting > 0) <= _REACHING:
             break
         longest *= 2
     return longest
@@ -319,9 +330,10 @@ class _RealOutcome(NamedTuple):
 
 def _start_times(
     episodes: _Recorded, source: SpreadSource, longest: int, key: PRNGKey
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Times of so many steps of each episode as may be imagined from, `[episode, start]`: one drawn
-    at random from each of equal parts of those behind which the longest horizon fits.
+    at random from each of equal parts of those behind which the longest horizon fits; and which of
+    them count, so that a step that stands there twice counts once.
 
     Args:
         episodes: Real ones, none shorter than the longest horizon.
@@ -335,7 +347,8 @@ def _start_times(
     count = int(np.clip(count, 1, fitting.max()))
     random = numpy_random(jax.random.fold_in(key, 1)).random((len(fitting), count))
     part = fitting[:, None] / count
-    return np.floor((np.arange(count) + np.where(part > 1, random, 0)) * part).astype(int)
+    time = np.floor((np.arange(count) + np.where(part > 1, random, 0)) * part).astype(int)
+    return time, np.diff(time, axis=1, prepend=-1) > 0
 
 
 def _one_horizon(

@@ -179,22 +179,25 @@ def differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
     return ~jnp.all(same)
 
 
-def demand_same_in_64(differs: np.ndarray, played: np.ndarray, chosen: np.ndarray) -> None:
+def demand_same_in_64(
+    differs: np.ndarray, played: np.ndarray, chosen: np.ndarray, *, does: str = "acts otherwise"
+) -> None:
     """Require a policy to act in 64 bits, in which it is imagined, as it does in 32.
 
     Args:
         differs: Where it does not, beyond rounding, `[step]`.
-        played, chosen: Actions in 32 and in 64 bits, `[step, …]`.
+        played, chosen: Actions, or what it carries on, in 32 and in 64 bits, `[step, …]`.
+        does: What it does where it differs.
 
     Raises:
-        BadData: it acts otherwise at more steps than rounding explains.
+        BadData: it differs at more steps than rounding explains.
     """
     if differs.mean() <= _OTHERWISE_IN_64:
         return
     apart = np.abs(np.asarray(chosen, np.float64) - played)[differs].max()
     by = f", by {apart:.2g} at most" if np.issubdtype(chosen.dtype, np.floating) else ""
     raise checks.BadData(
-        f"in 64 bits, in which an audit imagines, the policy acts otherwise (in"
+        f"in 64 bits, in which an audit imagines, the policy {does} (in"
         f" {int(differs.sum())} of {len(differs)} steps{by}), as one does that draws without a"
         " dtype: give the functions of jax.random a dtype, jnp.float32."
     )

@@ -36,12 +36,15 @@ from paracosm.core import callbacks, checks
 from paracosm.core.carrying import demand_carry, first_carry
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
-from paracosm.core.policy import MarkovPolicy, Policy, flat_carries
+from paracosm.core.policy import MarkovPolicy, Policy, flat_carries, in_kinds_of
 from paracosm.core.precision import in_double
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
+# Of a carried number's spread over the steps: other draws differ by more, a search in 64 bits by
+# less; and what 32 bits leave of numbers of size 1 that cancel.
+_NEAR_CARRY, _ROUNDED_CARRY = 0.01, 1e-5
 _MOST_ROWS_IN_64 = 256  # steps at which the policy is asked in 64 bits: a search takes long
 
 
@@ -221,8 +224,8 @@ def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chose
 def _check_in_64(
     policy: Policy, space: Box | Discrete, episodes: Trajectory, columns: np.ndarray
 ) -> None:
-    """Require a policy to act in 64 bits as it did in 32; nothing of one that acts otherwise than
-    recorded, which is said of it later.
+    """Require a policy to act in 64 bits as it did in 32, and to hand on the same carry; nothing of
+    one that acts otherwise than recorded, which is said of it later.
 
     Args:
         policy: A greedy policy that carries something.
@@ -231,12 +234,12 @@ def _check_in_64(
         columns: What stood beside their states: carry, action and next carry, `[episode, time, …]`.
 
     Raises:
-        BadData: it acts otherwise at more steps than rounding explains.
+        BadData: it does otherwise at more steps than rounding explains.
     """
     alive = np.asarray(episodes.alive)
     states, columns = np.asarray(episodes.state)[alive], columns[alive]
     rows = np.unique(np.linspace(0, len(states) - 1, _MOST_ROWS_IN_64).astype(int))
-    carries, actions, _ = np.split(
+    carries, actions, following = np.split(
         columns[rows], np.cumsum([_carry_size(policy), _width(space)]), 1
     )
     recorded = np.asarray(episodes.action)[alive][rows].reshape(actions.shape)
@@ -246,10 +249,18 @@ def _check_in_64(
     with jax.enable_x64(True), callbacks.as_raised():
         policy, states = in_double((policy, states[rows]))
         carries = unflatten_carry(policy.initial(), np.asarray(carries, np.float64))
-        _, chosen, _ = _answers_at(policy, jax.tree.map(jnp.asarray, carries), jnp.asarray(states))
+        carries = jax.tree.map(jnp.asarray, carries)
+        _, chosen, next_carries = _answers_at(policy, carries, jnp.asarray(states))
         chosen = np.asarray(chosen).reshape(actions.shape)
         differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(actions), chosen))
     demand_same_in_64(differs.reshape(len(rows)), actions, chosen)
+    next_carries = flat_carries(next_carries, 1)
+    near = np.maximum(_NEAR_CARRY * state_scale(following), _ROUNDED_CARRY)
+    # What is carried out of an episode's last step need not be in the record.
+    goes_on = np.pad(alive[:, 1:], ((0, 0), (0, 1)))[alive][rows]
+    same = np.isclose(next_carries, following, rtol=0, atol=near, equal_nan=True)
+    differs = ~same.all(axis=1) & goes_on
+    demand_same_in_64(differs, following, next_carries, does="hands on another carry")
 
 
 def _width(space: Box | Discrete) -> int:
@@ -281,6 +292,7 @@ def _replay(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
     def of_episode(states: Array, last: Array) -> tuple[Any, Any]:
         def answer(carry: Any, state: Array) -> tuple[Any, Any]:
             action, following = policy.act(carry, state, jax.random.key(0))
+            following = in_kinds_of(carry, following)
             return following, (carry, action, following)
 
         carry, by_step = jax.lax.scan(answer, policy.initial(), states)

@@ -117,7 +117,9 @@ def _demand_same_form(name: str, first: Any, after: Any) -> None:
 
 
 def _both_float(first: Any, second: Any) -> bool:
-    """Whether two types are floating where JAX has 64 bits beside 32, which numbers then mix."""
+    """Whether two types are floating where JAX has 64 bits beside 32, which numbers then mix: a
+    rollout casts them back (`in_kinds_of`).
+    """
     if jax.dtypes.canonicalize_dtype(float) != jnp.float64 or isinstance(first, tuple):
         return False
     return jnp.issubdtype(first, jnp.floating) and jnp.issubdtype(second, jnp.floating)

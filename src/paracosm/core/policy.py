@@ -162,6 +162,20 @@ def initial_carries(policy: Policy, episodes: int) -> Any:
     )
 
 
+def in_kinds_of(first: Any, after: Any) -> Any:
+    """A carry with its floating arrays in the precision of an earlier one: where JAX has 64 bits
+    beside 32, numbers of both mix, and a loop of one program takes none that changes.
+    """
+
+    def cast(old: Any, new: Any) -> Any:
+        kind = jnp.result_type(old)
+        if not (jnp.issubdtype(kind, jnp.floating) and jnp.issubdtype(new.dtype, jnp.floating)):
+            return new
+        return new.astype(kind)
+
+    return jax.tree.map(lambda old, new: cast(old, jnp.asarray(new)), first, after)
+
+
 def flat_carries(carries: Any, axes: int) -> np.ndarray:
     """Carries with so many leading axes as vectors `[…, carry]` of 64 bits, which hold every whole
     number of 32.

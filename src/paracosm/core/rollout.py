@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Key
 
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
-from paracosm.core.policy import Policy, initial_carries
+from paracosm.core.policy import Policy, in_kinds_of, initial_carries
 from paracosm.core.types import Array
 
 
@@ -51,10 +51,11 @@ def advance(
 
     def step(state: Array, key: Array, carry: Any) -> tuple[Any, ...]:
         for_action, for_dynamics = jax.random.split(key)
-        action, carry = policy.act(carry, state, for_action)
+        action, after = policy.act(carry, state, for_action)
         next_state = mdp.dynamics(state, action, for_dynamics)
         reward = mdp.reward(state, action, next_state)
-        return action, next_state, reward, mdp.termination(state, action, next_state), carry
+        ended = mdp.termination(state, action, next_state)
+        return action, next_state, reward, ended, in_kinds_of(carry, after)
 
     action, next_state, reward, ended, carry = jax.vmap(step)(state, keys, carry)
     next_state = jnp.where(alive[:, None], next_state, state)

@@ -156,7 +156,7 @@ def _lead(calibration: Calibration) -> str:
     if steps == 0:
         first, guesses = calibration.horizons[0].lead, "two simple guesses (no change, mean state)"
         if first.high > 0:
-            after = words.episodes(calibration.episodes)
+            after = words.episodes(first.n)
             return f"Whether {model} is better than {guesses} is open after {after}."
         return f"Not even one step ahead is {model} better than the better of {guesses}."
     more = ", the longest that was tried," if steps == longest and steps > 1 else ""

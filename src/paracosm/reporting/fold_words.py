@@ -22,20 +22,20 @@ def steps(diagnosis: Diagnosis) -> str:
 
 
 def components(diagnosis: Diagnosis) -> str:
-    """The component of the state with the largest share of the dynamics term, where that is clear
-    and more than the split leaves over.
-    """
+    """The largest clear component of the dynamics term, as the advice names it."""
     by = diagnosis.dynamics_by_dimension
     terms = by.dimensions
     largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
     if terms[largest].mean == 0:
         return "no component is more than rounding"
+    if by.clear:
+        first = by.clear[0]
+        share = "most" if first == largest else "clearly"
+        name = words.component(first, by.components)
+        return f"{share} in component {name}, {words.estimate(terms[first])}"
     if abs(by.remainder.mean) > abs(terms[largest].mean):
         return f"in no component clearly: the split leaves {words.estimate(by.remainder)} over"
-    if not terms[largest].excludes_zero:
-        return "in no component clearly"
-    name = words.component(largest, by.components)
-    return f"most in component {name}, {words.estimate(terms[largest])}"
+    return "in no component clearly"
 
 
 def training_gap(diagnosis: Diagnosis) -> str:

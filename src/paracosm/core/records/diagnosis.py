@@ -226,6 +226,19 @@ class DynamicsByDimension(Record):
     steps: int
     components: tuple[str, ...] = ()
 
+    @property
+    def clear(self) -> tuple[int, ...]:
+        """The dimensions that are clearly wrong, by no less than the split leaves over; the largest
+        first.
+        """
+        least = abs(self.remainder.mean)
+        sizes = {
+            i: abs(term.mean)
+            for i, term in enumerate(self.dimensions)
+            if term.excludes_zero and abs(term.mean) >= least
+        }
+        return tuple(sorted(sizes, key=lambda i: -sizes[i]))
+
 
 @dataclasses.dataclass(frozen=True)
 class HorizonParts(Record):

@@ -132,11 +132,12 @@ class Advice(Record):
 
     `blamed` is the learned part that the advice is about, if one is clear; `alone` says that other
     errors work against it. Half of its absolute term comes in the first `half_by` steps, nine
-    tenths in `most_by`. `components` are the state components clearly wrong, the largest first, at
-    most three, where dynamics are blamed. `first` is the part to mend first, by a `purchase`, by
-    what a `finding` of kind `finding` says, or by an `observation` of what the state does not show;
-    where it is not the blamed one, its unsure term is `times` as large. `half_widths` is the blamed
-    term over the half of its interval that lies towards zero, from its mean to that end.
+    tenths in `most_by`. `components` are the state components clearly wrong, and by no less than
+    the split by component leaves over, the largest first, at most three, where dynamics are blamed.
+    `first` is the part to mend first, by a `purchase`, by what a `finding` of kind `finding` says,
+    or by an `observation` of what the state does not show; where it is not the blamed one, its
+    unsure term is `times` as large. `half_widths` is the blamed term over the half of its interval
+    that lies towards zero, from its mean to that end.
     """
 
     blamed: Cause | None
