@@ -148,6 +148,11 @@ def test_a_policy_is_asked_at_the_states_that_are_given():
         testing.check_policy(policy, WALK.spec, states=np.array([[0.0], [6.0]], np.float32))
 
 
+def test_an_action_at_its_bound_to_rounding_is_inside():
+    beyond = np.nextafter(np.float32(1), np.float32(2))
+    testing.check_policy(Deterministic(lambda s: jnp.where(s > 0, 1.0, beyond)), WALK.spec)
+
+
 def test_actions_of_a_discrete_space_are_whole_numbers_within_it():
     spec = TOYS["chain"].world.spec
     with pytest.raises(ParacosmError, match=r"act answers .* with bool; integer is needed"):

@@ -211,8 +211,11 @@ def _check_inside(name: str, actions: Array, space: Box | Discrete) -> None:
     """Require actions `[rows, …]` of a method to lie in the action space."""
     actions = np.asarray(actions)
     checks.finite(f"the actions of {name}", actions, "row")
-    low, high = (0, space.n - 1) if isinstance(space, Discrete) else (space.low, space.high)
-    outside = ((actions < low) | (actions > high)).reshape(len(actions), -1).any(axis=1)
+    if isinstance(space, Discrete):
+        low, high = 0, space.n - 1
+        outside = (actions < low) | (actions > high)
+    else:
+        low, high, outside = space.low, space.high, space.outside(actions)
     if outside.any():
         row = int(np.argmax(outside))
         raise checks.BadData(

@@ -19,6 +19,7 @@ from paracosm.auditing.linter.steps import clusters, sampled
 from paracosm.auditing.one_step import predict_steps
 from paracosm.core.policy import Deterministic
 from paracosm.core.precision import in_double
+from paracosm.core.rollout import rollout
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.real.systems import pendulum
@@ -175,6 +176,72 @@ def test_a_fifth_too_much_action_is_seen_through_a_model_of_ordinary_quality():
         dynamics=Otherwise(fit.world.dynamics, jnp.asarray(1 / 1.2), jnp.zeros(()))
     )
     assert kinds(findings_of(fit, world)) == ["action scale"]
+
+
+class Near(eqx.Module):
+    """Dynamics that are a little off, otherwise at every state."""
+
+    part: eqx.Module
+
+    def __call__(self, state, action, key):
+        return self.part(state, action, key) + 0.02 * jnp.sin(7 * state)
+
+
+class Clipping(eqx.Module):
+    """Dynamics that clip actions to their bounds, -1 and 1."""
+
+    part: eqx.Module
+
+    def __call__(self, state, action, key):
+        return self.part(state, jnp.clip(action, -1, 1), key)
+
+
+def findings_where_played(gain, dynamics, *, clips):
+    """What is found of a world of these dynamics in episodes of a policy whose actions go up to
+    `gain`, which the environment clips or does not; and the share of actions that lie outside.
+    """
+    fit = ordinary("linear")
+    real = fit.real.replace(
+        dynamics=Clipping(fit.real.dynamics) if clips else fit.real.dynamics,
+    )
+    policy = Deterministic(lambda state: gain * jnp.sin(3 * state[:2] + 2 * state[1:3]))
+    keys = jax.random.split(jax.random.key(5), 12)
+    starts = 2 * jax.vmap(real.initial)(keys)
+    episodes = jax.tree.map(np.asarray, rollout(real, policy, starts, keys, 40))
+    world = fit.world.replace(dynamics=dynamics)
+    predictions = predict_steps(world, policy, episodes, fit.key, mode=False)
+    outside = fit.space.outside(episodes.action[episodes.alive]).mean()
+    return findings_of(fit, world, episodes, predictions), outside
+
+
+@pytest.mark.parametrize("model", ["fitted", "near"])
+def test_actions_that_the_environment_clips_and_the_world_does_not(model):
+    """Of a world that is good where actions are inside: it is not said to be worse than nothing."""
+    fit = ordinary("linear")
+    dynamics = fit.world.dynamics if model == "fitted" else Near(fit.real.dynamics)
+    findings, outside = findings_where_played(6.0, dynamics, clips=True)
+    assert outside > 0.5
+    assert kinds(findings) == ["action clipping"]
+    assert "actions are clipped to their bounds, as the environment does" in findings[0].sentence
+
+
+def test_actions_outside_are_no_clipping_where_the_environment_does_not_clip():
+    near = Near(ordinary("linear").real.dynamics)
+    findings, outside = findings_where_played(6.0, near, clips=False)
+    assert outside > 0.5
+    assert findings == ()
+    findings, outside = findings_where_played(0.9, near, clips=True)
+    assert outside == 0
+    assert findings == ()
+
+
+@pytest.mark.parametrize("clips", [True, False])
+def test_actions_in_other_units_are_found_beside_some_that_lie_outside(clips):
+    near = Near(ordinary("linear").real.dynamics)
+    backwards = Otherwise(near, jnp.asarray(-1.0), jnp.zeros(()))
+    findings, outside = findings_where_played(1.3, backwards, clips=clips)
+    assert 0.05 < outside < 0.95
+    assert kinds(findings) == ["action scale"]
 
 
 def test_renumbered_actions():

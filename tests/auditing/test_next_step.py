@@ -226,6 +226,9 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
     assert "(paracosm audit RUN --most-search-steps 820000)" in words(
         gap({}), fits=RUN, search_needs=820_000
     )
+    assert "(paracosm audit RUN --search NAMES)" in words(
+        gap({}), fits=RUN, search_failed="a return of mppi is nan."
+    )
     unpaid = Verdict("rounding", unpaid=True)
     assert step(gap({}), decision=unpaid).kind == "episodes"
 

@@ -4,7 +4,6 @@ is told so.
 
 from typing import Any
 
-import gymnasium
 import jax
 import jax.numpy as jnp
 import pytest
@@ -88,30 +87,3 @@ def test_a_policy_whose_carry_draws_other_numbers_in_64_bits_is_refused():
 @pytest.mark.parametrize("policy", [Counting(jnp.float32), Coloured(jnp.float32)])
 def test_a_policy_that_draws_in_32_bits_is_audited(policy):
     assert abs(audited(policy).gap.total.mean) < 1e-4
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_function_with_a_memory_is_warned_of():
-    def remembers():
-        seen = []
-
-        def act(observation):
-            seen.append(observation)
-            return [0.01 * len(seen)]
-
-        return act
-
-    class Still(gymnasium.Env):
-        observation_space = gymnasium.spaces.Box(-1, 1, (1,))
-        action_space = gymnasium.spaces.Box(-1, 1, (1,))
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            return self.np_random.uniform(-1, 1, 1).astype("float32"), {}
-
-        def step(self, action):
-            return action.astype("float32"), 0.0, False, False, {}
-
-    evaluate(Still, lambda observation: 0.5 * observation, episodes=2, horizon=3)
-    with pytest.warns(UserWarning, match=r"asked twice: it draws, or has a memory, which mixes up"):
-        evaluate(Still, remembers(), episodes=2, horizon=3)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from paracosm import adapters as foreign
+from paracosm import testing
 from paracosm.cli import main as command_line
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -492,6 +493,19 @@ def test_the_verb_takes_functions_and_episodes_of_one_step_beside_longer_ones(wr
 def test_recorded_actions_outside_their_bounds_are_said(write, capsys):
     write(small(policy="return 5.0 + 0 * s[:, :1]"))
     assert "32 of the 32 recorded actions lie outside [" in audited(capsys, "audit", *ENV).verdict
+
+
+@pytest.mark.parametrize("answer", ["-0.5 * s[:, :1]", "np.float32(1 + 2e-7) + 0 * s[:, :1]"])
+def test_recorded_actions_inside_or_at_their_bounds_are_not_remarked_on(write, capsys, answer):
+    write(small(policy=f"return {answer}"))
+    assert "lie outside" not in audited(capsys, "audit", *ENV).verdict
+
+
+def test_discrete_actions_are_not_remarked_on():
+    toy = testing.chain()
+    played = evaluate(toy.world, toy.policy, episodes=2)
+    case = loop._RecordedCase(played, toy.policy, toy.world.spec)
+    assert loop._actions_outside(case) == ""
 
 
 def test_a_policy_that_draws_is_told_so_where_it_has_just_played(write, capsys):

@@ -7,6 +7,7 @@ import pytest
 from paracosm.cli import audit
 from paracosm.cli.main import main
 from paracosm.core.checks import BadData
+from paracosm.core.records import Diagnosis
 from paracosm.loop.searching import SearchFailed
 from tests.reporting import report_records
 
@@ -27,7 +28,7 @@ def calls(monkeypatch):
 
     def audit_run(run, episodes, *, planner, searches=(), **options):
         state.searches.append(searches)
-        if state.raises is not None and (searches or not isinstance(state.raises, SearchFailed)):
+        if state.raises is not None:
             raise state.raises
         return report_records.diagnosis()
 
@@ -56,11 +57,17 @@ def test_a_search_that_the_budget_does_not_allow_is_said_to_be_missing(calls, ca
     assert "other searches" not in capsys.readouterr().out
 
 
-def test_a_search_that_nobody_named_may_fail(calls, capsys):
-    calls.raises = SearchFailed("a return of mppi in the learned world is nan.")
+def test_a_search_that_nobody_named_may_fail_and_the_audit_stands(calls, capsys):
+    sentence = "a return of mppi in the learned world is nan."
+    calls.raises = SearchFailed(sentence)
+    calls.raises.diagnosis = report_records.diagnosis()
     assert main(["audit", "run", "--json"]) == 0
-    assert calls.searches == [("mppi",), ()]
-    capsys.readouterr()
+    assert calls.searches == [("mppi",)]
+    found = Diagnosis.from_json(capsys.readouterr().out)
+    assert found.search_failed == sentence
+    assert found.gap == calls.raises.diagnosis.gap
+    assert main(["audit", "run"]) == 0
+    assert f"other searches failed {sentence}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

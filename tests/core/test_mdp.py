@@ -33,6 +33,15 @@ def test_encoding_maps_the_box_to_the_unit_cube(low, width, unit):
     assert box.size == 3
 
 
+def test_actions_are_outside_by_more_than_rounding():
+    box = Box(np.array([-1.0, 1000.0], np.float32), np.array([0.3, 1001.0], np.float32))
+    rounded = np.nextafter(np.float32(0.3), np.float32(1))
+    actions = np.array([[0.3, 1000.5], [rounded, 1001.0001], [0.31, 1000.5], [0.0, 999.0]])
+    assert box.outside(actions).tolist() == [False, False, True, True]
+    assert box.outside(actions[None, 2]).tolist() == [True]
+    assert not box.outside(box.high)
+
+
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_discrete_encoding_is_one_hot(n):
     space = Discrete(n)

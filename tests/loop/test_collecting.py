@@ -1,19 +1,24 @@
 """A round's steps when its environment fails: what is kept, and that a resumed one gets past."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from paracosm.core.columns import COLUMNS
 from paracosm.loop.collecting import collect_or_resume
 from paracosm.real import datasets
 from paracosm.real.source import BadStep, Interrupted
 from paracosm.real.verbs import connect
 from tests.real.misbehaving import STEPS, starting, world
+from tests.real.test_collecting import assert_equal
 from tests.real.test_failing import started_at
 
 
-def round_of(source, partial, progress=lambda *done: None):
+def round_of(source, partial, progress=lambda *done: None, **options):
+    options = {"lanes": 1, **options}
     return collect_or_resume(
-        source, STEPS, partial, policy=None, progress=progress, seed=0, lanes=1
+        source, STEPS, partial, policy=None, progress=progress, seed=0, **options
     )
 
 
@@ -66,3 +71,26 @@ def test_steps_that_an_older_version_kept_are_gone_on_from(tmp_path):
     source = connect(world)
     assert round_of(source, partial).real_steps == STEPS
     assert source.steps == STEPS - 10
+
+
+def test_a_collection_that_holds_all_its_steps_is_as_it_is(tmp_path):
+    """Ctrl-C came after the last step, with spare ones and without."""
+    source, partial = connect(world), tmp_path / "partial.npz"
+    for spare in (0, 10_000):
+        complete = source.collect(STEPS, seed=0, lanes=2, spare=spare)
+        datasets.save(complete, partial)
+        taken = source.steps
+        assert_equal(round_of(source, partial, lanes=2, spare=spare), complete)
+        assert source.steps == taken
+
+
+def test_spare_steps_of_one_lane_are_not_another_lanes_share(tmp_path):
+    source, partial = connect("Pendulum-v1", horizon=20), tmp_path / "partial.npz"
+    collection = {"policy": None, "seed": 0, "lanes": 2, "spare": 10_000}
+    complete = source.collect(5, **collection)
+    first = {name: getattr(complete, name)[complete.episode == 0] for name in COLUMNS}
+    before = dataclasses.replace(complete, **first)
+    assert before.real_steps == 20
+    datasets.save(before, partial)
+    resumed = collect_or_resume(source, 5, partial, progress=lambda *done: None, **collection)
+    assert_equal(resumed, complete)

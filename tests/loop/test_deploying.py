@@ -98,6 +98,7 @@ def test_equal_policies_of_different_encoders_are_two(finished, tmp_path):
     named = dataclasses.replace(new.config, encoder="tests.loop.test_deploying:Shifted")
     new.__dict__["config"] = named
     deploying._demand_two(old, new)
+    old = paracosm.load(old.path, trust=True)  # what a run reads it reads once
     old.__dict__["config"] = named
     with pytest.raises(checks.BadArgument, match="one and the same"):
         deploying._demand_two(old, new)

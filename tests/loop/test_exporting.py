@@ -22,7 +22,7 @@ from paracosm.core.observing import Observing
 from paracosm.core.policy import Deterministic, Noisy, acts, initial_carries
 from paracosm.core.records.exported import Exported
 from paracosm.imagination.planners import MPPI
-from paracosm.loop import exporting
+from paracosm.loop import exporting, load
 from paracosm.reporting import export_words
 from tests.loop.small import small_run
 
@@ -106,6 +106,15 @@ def test_the_encoder_of_a_run_is_inside(windowed, tmp_path):
     again, _ = predict(steps[0], state, episode_start=np.ones(lanes, bool))
     np.testing.assert_array_equal(again, predict(steps[0])[0])
     assert "behind its Window" in export_words.sentences(record)
+
+
+def test_the_environment_of_an_encoder_is_opened_once(windowed, monkeypatch):
+    opened, open_source = [], load.observed_source
+    monkeypatch.setattr(load, "observed_source", lambda c: opened.append(c) or open_source(c))
+    run = paracosm.load(windowed)
+    assert run.encoder is run.encoder
+    assert isinstance(run.encoder, Window)
+    assert len(opened) == 1
 
 
 class Remembering(gymnasium.Env):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import paracosm
-from paracosm.loop import latents
+from paracosm.loop import latents, load
 from paracosm.loop.filming import film
 from paracosm.loop.load import audit_run
 from paracosm.real.verbs import connect
@@ -73,6 +73,12 @@ def test_its_environment_is_seen_through_the_encoder_again(finished):
     np.testing.assert_allclose(played.reward, run.episodes.reward, atol=1e-4)
     again = audit_run(run, certify=False, dimensions=False)
     assert again.gap == result.diagnosis.gap
+
+
+def test_the_learned_encoder_is_read_without_opening_the_environment(finished, monkeypatch):
+    run = paracosm.load(finished[0])
+    monkeypatch.setattr(load, "observed_source", None)
+    assert run.encoder is run.encoder is run.latent_networks.encoder
 
 
 def test_the_film_is_what_a_decoder_reads(finished):

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import pytest
 
 import paracosm
+from paracosm import testing
 from paracosm.auditing.search import Candidate
 from paracosm.core import checks
+from paracosm.core.policy import Deterministic
 from paracosm.imagination.planners import MPPI
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import auditing, searching
@@ -71,6 +74,15 @@ def test_the_usual_search_is_another_than_the_policy_and_within_the_budget(finis
     assert run.usual_searches(None, 4 * cost - 1) == ()
     assert run.usual_search_needs() == 4 * cost
     assert run.usual_searches("mppi", 1e9) == ("cem",)
+
+
+def test_a_search_that_fails_leaves_what_the_audit_found():
+    toy, options = testing.walk(), {"certify": False, "dimensions": False}
+    episodes = paracosm.evaluate(toy.world, toy.policy, episodes=3)
+    lost = Deterministic(lambda state: state * jnp.nan)
+    with pytest.raises(searching.SearchFailed, match="lost in the learned world is nan") as failure:
+        paracosm.audit(toy.world, toy.policy, episodes, searches={"lost": lost}, **options)
+    assert failure.value.diagnosis == paracosm.audit(toy.world, toy.policy, episodes, **options)
 
 
 def test_an_unknown_search_is_refused(finished):

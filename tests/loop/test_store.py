@@ -62,31 +62,49 @@ def test_a_program_that_did_not_import_the_class_is_told_which_module(run):
     assert f"import {Switching.__module__}, which must mark it storable, first." in shown
 
 
-def test_the_code_that_a_run_names_is_imported_before_its_policy_is_read(run, tmp_path):
-    """A learner's module holds the class of its policy: --trust is what lets it be imported."""
+def in_another_process(program, run, tmp_path):
+    """What a program does with a run that names a learner of `mine.py`, whose module holds the
+    classes of its parts.
+    """
     (tmp_path / "mine.py").write_text(
-        "from tests.extending.stored import Switching\nmake_learner = Switching\n"
+        "from tests.extending.stored import Friction, Switching\nmake_learner = Switching\n"
     )
-    store.save_policy(run / "policy", Switching(jnp.array(0.5), 2.0))
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "learner": "mine:make_learner"}))
+    return subprocess.run(
+        [sys.executable, "-c", f"import paracosm; run = {str(run)!r}; {program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*sys.path, Path.cwd()]))},
+    )
 
-    def shown(trust):
-        program = f"import paracosm; print(paracosm.load({str(run)!r}, trust={trust}).policy)"
-        return subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*sys.path, Path.cwd()]))},
-        )
 
-    assert "Switching(" in shown(trust=True).stdout
-    assert (
-        "which must mark it storable, first, or trust the run (--trust), which names"
-        " mine:make_learner, if it is yours."
-    ) in shown(trust=False).stderr.splitlines()[-1]
+UNTRUSTED = (
+    "which must mark it storable, first, or trust the run (--trust), which names mine:make_learner,"
+    " if it is yours."
+)
+
+
+def test_the_code_that_a_run_names_is_imported_before_its_policy_is_read(run, tmp_path):
+    """A learner's module holds the class of its policy: --trust is what lets it be imported."""
+    store.save_policy(run / "policy", Switching(jnp.array(0.5), 2.0))
+    program = "print(paracosm.load(run, trust={}).policy)"
+    assert "Switching(" in in_another_process(program.format(True), run, tmp_path).stdout
+    untrusted = in_another_process(program.format(False), run, tmp_path)
+    assert UNTRUSTED in untrusted.stderr.splitlines()[-1]
+
+
+def test_a_trusted_run_whose_world_holds_a_part_of_ones_own_is_exported(run, tmp_path):
+    learned = store.load_world(run / "models/world-0")
+    world = learned.world.replace(dynamics=Friction(jnp.array(0.25)))
+    store.save_world(run / "models/world-0", Learned(world, learned.fits))
+    program = "print(paracosm.export(run, 'numpy', trust={}).path)"
+    trusted = in_another_process(program.format(True), run, tmp_path)
+    assert trusted.stdout.strip() == str(run / "policy.py"), trusted.stderr
+    untrusted = in_another_process(program.format(False), run, tmp_path)
+    assert UNTRUSTED in untrusted.stderr.splitlines()[-1]
 
 
 def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):

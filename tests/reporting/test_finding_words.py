@@ -57,6 +57,10 @@ PHRASES = {
         "it is given other actions: 2 a[0] - 0.5 in place of a[0], a[1] + 0.25 in place of a[1],"
         " a[2] is left out",
     ),
+    "clipped actions": (
+        Misreading("clipped actions"),
+        "its actions are clipped to their bounds, as the environment does (clip them in the world)",
+    ),
     "other observations": (
         Misreading("other observations", components=(ComponentChange(None, 57.3, None),) * 7),
         f"it is given other observations: {', '.join(['57.3 s in place of s'] * 6)} and so on",

@@ -12,16 +12,12 @@ import numpy as np
 
 from paracosm.adapters.answers import FunctionFailed, exception_text
 from paracosm.core import checks
+from paracosm.core.precision import LEAST_TOLERANCE, answer_tolerance
 
 # First calls in each precision that are asked again: a draw may fall on the same value once
 _TRIALS = 8
 _MOST_ROWS = 64  # of a batch, asked again
 _POOL = 5  # rows of earlier batches that go with a row which came alone
-# By how much of the largest answer rounding in batches of other sizes may change an answer: in 64
-# bits and in fewer; and by how many roundings if these are larger, as in 16 bits
-_DOUBLE_TOLERANCE, _COARSE_TOLERANCE = 1e-6, 1e-3
-_ROUNDINGS = 8
-_LEAST_TOLERANCE = 1e-9
 
 _NORMALS = "; dynamics that draw take their normals as an argument: noise="
 WITH_MEMORY = "a Policy whose carry is its memory (docs/extending.md)"
@@ -64,12 +60,7 @@ class RowIndependence:
             return
         self._trials[x.dtype] += 1
         picks = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_ROWS)).astype(int))
-        rounding = (
-            _DOUBLE_TOLERANCE
-            if eps < _DOUBLE_TOLERANCE**2
-            else max(_COARSE_TOLERANCE, _ROUNDINGS * eps)
-        )
-        tolerance = rounding * _sizes(answer, widths) + _LEAST_TOLERANCE
+        tolerance = answer_tolerance(eps) * _sizes(answer, widths) + LEAST_TOLERANCE
         if (np.abs(ask(x) - answer) > tolerance).any():
             raise checks.BadArgument(
                 f"the {self._name} answers the same question twice with different numbers; a"

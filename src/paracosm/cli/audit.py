@@ -238,10 +238,11 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
     searches = _searches(run, flags)
     try:
         diagnosis = audit_run(run, episodes, planner=planner, searches=searches, **options)
-    except SearchFailed:  # a search that nobody named may fail: the audit does without it
-        if flags.search is not None:
+    except SearchFailed as error:  # one that nobody named may fail: what the audit found stands
+        if flags.search is not None or error.diagnosis is None:
             raise
-        diagnosis = audit_run(run, episodes, planner=planner, **options)
+        diagnosis = dataclasses.replace(error.diagnosis, search_failed=str(error))
+        diagnosis = with_next_step(diagnosis, run.learned.fits)
     if flags.search is None and not searches:
         needs = run.usual_search_needs(flags.planner)
         diagnosis = dataclasses.replace(diagnosis, search_needs=needs)

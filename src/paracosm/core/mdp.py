@@ -26,6 +26,8 @@ from paracosm.core import checks
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
+_ROUNDING = 1e-6  # of a bound: what 32 bits, a few operations on, cannot tell from it
+
 
 @storable
 class Box(eqx.Module):
@@ -55,6 +57,15 @@ class Box(eqx.Module):
         """
         low, high = jax.lax.stop_gradient((self.low, self.high))
         return (2 * action - (high + low)) / (high - low)
+
+    def outside(self, action: Any) -> np.ndarray:
+        """Which actions `[*batch, action]` lie outside the bounds by more than rounding in 32 bits,
+        `[*batch]`.
+        """
+        low, high = np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
+        slack = _ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        action = np.asarray(action, np.float64)
+        return np.any((action < low - slack) | (action > high + slack), axis=-1)
 
 
 @storable

@@ -1,4 +1,4 @@
-"""Casting a model to 64 bits, for analysis under `jax.enable_x64(True)`."""
+"""Casting a model to 64 bits, for analysis under `jax.enable_x64(True)`; what rounding changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ import jax
 import numpy as np
 
 Tree = TypeVar("Tree")
+
+# By how much of the largest answer rounding in batches of other sizes may change an answer: in 64
+# bits and in fewer; and by how many roundings if these are larger, as in 16 bits
+_DOUBLE_TOLERANCE, _COARSE_TOLERANCE = 1e-6, 1e-3
+_ROUNDINGS = 8
+LEAST_TOLERANCE = 1e-9  # of answers that are 0
+
+
+def answer_tolerance(eps: float) -> float:
+    """By how much of the largest answer two answers of one function to one question may differ.
+
+    Args:
+        eps: The answers' relative rounding.
+    """
+    if eps < _DOUBLE_TOLERANCE**2:
+        return _DOUBLE_TOLERANCE
+    return max(_COARSE_TOLERANCE, _ROUNDINGS * eps)
 
 
 def in_double(tree: Tree) -> Tree:

@@ -27,7 +27,7 @@ from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Calibration, Diagnosis, PartFit, Reference
 from paracosm.core.types import Action, Scalar, State
 from paracosm.imagination.imagine import Imagined
-from paracosm.loop.searching import MOST_STEPS, share_of, starts_within
+from paracosm.loop.searching import MOST_STEPS, SearchFailed, share_of, starts_within
 from paracosm.reporting import calibration_words, diagnosis_words, next_words
 
 
@@ -126,6 +126,7 @@ def audit(
             not finite or of other actions than the policy's mode; a world that gives states or
             rewards that are not finite; off-policy episodes that are worth too few of the policy's
             own.
+        SearchFailed: a search fails; its `diagnosis` is what was found without it.
     """
     _check_kinds(world, policy, episodes, imagined)
     check_budgets(most_imagined_steps=most_imagined_steps, most_search_steps=most_search_steps)
@@ -150,16 +151,25 @@ def audit(
         dimensions=dimensions,
     )
     if searches:
-        share = share_of(
-            world if prediction is None else prediction.trained_in,
-            policy,
-            searches,
-            np.asarray(episodes.state)[:, 0],
-            diagnosis,
-            seed=seed,
-            most_steps=most_search_steps,
-        )
+        try:
+            share = share_of(
+                world if prediction is None else prediction.trained_in,
+                policy,
+                searches,
+                np.asarray(episodes.state)[:, 0],
+                diagnosis,
+                seed=seed,
+                most_steps=most_search_steps,
+            )
+        except SearchFailed as error:
+            error.diagnosis = _with_texts(diagnosis, unknown)
+            raise
         diagnosis = dataclasses.replace(diagnosis, search=share)
+    return _with_texts(diagnosis, unknown)
+
+
+def _with_texts(diagnosis: Diagnosis, unknown: tuple[str, ...]) -> Diagnosis:
+    """The diagnosis with its texts; the layers of the `unknown` parts are not known."""
     worded = with_next_step(diagnosis_words.with_sentences(diagnosis))
     if not unknown:
         return worded

@@ -43,8 +43,9 @@ def collect_or_resume(
         Interrupted: Ctrl-C came.
     """
     before, failed = _load(partial) if partial.is_file() else (None, ())
-    if before is not None and before.real_steps >= steps:  # Ctrl-C came after the last step
-        return before
+    # With spare steps `collect` knows which lanes have yet to take their share
+    if before is not None and not spare and before.real_steps >= steps:
+        return before  # Ctrl-C came after the last step
     try:
         return source.collect(
             steps,

@@ -81,10 +81,8 @@ def audit_foreign(
                 f"{name} is {checks.described(factory)}; module:function, or the function, is"
                 " needed."
             )
-        if isinstance(factory, str):
-            registry.import_function(
-                factory
-            )  # what is not there is said before real steps are taken
+        if isinstance(factory, str):  # what is not there is said before real steps are taken
+            registry.import_function(factory)
     if (env is None) == (data is None):
         number = "neither" if env is None else "both"
         raise checks.BadArgument(
@@ -121,12 +119,10 @@ def _actions_outside(recorded: _RecordedCase) -> str:
     space, alive = recorded.spec.action, np.asarray(recorded.episodes.alive)
     if isinstance(space, Discrete):
         return ""
-    low, high = np.asarray(space.low), np.asarray(space.high)
-    slack = _TOLERANCE * (high - low)
-    action = np.asarray(recorded.episodes.action)[alive]
-    outside = np.asarray(np.any((action < low - slack) | (action > high + slack), axis=1))
+    outside = space.outside(np.asarray(recorded.episodes.action)[alive])
     if not outside.any():
         return ""
+    low, high = np.asarray(space.low), np.asarray(space.high)
     same = (low == low[0]).all() and (high == high[0]).all()
     bounds = f"[{low[0]:g}, {high[0]:g}]" if same else "the bounds of the environment"
     return (

@@ -131,7 +131,9 @@ class Run:
     @functools.cached_property
     def spec(self) -> Spec:
         """What is fixed about the task, as the world of the last round has it."""
-        return store.load_spec(self.path / f"models/world-{self._last}")
+        return self._with_own_code(
+            lambda: store.load_spec(self.path / f"models/world-{self._last}")
+        )
 
     @functools.cached_property
     def imagined(self) -> Imagined:
@@ -274,9 +276,11 @@ class Run:
         encoder = self._learned_encoder
         return observed if encoder is None else encode_rows(encoder, observed)
 
-    @property
+    @functools.cached_property
     def encoder(self) -> Encoder | None:
         """What makes states of observations, None where observations are states."""
+        if self._learned_encoder is not None:
+            return self._learned_encoder
         return None if self.config.encoder is None else self._observed()[1]
 
     @property

@@ -34,7 +34,13 @@ _OVER = 1.1  # of the budget: trainings that took more were not given by it
 
 
 class SearchFailed(checks.BadData):
-    """The world cannot be searched; what the audit itself found stands."""
+    """The world cannot be searched; what the audit itself found stands.
+
+    Attributes:
+        diagnosis: That, with its texts, where an audit was done.
+    """
+
+    diagnosis: Diagnosis | None = None
 
 
 def share_of(

@@ -242,7 +242,14 @@ def load_world(
 
 
 def load_spec(path: Path) -> Spec:
-    """What is fixed about the task of a learned world; parts that were given are not needed."""
+    """What is fixed about the task of a learned world.
+
+    Parts that were given when it was learned need not be given again.
+
+    Raises:
+        NotImported: the world holds something of a class, or a function, that its user marked
+            storable, and whose module was not imported.
+    """
     return _load_stored_world(path)[1].spec
 
 

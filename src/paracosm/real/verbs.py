@@ -17,11 +17,14 @@ from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
 from paracosm.core.pomdp import POMDP
+from paracosm.core.precision import LEAST_TOLERANCE, answer_tolerance
 from paracosm.real import boundary
 from paracosm.real.gymnasium import HostSource
 from paracosm.real.native import HiddenSource, SystemSource
 from paracosm.real.registry import make
 from paracosm.real.source import PolicyLike, Source, StepProgress
+
+_ASKED_AGAIN = 8  # observations: draws among a few choices fall on the same ones now and then
 
 Environment = str | Callable[[], Any] | gymnasium.Env | MDP | POMDP | Source
 
@@ -151,6 +154,9 @@ def evaluate(
 ) -> Trajectory:
     """Play whole real episodes of the policy's mode from seeded starts: see `Source.evaluate`.
 
+    A function of observations is asked some of what it has just been asked again, in another order;
+    if its answers differ by more than rounding, a warning says that it draws or has a memory.
+
     Args:
         env: The real environment, as `connect` takes it.
         policy, episodes, first_seed, sampled, seed, progress: As for `Source.evaluate`.
@@ -172,9 +178,7 @@ def evaluate(
             progress=progress,
         )
     _warn_of_repeatability(source)
-    if not isinstance(policy, Policy) and _answers_otherwise(
-        policy, np.asarray(episodes_played.state[0])
-    ):
+    if not isinstance(policy, Policy) and _answers_otherwise(policy, episodes_played):
         warnings.warn(
             "The policy answers the same observation differently when it is asked twice: it draws,"
             " or has a memory, which mixes up episodes, since they are played side by side; a"
@@ -184,14 +188,20 @@ def evaluate(
     return episodes_played
 
 
-def _answers_otherwise(function: Callable[[np.ndarray], Any], states: np.ndarray) -> bool:
-    """Whether a function of one observation gives something else when it is asked again, at the
-    middle of an episode that it played.
+def _answers_otherwise(function: Callable[[np.ndarray], Any], played: Trajectory) -> bool:
+    """Whether a function of one observation answers by more than rounding otherwise when it is
+    asked observations that it played at in one order and in the reverse.
     """
+    states = np.asarray(played.state)[np.asarray(played.alive)]
+    asked = states[np.linspace(0, len(states) - 1, min(len(states), _ASKED_AGAIN)).astype(int)]
     try:
-        first, second = (np.array(function(states[len(states) // 2].copy())) for _ in range(2))
-        return bool(np.any(first != second))
-    except Exception:  # it has played: what it says of this call alone is no reason to fail
+        first = np.array([np.array(function(state.copy())) for state in asked])
+        second = np.array([np.array(function(state.copy())) for state in asked[::-1]])[::-1]
+        if not np.issubdtype(first.dtype, np.floating):
+            return bool(np.any(first != second))
+        tolerance = answer_tolerance(float(np.finfo(first.dtype).eps)) * np.abs(first).max()
+        return bool(np.any(np.abs(first - second) > tolerance + LEAST_TOLERANCE))
+    except Exception:  # it has played: what it says of these calls alone is no reason to fail
         return False
 
 

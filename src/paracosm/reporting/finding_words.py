@@ -111,6 +111,9 @@ def _clipped(misreading: Misreading) -> str:
 
 _PHRASES: dict[str, Callable[[Misreading], str]] = {
     "other actions": lambda misreading: _changed(misreading, "actions", "a"),
+    "clipped actions": lambda _: (
+        "its actions are clipped to their bounds, as the environment does (clip them in the world)"
+    ),
     "other observations": lambda misreading: _changed(misreading, "observations", "s"),
     "standardised observations": lambda _: "it is given standardised observations",
     "other action numbers": _numbered,

@@ -111,6 +111,8 @@ def _policy(diagnosis: Diagnosis, step: NextStep) -> str:
 def _searching(diagnosis: Diagnosis) -> str:
     """The command that tries other searches, with the budget that they need."""
     needs = diagnosis.search_needs
+    if diagnosis.search_failed:
+        return "paracosm audit RUN --search NAMES"
     return f"paracosm audit RUN{'' if needs is None else f' --most-search-steps {needs}'}"
 
 

@@ -151,6 +151,8 @@ def beside_rows(diagnosis: Diagnosis) -> list[Row]:
     if diagnosis.search_needs is not None:
         note = f"{diagnosis.search_needs:,} imagined steps are needed (--most-search-steps)"
         rows.append(Row("other searches", "none", "", note))
+    if diagnosis.search_failed:
+        rows.append(Row("other searches", "failed", "", diagnosis.search_failed))
     return rows if diagnosis.search is None else [*rows, *_search_rows(diagnosis.search)]
 
 

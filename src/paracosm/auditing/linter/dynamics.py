@@ -106,19 +106,19 @@ def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
 
 
 def _clipped(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Actions that the environment clips to its bounds; silent, for it is no fault of a world.
+    """Actions that the environment clips to its bounds, and the world does not.
 
     Args:
         world, judge, unit, key: As for `blind`.
     """
     steps, space = judge.steps, world.spec.action
     assert isinstance(space, Box)
-    action = np.clip(steps.action, np.asarray(space.low), np.asarray(space.high))
-    if np.allclose(action, steps.action):
+    if not space.outside(steps.action).any():
         return
+    action = np.clip(steps.action, np.asarray(space.low), np.asarray(space.high))
     answer = queries.next_states(world, steps.state, action, key, len(action))
     squares = ((answer - steps.next_state) / unit) ** 2
-    yield Reading("clipped actions", "clipped", None, squares, silent=True)
+    yield Reading("action clipping", "clipping", Misreading("clipped actions"), squares)
 
 
 def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:

@@ -370,6 +370,7 @@ class Diagnosis(Record):
             tried.
         search_needs: What the usual one would have taken, in imagined steps, where the budget did
             not allow it.
+        search_failed: Why the usual one failed; empty where it did not.
         calibration: Of the world's spread, where `paracosm audit` of a run judged it.
         assisted: The mean real return of `gap` with imagined returns as control variate; None where
             no fresh starts were at hand.
@@ -426,6 +427,7 @@ class Diagnosis(Record):
     next_step: NextStep | None = None
     next: str = ""
     search_needs: int | None = None
+    search_failed: str = ""
 
     def __str__(self) -> str:
         gaps = {f"whole episodes, {discounted(self.discount)}": self.gap}

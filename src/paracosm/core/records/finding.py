@@ -10,6 +10,7 @@ from paracosm.core.records.verdict import Part
 
 MisreadingForm = Literal[
     "other actions",
+    "clipped actions",
     "other observations",
     "standardised observations",
     "other action numbers",
