@@ -103,6 +103,8 @@ def test_blindness_is_in_the_verdict_and_heeding_is_not():
     assert "a factor of 100" in calibration_words.actions(calibration())
     unsure = dataclasses.replace(use, blind=None, rise=of(0.02, -0.05, 0.1))
     assert "open" in calibration_words.actions(calibration(actions=unsure))
+    broad = dataclasses.replace(use, blind=False, rise=of(730.86, 4.2, 1500.0))
+    assert "a factor of 732 [5.20, 1,501]" in calibration_words.actions(calibration(actions=broad))
     assert "never vary" in calibration_words.actions(calibration(actions=None))
 
 

@@ -22,6 +22,8 @@ from paracosm.core.files import shown, try_file
 
 AnyFlags = TypeVar("AnyFlags")
 _RULE, _SIDES = re.compile(r"[─-]{10,}"), "│|"
+# The parser's marks of an argument that may be left out, which its text explains.
+_NO_DEFAULT = re.compile(r"(\n +)?\(default:\s+None\) *|\{None\}\|")
 # What the conversion of a text says, and what we say instead.
 _NEEDED = (
     ("FLOAT FLOAT", "a pair of numbers"),
@@ -55,7 +57,7 @@ def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str
     except SystemExit as stop:
         if stop.code:
             raise BadArgument(_sentence(box.getvalue(), f"paracosm {command}")) from None
-        streams.write(shown_help.getvalue())
+        streams.write(_NO_DEFAULT.sub("", shown_help.getvalue()))
         raise streams.Helped(0) from None
     if getattr(parsed, "out", None) is not None and command not in ("run", "bench", "paper"):
         try_file("--out", parsed.out)  # type: ignore[attr-defined]

@@ -113,7 +113,7 @@ def actions(calibration: Calibration) -> str:
 
 def rise(value: Estimate) -> str:
     """A rise as a percentage, or as a factor where it is large."""
-    if value.low >= _BROAD:
+    if value.mean >= _BROAD:
         mean, low, high = (words.number(1 + end) for end in (value.mean, value.low, value.high))
         return f"a factor of {mean} [{low}, {high}]"
     mean, low, high = (words.number(100 * end, 0) for end in (value.mean, value.low, value.high))

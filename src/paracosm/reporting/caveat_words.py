@@ -27,7 +27,7 @@ CaveatNumbers = dict[str, float]
 
 def _far_forecast(part: str, n: CaveatNumbers) -> str:
     return (
-        f"The plan takes {part} to {n['reach']:,.0f} samples, {n['reach'] / n['largest']:.0f} times"
+        f"The plan takes {part} to {n['reach']:,.0f} samples, {reading(n['reach'] / n['largest'])} times"
         f" the largest size measured; past {n['far']:g} times a forecast leans on the law more than"
         " on data."
     )
