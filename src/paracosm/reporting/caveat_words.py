@@ -26,10 +26,10 @@ CaveatNumbers = dict[str, float]
 
 
 def _far_forecast(part: str, n: CaveatNumbers) -> str:
+    times = reading(n["reach"] / n["largest"])
     return (
-        f"The plan takes {part} to {n['reach']:,.0f} samples, {reading(n['reach'] / n['largest'])} times"
-        f" the largest size measured; past {n['far']:g} times a forecast leans on the law more than"
-        " on data."
+        f"The plan takes {part} to {n['reach']:,.0f} samples, {times} times the largest size"
+        f" measured; past {n['far']:g} times a forecast leans on the law more than on data."
     )
 
 
