@@ -241,11 +241,12 @@ def _novelty(problem: Problem, key: PRNGKey, number: int) -> Callable[[Array, Ar
 
     unit = jax.lax.pmean(jax.lax.cond(explores, usual, lambda: jnp.ones(())), AXIS)
 
-    def novelty(states: Array, actions: Array) -> Array:
-        def bonus() -> Array:
-            return explore * jnp.minimum(apart(states, actions) / unit, MOST_NOVELTY)
+    @jax.checkpoint  # or zeros of all members' layers are kept for a derivative where none is due
+    def bonus(states: Array, actions: Array) -> Array:
+        return explore * jnp.minimum(apart(states, actions) / unit, MOST_NOVELTY)
 
-        return jax.lax.cond(explores, bonus, lambda: jnp.zeros(len(states)))
+    def novelty(states: Array, actions: Array) -> Array:
+        return jax.lax.cond(explores, bonus, lambda *_: jnp.zeros(len(states)), states, actions)
 
     return novelty
 

@@ -376,10 +376,11 @@ class Pathwise(Learner):
         """
         scale, (low, high) = value_scale(problem), value_bounds(problem)
         scaled = jnp.clip(targets, low, high) / scale
+        states = branches.state.reshape(-1, branches.state.shape[-1])
 
         def loss(values: tuple[ValueNetwork, ValueNetwork]) -> Scalar:
-            squares = [(jax.vmap(jax.vmap(v))(branches.state) - scaled) ** 2 for v in values]
-            return jnp.sum(branches.weight * sum(squares)) / self._total_weight(branches)
+            squares = [(jax.vmap(v)(states) - scaled.ravel()) ** 2 for v in values]
+            return jnp.sum(branches.weight.ravel() * sum(squares)) / self._total_weight(branches)
 
         loss_value, gradient = eqx.filter_value_and_grad(loss)(state.values)
         rate = self.settings.value_rate * problem.rate
