@@ -60,7 +60,8 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     assert stopped.value.code == 0
     page = capsys.readouterr().out
-    assert "--json" in page and "None" not in page
+    assert "--json" in page
+    assert "None" not in page
 
 
 def test_run_prints_json_alone(runs, tmp_path, capsys):
