@@ -51,14 +51,9 @@ class Span(NamedTuple):
     def around(self, samples: np.ndarray) -> tuple[float, float]:
         return min(self.low, float(np.min(samples))), max(self.high, float(np.max(samples)))
 
-    def limits(self, samples: np.ndarray) -> tuple[float, float] | None:
+    def limits(self, samples: np.ndarray) -> ReturnRange:
         """All that the rewards allow, where two of them are known."""
-        low, high = self.outer
-        return (
-            (min(low, float(np.min(samples))), max(high, float(np.max(samples))))
-            if low < high
-            else None
-        )
+        return _limits(self.outer, samples)
 
 
 class Averages(NamedTuple):
@@ -257,8 +252,15 @@ def return_limits(
     """
     steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
     paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
-    recorded, returns = np.concatenate([paid, extra_rewards]), episodes.returns(discount)
-    return _span(returns, (0.0, 0.0), recorded, steps, tied=False).limits(returns)
+    outer = _allowed(np.concatenate([paid, extra_rewards]), steps)
+    return _limits(outer, episodes.returns(discount))
+
+
+def _limits(outer: tuple[float, float], samples: np.ndarray) -> ReturnRange:
+    """All that the rewards allow, `outer`, where two of them are known, and as far as these
+    samples.
+    """
+    return around(outer, samples) if outer[0] < outer[1] else None
 
 
 def around(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
@@ -367,15 +369,20 @@ def _span(
         steps: Of a full episode, discounted.
         tied: Whether half of the returns or more are one value.
     """
-    least, most = float(np.min(recorded)), float(np.max(recorded))
-    outer = min(least * steps, least, 0.0), max(most * steps, most, 0.0)
+    outer = _allowed(recorded, steps)
     possible = [
         *unseen,
         float(np.min(returns)),
         float(np.max(returns)),
-        *((0.0, least, most) if tied else ()),
+        *((0.0, float(np.min(recorded)), float(np.max(recorded))) if tied else ()),
     ]
     return Span(max(min(possible), outer[0]), min(max(possible), outer[1]), outer)
+
+
+def _allowed(recorded: np.ndarray, steps: float) -> tuple[float, float]:
+    """The least and the most return that the recorded rewards allow in so many steps."""
+    least, most = float(np.min(recorded)), float(np.max(recorded))
+    return min(least * steps, least, 0.0), max(most * steps, most, 0.0)
 
 
 def _bounded(samples: np.ndarray, limits: tuple[float, float]) -> Estimate:

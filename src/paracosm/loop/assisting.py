@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -36,6 +37,7 @@ def assisted_return(
     level: float = 0.95,
     seed: int = 0,
     plain: Estimate | None = None,
+    extra_rewards: Sequence[float] = (),
 ) -> AssistedMean:
     """The real return of a policy from few real episodes, with imagined ones as control variate.
 
@@ -58,47 +60,14 @@ def assisted_return(
         level: Of the intervals, two-sided.
         seed: Of the noise of a stochastic world.
         plain: The mean of the real returns with an interval that is known to hold, such as an
-            audit's; that of their own spread if None, cut at what their rewards allow.
+            audit's; that of their own spread if None, cut at what the rewards allow.
+        extra_rewards: Rewards that were recorded beside those of the episodes: returns may lie
+            wherever all of these allow.
 
     Raises:
         BadArgument: `discount` or `level` is out of range, or the environment is none.
         BadData: the episodes' states are not of the environment's size, or the world leaves the
             finite numbers.
-    """
-    return _assisted(
-        world,
-        policy,
-        env,
-        episodes,
-        starts=starts,
-        first_seed=first_seed,
-        discount=discount,
-        level=level,
-        seed=seed,
-        plain=plain,
-    )
-
-
-def _assisted(
-    world: MDP,
-    policy: Policy,
-    env: Environment,
-    episodes: Trajectory,
-    *,
-    starts: int = STARTS,
-    first_seed: int,
-    discount: float,
-    level: float = 0.95,
-    seed: int,
-    plain: Estimate | None,
-    extra_rewards: tuple[float, ...] = (),
-) -> AssistedMean:
-    """The assisted mean, its intervals cut at what the rewards allow.
-
-    Args:
-        world, policy, env, episodes, starts, first_seed: As for `assisted_return`.
-        discount, level, seed, plain: As for `assisted_return`.
-        extra_rewards: Rewards that were recorded beside those of the episodes.
     """
     checks.in_unit_interval("discount", discount)
     checks.LEVEL.check("level", level)
@@ -172,7 +141,7 @@ def assisted_diagnosis(
     if run.config.planner is not None:
         return diagnosis
     try:
-        assisted = _assisted(
+        assisted = assisted_return(
             run.world,
             run.policy,
             run.source(),
