@@ -130,6 +130,7 @@ def test_a_known_part_that_is_wrong_cannot_be_bought():
 
 def test_a_purchase_names_the_command_only_where_it_can_say_how_many():
     assert words(REWARD, fits=RUN).endswith("paracosm plan RUN says how many.")
+    assert "paracosm plan" not in words(REWARD, fits=RUN, weights=())  # of a planner
     dynamics, ends = gap({"dynamics": (50.0, 10.0)}), gap({"termination": (50.0, 10.0)})
     assert "RUN" not in words(dynamics, fits=RUN | {"reward": records.known("reward")})
     assert "RUN" not in words(ends, fits=RUN)

@@ -12,6 +12,7 @@ from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.planners import MPPI, Planner
 from paracosm.loop import deploying
 from paracosm.loop.load import audit_run
+from paracosm.loop.measuring import measure
 from tests.loop.small import LEARN, numbers
 
 
@@ -59,6 +60,13 @@ def test_its_run_loads_with_the_planner_in_the_learned_world(finished):
     assert run.episodes.carry is not None
     assert run.episodes.carry.shape == (2, 12, 3)
     assert audit_run(run).gap == result.diagnosis.gap
+
+
+def test_it_has_no_plan_and_says_so_before_anything_is_measured(finished):
+    out, result = finished
+    assert "paracosm plan" not in result.diagnosis.next
+    with pytest.raises(paracosm.ParacosmError, match="policies of the state alone"):
+        measure(out, trust=True, progress=lambda *_: pytest.fail("it measured"))
 
 
 def test_it_resumes_to_the_same_result(finished, tmp_path):

@@ -79,8 +79,8 @@ class AuditFlags:
         no_dimensions: Ask world and policy for no derivatives: the audit then does not say which
             state components make the dynamics term, nor what a unit of error costs. Of a planner it
             never does.
-        trust: Import the code that the run names (its environment or known parts), if the run is
-            your own.
+        trust: Import the code that the run names (environment, known parts, learner, encoder or
+            planner), and that --planner or --search names, if it is your own.
         out: Write the diagnosis as a page here.
         json: Print one JSON document on stdout instead of the summary; causes holds the terms by
             step, dynamics_by_dimension those of the dynamics by state component and step.

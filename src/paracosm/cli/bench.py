@@ -53,7 +53,7 @@ class BenchFlags:
         json: Print one JSON document on stdout instead of the table.
     """
 
-    suite: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUITE")] = ""
+    suite: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[SUITE]")] = ""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     seeds: Annotated[str, tyro.conf.arg(metavar="N")] = "3"
     learners: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None

@@ -29,13 +29,13 @@ class CompareFlags:
         runs: Two or more run directories; with a gate the last one is the candidate, the ones
             before it are its baselines.
         gate: Exit with status 1 where the last run is worse than those before it, beyond what
-            chance explains, in a quantity that this TOML file names, or has not measured one of
-            these that they have; an empty file checks all but [ranks].
+            chance explains, in a quantity that this TOML file names, or lacks one of these that
+            they have. An empty file names all but [ranks].
         out: Write the comparison, or what the gate found, as a page here.
         json: Print one JSON document on stdout instead of the table.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN [RUN ...]")]]
     gate: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     json: bool = False

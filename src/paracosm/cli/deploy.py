@@ -24,10 +24,11 @@ class DeployFlags:
     paracosm deploy --old runs/a --new runs/b --episodes 20
 
     Attributes:
-        old: The run whose policy is deployed now.
-        new: The run whose policy may take its place.
+        old: Needed: the run whose policy is deployed now.
+        new: Needed: the run whose policy may take its place.
         episodes: Play this many more real episodes with each policy, from the same seeds.
-        level: Of the intervals, and the probability that is asked of the next episode.
+        level: The confidence of the intervals, and the probability of the bound on the next
+            episode.
         no_bounds: Do not bound the gaps, which takes minutes where networks are wide; the first two
             forms then say nothing.
         trust: Import the code that the runs name (their environment or known parts), if they are

@@ -26,7 +26,8 @@ class ExportFlags:
 
     Attributes:
         run: The run directory.
-        to: An ONNX model; a Python module that needs NumPy alone; or what torch.export.load reads.
+        to: Needed: an ONNX model; a Python module that needs NumPy alone; or what
+            torch.export.load reads.
         out: Where to write the file; policy.onnx, policy.py or policy.pt2 in the run directory if
             not given.
         trust: Import the code that the run names (its environment or encoder), if it is your own.

@@ -41,7 +41,7 @@ class LabelsFlags:
     Attributes:
         run: The run directory whose policy's gradient is measured: of a run with --learner
             reinforce, whose gradient this is. Runs of other learners are refused.
-        budget: What may be spent, in the unit of the prices.
+        budget: Needed: what may be spent, in the unit of the prices.
         cost_rollout: The price of one rollout before it is labelled.
         fidelity: How the variance of a label's noise falls with its price c. power:A,p is A/c^p;
             bounded:V,most is V(1 - c/most); floor:V,A is V + A/c; A and V are variances. Or a CSV

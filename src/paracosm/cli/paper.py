@@ -51,7 +51,7 @@ class PaperFlags:
         json: Print one JSON document on stdout instead of the tables.
     """
 
-    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")] = ""
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[EXPERIMENT]")] = ""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     scale: Scale = "quick"
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None

@@ -22,8 +22,8 @@ from paracosm.core.files import shown, try_file
 
 AnyFlags = TypeVar("AnyFlags")
 _RULE, _SIDES = re.compile(r"[─-]{10,}"), "│|"
-# The parser's marks of an argument that may be left out, which its text explains.
-_NO_DEFAULT = re.compile(r"(\n +)?\(default:\s+None\) *|\{None\}\|")
+# The parser's marks of an argument without a value of its own, which its text explains.
+_NO_DEFAULT = re.compile(r"(\n +)?\(default:\s+(None|''|)\) *|\{None\}\|")
 # What the conversion of a text says, and what we say instead.
 _NEEDED = (
     ("FLOAT FLOAT", "a pair of numbers"),

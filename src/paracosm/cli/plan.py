@@ -67,7 +67,7 @@ class PlanFlags:
             constants. The other routes that were measured are compared with it.
         trust: Import the code that the run names (its environment or known parts), if the run is
             your own.
-        seed: Of the draws from what the curves leave open.
+        seed: Of the learning curves that are drawn where the measurements leave them open.
         out: Write the plan as a page here.
         json: Print one JSON document on stdout instead of the summary.
     """

@@ -35,7 +35,7 @@ class RankFlags:
         json: Print one JSON document on stdout instead of the tables.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN [RUN ...]")]]
     world: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     best: bool = False
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10

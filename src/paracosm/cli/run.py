@@ -47,7 +47,7 @@ class RunFlags(RunConfig):
 
     paracosm run CartPole-v1 --transitions 5000 --reward-labels 1000 --out runs/cart --json
 
-    paracosm run Hopper-v5 --transitions 30000 --rounds 5
+    paracosm run Hopper-v5 --learner reinforce --transitions 30000 --rounds 5
 
     paracosm run my_package:make_env --env-kwargs '{"difficulty": 2}'
 

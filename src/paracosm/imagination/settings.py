@@ -43,7 +43,8 @@ class ImagineSettings(Record):
         least_gain: Gain of imagined return that counts as progress, as a share of the range seen so
             far.
         most_steps: Training steps at the most.
-        width, depth: Hidden layers of policy and value.
+        width: Neurons of each hidden layer of policy and value.
+        depth: How many hidden layers these have.
         squash: Gaussian policies are squashed by tanh, else clipped.
     """
 

@@ -19,7 +19,8 @@ class FitSettings(Record):
     Attributes:
         members: Networks in the ensemble; they differ in their initial weights and in the rows
             drawn.
-        width, depth: Hidden layers.
+        width: Neurons of each hidden layer.
+        depth: How many hidden layers.
         batch: Rows a step, drawn with replacement.
         rates: Learning rates, used one after the other.
         patience: Epochs without a better validation loss before the next rate, starting again from
@@ -68,8 +69,8 @@ class LearnSettings(Record):
 
     Attributes:
         fit: Settings of every part's fit.
-        validation, held_out: Share of a part's rows that stop its training, and share that measure
-            its error.
+        validation: Share of a part's rows that stop its training.
+        held_out: Share of a part's rows that measure its error.
         margin: How far the domain of imagined states reaches beyond the data, in parts of their
             range.
         probabilistic: Whether each member of the dynamics also learns the spread of the next state

@@ -192,6 +192,7 @@ def _starts(run: Run) -> jax.Array:
 
 def _measure_run(run: Run, progress: Progress) -> Measurements:
     """The measurements of a run, its realised weights first."""
+    policy = markov(run.policy)
     for part in PARTS:
         origin = run.result.fits[part].origin
         if origin != "learned":
@@ -205,7 +206,7 @@ def _measure_run(run: Run, progress: Progress) -> Measurements:
     refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
         *run.result.diagnosis.weights,
-        fitted_weights(run.world, markov(run.policy), run.episodes, refits),
+        fitted_weights(run.world, policy, run.episodes, refits),
     )
     regions, why_no_regions = regions_of_run(run, progress)
     return Measurements(

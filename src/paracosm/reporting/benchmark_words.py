@@ -83,7 +83,7 @@ def lead(record: Benchmark) -> str:
             mean = words.estimate(share) if len(record.seeds) > 1 else words.number(share.mean)
             sentences.append(
                 f"{whose} interquartile mean of normalised returns is {mean}, over the"
-                f" {_tasks(share.n // len(record.seeds))} on which none of its seeds failed."
+                f" {_tasks(share.n // len(record.seeds))} whose runs all finished."
             )
     ours, *others = record.learners
     for peer in others:
