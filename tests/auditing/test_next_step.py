@@ -8,6 +8,8 @@ from paracosm.auditing.advice import CONSTANT_REWARD, UNEXPLAINED_REWARD, advise
 from paracosm.auditing.conditions import policy_standing
 from paracosm.auditing.next_step import next_step
 from paracosm.auditing.verdict import decide
+from paracosm.core.mdp import Discrete
+from paracosm.core.policy import Uniform
 from paracosm.core.records import (
     Finding,
     Imagination,
@@ -25,6 +27,7 @@ from tests.auditing.gaps import estimate, evidence, gap
 from tests.reporting import report_records as records
 
 REWARD = gap({"reward": (50.0, 10.0)})
+POLICY = Uniform(Discrete(2))
 UNSURE = gap({"reward": (10.0, 20.0)})
 
 
@@ -39,8 +42,8 @@ def step(of, *findings: Finding, fits=None, **changes):
     return next_step(diagnosis(of, *findings, **changes), fits or {})
 
 
-def words(of, *findings: Finding, fits=None, **changes):
-    return with_next_step(diagnosis(of, *findings, **changes), fits or {}).next
+def words(of, *findings: Finding, fits=None, policy=POLICY, **changes):
+    return with_next_step(diagnosis(of, *findings, **changes), fits or {}, policy).next
 
 
 def learned(name: Part, share: float) -> dict[str, PartFit]:
@@ -130,7 +133,7 @@ def test_a_known_part_that_is_wrong_cannot_be_bought():
 
 def test_a_purchase_names_the_command_only_where_it_can_say_how_many():
     assert words(REWARD, fits=RUN).endswith("paracosm plan RUN says how many.")
-    assert "paracosm plan" not in words(REWARD, fits=RUN, weights=())  # of a planner
+    assert "paracosm plan" not in words(REWARD, fits=RUN, policy=None)
     dynamics, ends = gap({"dynamics": (50.0, 10.0)}), gap({"termination": (50.0, 10.0)})
     assert "RUN" not in words(dynamics, fits=RUN | {"reward": records.known("reward")})
     assert "RUN" not in words(ends, fits=RUN)

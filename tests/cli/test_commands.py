@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -54,14 +55,25 @@ def test_help_teaches(capsys):
     assert "--json" in page
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(command, capsys):
+def test_every_command_has_help(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
     page = capsys.readouterr().out
     assert "--json" in page
-    assert "None" not in page
+    assert not re.search(r"None\b|\(default:\s*(''|)\)", page)
+
+
+def test_help_keeps_each_default_with_its_option(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "as a JSON object. (default: '{}')" in page
+    assert os.environ["COLUMNS"] == "240"
 
 
 def test_run_prints_json_alone(runs, tmp_path, capsys):

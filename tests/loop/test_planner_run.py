@@ -64,7 +64,7 @@ def test_its_run_loads_with_the_planner_in_the_learned_world(finished):
 
 def test_it_has_no_plan_and_says_so_before_anything_is_measured(finished):
     out, result = finished
-    assert "paracosm plan" not in result.diagnosis.next
+    assert not result.diagnosis.next_step.planned
     with pytest.raises(paracosm.ParacosmError, match="policies of the state alone"):
         measure(out, trust=True, progress=lambda *_: pytest.fail("it measured"))
 

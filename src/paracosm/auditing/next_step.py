@@ -114,6 +114,5 @@ def _of_purchase(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep 
     if fit is not None and fit.origin == "known":
         return NextStep("given", advice.first, times=advice.times)
     curves = [fits[name].origin for name in ("dynamics", "reward") if name in fits]
-    priced = bool(diagnosis.weights)  # a planner's errors are not
-    planned = priced and curves == ["learned", "learned"] and advice.first != "termination"
+    planned = curves == ["learned", "learned"] and advice.first != "termination"
     return NextStep("purchase", advice.first, times=advice.times, planned=planned)

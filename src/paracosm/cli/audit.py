@@ -242,11 +242,11 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
         if flags.search is not None or error.diagnosis is None:
             raise
         diagnosis = dataclasses.replace(error.diagnosis, search_failed=str(error))
-        diagnosis = with_next_step(diagnosis, run.learned.fits)
+        diagnosis = with_next_step(diagnosis, run.learned.fits, run.policy)
     if flags.search is None and not searches:
         needs = run.usual_search_needs(flags.planner)
         diagnosis = dataclasses.replace(diagnosis, search_needs=needs)
-        diagnosis = with_next_step(diagnosis, run.learned.fits)
+        diagnosis = with_next_step(diagnosis, run.learned.fits, run.policy)
     diagnosis = calibrated_diagnosis(run, diagnosis, episodes, planner=planner)
     if planner is not None:
         return diagnosis

@@ -30,7 +30,8 @@ class CompareFlags:
             before it are its baselines.
         gate: Exit with status 1 where the last run is worse than those before it, beyond what
             chance explains, in a quantity that this TOML file names, or lacks one of these that
-            they have. An empty file names all but [ranks].
+            they have. An empty file checks all but [ranks], and misses
+            none of them.
         out: Write the comparison, or what the gate found, as a page here.
         json: Print one JSON document on stdout instead of the table.
     """

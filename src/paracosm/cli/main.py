@@ -52,7 +52,7 @@ Start here:
 
 Progress goes to stderr; --json prints one JSON document on stdout. Exit status: 0 done, 1 a run is
 worse than its gate allows (compare --gate), 2 bad input (one sentence says what is wrong and what
-is needed), 130 stopped with Ctrl-C (finished stages are kept; --resume goes on).
+is needed), 130 stopped with Ctrl-C (run, bench and paper keep what was finished; --resume goes on).
 """
 
 

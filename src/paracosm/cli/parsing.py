@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import os
 import re
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import tyro
@@ -23,7 +25,8 @@ from paracosm.core.files import shown, try_file
 AnyFlags = TypeVar("AnyFlags")
 _RULE, _SIDES = re.compile(r"[─-]{10,}"), "│|"
 # The parser's marks of an argument without a value of its own, which its text explains.
-_NO_DEFAULT = re.compile(r"(\n +)?\(default:\s+(None|''|)\) *|\{None\}\|")
+_NO_DEFAULT = re.compile(r"(\n +)?\(default:\s+(None|''|)\) *")
+_COLUMNS = 100  # of a help page at the most: the parser sets sections of wide ones side by side
 # What the conversion of a text says, and what we say instead.
 _NEEDED = (
     ("FLOAT FLOAT", "a pair of numbers"),
@@ -47,7 +50,11 @@ def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str
     _refuse_empty(arguments)
     shown_help, box = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(shown_help), contextlib.redirect_stderr(box):
+        with (
+            _narrow(),
+            contextlib.redirect_stdout(shown_help),
+            contextlib.redirect_stderr(box),
+        ):
             parsed = tyro.cli(
                 flags,
                 args=list(arguments),
@@ -62,6 +69,19 @@ def parse(flags: Callable[..., AnyFlags], arguments: Sequence[str], command: str
     if getattr(parsed, "out", None) is not None and command not in ("run", "bench", "paper"):
         try_file("--out", parsed.out)  # type: ignore[attr-defined]
     return parsed
+
+
+@contextlib.contextmanager
+def _narrow() -> Iterator[None]:
+    """Have the parser write for a terminal of no more than `_COLUMNS`."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(min(shutil.get_terminal_size().columns, _COLUMNS))
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:

@@ -71,6 +71,8 @@ class RunFlags(RunConfig):
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")] = ""
     horizon: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    discount: Annotated[float | None, tyro.conf.arg(metavar="GAMMA")] = None
+    budget: Annotated[float | None, tyro.conf.arg(metavar="MONEY")] = None
     action_range: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")] = None
     state_scale: Annotated[str | None, tyro.conf.arg(metavar="JSON")] = None
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None

@@ -10,12 +10,12 @@ the λ-returns
 
     G_t = r_t + γ (1 - p_t) ((1-λ) v(s_{t+1}) + λ G_{t+1})
 
-Continuous actions: the policy climbs the mean of `G_0`, with `α H` added to its rewards, `H` its
+Continuous actions: the policy climbs the mean of `G_0`, with `α S` added to its rewards, `S` its
 entropy, by its derivative through policy, dynamics, reward and end (value gradients; Heess et al.
 2015, Clavera et al. 2020). The sum of `G_t` over a branch (Hafner et al. 2020) would count late
 rewards once for each state before them, and acts too much. A choice among discrete actions has no
 derivative, but the world can be asked for all of them: the policy climbs, exactly, the mean of
-`Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α H` over the states of a branch.
+`Σ_a π(a|s) (r + γ (1-p) v(s'))(s, a) + α S` over the states of a branch.
 
 The value is the smaller of two networks (Fujimoto et al. 2018), which learn `G_t`; what completes
 branches is their moving average, and targets are kept within what the recorded rewards allow. `α`
@@ -95,7 +95,8 @@ class PathwiseSettings:
             and buries the task.
         choice_entropy: Entropy that α keeps of a discrete choice, as a share of the uniform one's.
         clip: Largest global norm of a gradient.
-        width, depth: Hidden layers of policy and value.
+        width: Neurons of each hidden layer of policy and value.
+        depth: How many hidden layers these have.
     """
 
     branches: int = 128
@@ -306,8 +307,8 @@ class Pathwise(Learner):
         numbers: Array,
     ) -> tuple[Array, Array]:
         """Where all branches end, and which go on from there: each step does with the chance
-        `γ (1 - p) (1 - d)`, so that states are reached as often as they count and as far as the
-        members agree; `d` is their doubt of what the policy does in the last state of the branch.
+        `γ (1 - p) (1 - u)`, so that states are reached as often as they count and as far as the
+        members agree; `u` is their doubt of what the policy does in the last state of the branch.
         No branch goes on from the edge of the data, and in the mean none lasts longer than an
         episode.
 

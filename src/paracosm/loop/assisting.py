@@ -61,16 +61,17 @@ def assisted_return(
         seed: Of the noise of a stochastic world.
         plain: The mean of the real returns with an interval that is known to hold, such as an
             audit's; that of their own spread if None, cut at what the rewards allow.
-        extra_rewards: Rewards that were recorded beside those of the episodes: returns may lie
-            wherever all of these allow.
+        extra_rewards: Rewards that were recorded beside those of the episodes, `[reward]`: returns
+            may lie wherever all of these allow.
 
     Raises:
         BadArgument: `discount` or `level` is out of range, or the environment is none.
-        BadData: the episodes' states are not of the environment's size, or the world leaves the
-            finite numbers.
+        BadData: the episodes' states are not of the environment's size, an extra reward is not
+            finite, or the world leaves the finite numbers.
     """
     checks.in_unit_interval("discount", discount)
     checks.LEVEL.check("level", level)
+    checks.finite("extra_rewards", extra_rewards)
     source = connect(env)
     _demand_states_of(source, episodes)
     fresh = source.starts(starts, first_seed=first_seed)

@@ -22,7 +22,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.layers import Unreadable, layers_of
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Spec
-from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.policy import MarkovPolicy, Policy, StochasticPolicy
 from paracosm.core.predicted import PredictedReturn
 from paracosm.core.records import Calibration, Diagnosis, PartFit, Reference
 from paracosm.core.types import Action, Scalar, State
@@ -177,12 +177,22 @@ def _with_texts(diagnosis: Diagnosis, unknown: tuple[str, ...]) -> Diagnosis:
 
 
 def with_next_step(
-    diagnosis: Diagnosis, fits: Mapping[str, PartFit] = MappingProxyType({})
+    diagnosis: Diagnosis,
+    fits: Mapping[str, PartFit] = MappingProxyType({}),
+    policy: Policy | None = None,
 ) -> Diagnosis:
     """The diagnosis with what to do first, in place of what it said before, by itself and by how
     the parts were learned, as far as that is known.
+
+    Args:
+        diagnosis: The diagnosis.
+        fits: How the parts of a run's world were learned; none of other worlds.
+        policy: The run's; there is a plan for one of the state alone.
     """
-    return next_words.with_sentence(diagnosis, next_step(diagnosis, fits))
+    step = next_step(diagnosis, fits)
+    if not isinstance(policy, MarkovPolicy):
+        step = dataclasses.replace(step, planned=False)
+    return next_words.with_sentence(diagnosis, step)
 
 
 def check_budgets(**budgets: float) -> None:

@@ -523,7 +523,7 @@ def audit_run(
         searches=run.searches(searches, policy, episodes.alive.shape[1], budget),
         **audit_options,
     )
-    return with_next_step(diagnosis, run.learned.fits)
+    return with_next_step(diagnosis, run.learned.fits, run.policy)
 
 
 def demand_search(name: str) -> None:

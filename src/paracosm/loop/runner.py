@@ -494,7 +494,7 @@ class Runner:
                 seed=self.config.seed,
                 **options,
             )
-            return with_next_step(diagnosis, last.learned.fits)
+            return with_next_step(diagnosis, last.learned.fits, imagined.policy)
 
         return self.directory.stage(
             "audit",
