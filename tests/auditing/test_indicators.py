@@ -37,7 +37,7 @@ def _share(make, kind, count, length, lag=1):
     return np.mean(np.concatenate(p) <= 0.05)
 
 
-def _demand_at_most(share, count, probability):
+def _require_at_most(share, count, probability):
     hits = round(share * count)
     assert stats.binom.sf(hits - 1, count, probability) > FALSE_ALARM, f"{hits} of {count}"
 
@@ -45,13 +45,13 @@ def _demand_at_most(share, count, probability):
 @pytest.mark.parametrize(("make", "kind", "length"), NULLS)
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.full)])
 def test_series_that_only_move_alike_are_seldom_said_to_lead(make, kind, length, count):
-    _demand_at_most(_share(make, kind, count, length), count, 0.05)
+    _require_at_most(_share(make, kind, count, length), count, 0.05)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("kind", "length"), [("learning", 20), ("random walk", 40)])
 def test_longer_lags_keep_the_rate(kind, length):
-    _demand_at_most(_share(unrelated, kind, 2000, length, lag=2), 2000, 0.05)
+    _require_at_most(_share(unrelated, kind, 2000, length, lag=2), 2000, 0.05)
 
 
 def test_a_naive_test_would_find_trends_leading():
@@ -92,7 +92,7 @@ def _paired_share(make, kind, count, trainings, length):
 )
 @pytest.mark.parametrize("count", [50, pytest.param(2000, marks=pytest.mark.full)])
 def test_pairings_of_trainings_keep_the_rate_where_all_share_a_step(make, kind, count):
-    _demand_at_most(_paired_share(make, kind, count, 5, 12), count, 0.05)
+    _require_at_most(_paired_share(make, kind, count, 5, 12), count, 0.05)
 
 
 def test_pairings_of_trainings_see_a_planted_lead():
@@ -158,7 +158,7 @@ def _table(length, seed, names=("a", "b", "c")):
 
 def test_of_several_unrelated_walks_none_leads_more_often_than_stated():
     alarms = sum(bool(indicators({"a": _table(20, seed)}).leading) for seed in range(25))
-    _demand_at_most(alarms / 25, 25, LEVEL)
+    _require_at_most(alarms / 25, 25, LEVEL)
 
 
 def test_a_planted_lead_is_seen_among_others():

@@ -69,18 +69,18 @@ def _accuses(seed):
     return record.flips.low > 0 or record.tau.low > -1 or record.regret.low > 0
 
 
-def _demand_silence(draws):
+def _require_silence(draws):
     accused = sum(map(_accuses, range(draws)))
     assert stats.binom.sf(accused - 1, draws, 0.05) > FALSE_ALARM, f"{accused} of {draws}"
 
 
 def test_equal_policies_are_seldom_said_to_flip():
-    _demand_silence(20)
+    _require_silence(20)
 
 
 @pytest.mark.full
 def test_equal_policies_are_seldom_said_to_flip_at_full_size():
-    _demand_silence(400)
+    _require_silence(400)
 
 
 def _holds(seed):
@@ -101,18 +101,18 @@ def _holds(seed):
     )
 
 
-def _demand_coverage(draws):
+def _require_coverage(draws):
     hits = sum(map(_holds, range(draws)))
     assert stats.binom.cdf(hits, draws, 0.95) > FALSE_ALARM, f"{hits} of {draws}"
 
 
 def test_all_intervals_hold_the_truth_together():
-    _demand_coverage(15)
+    _require_coverage(15)
 
 
 @pytest.mark.full
 def test_all_intervals_hold_the_truth_together_at_full_size():
-    _demand_coverage(400)
+    _require_coverage(400)
 
 
 def test_tau_and_flips_are_those_of_the_means():

@@ -21,7 +21,7 @@ _FOUR = normal(3, 1.4, 0.6, 0)
 _SIX = normal(2.6, 1.8, 1.5, 1.3, 0.5, 0)
 
 
-def _demand_few_errors(result):
+def _require_few_errors(result):
     """At most the stated share of all simulations; false-alarm rate 1e-5 where it is that share."""
     tail = stats.binom.sf(result.wrong - 1, result.sims, _RISK)
     assert tail > FALSE_ALARM, f"{result.wrong} of {result.sims}"
@@ -30,7 +30,7 @@ def _demand_few_errors(result):
 @pytest.mark.parametrize(("case", "best"), [(_FOUR, False), (_SIX, True)], ids=str)
 def test_what_is_sure_is_right_in_fewer_episodes(case, best):
     result = score(case, 30, best=best)
-    _demand_few_errors(result)
+    _require_few_errors(result)
     assert result.sure == 30
     assert result.episodes <= 0.8 * fixed_design(case, 30, 1.0, best=best)
 
@@ -47,7 +47,7 @@ def test_2000_simulations_err_at_most_as_stated_in_half_of_the_episodes(case, be
     assert result.episodes <= 0.5 * fixed_design(case, 2000, share, best=best, seed=1)
 
 
-def _demand_silence(sims):
+def _require_silence(sims):
     """Of two equal policies whatever is sure is wrong."""
     result = score(normal(0, 0), sims, most=120)
     tail = stats.binom.sf(result.sure - 1, result.sims, _RISK)
@@ -55,12 +55,12 @@ def _demand_silence(sims):
 
 
 def test_equal_policies_are_seldom_called_apart():
-    _demand_silence(60)
+    _require_silence(60)
 
 
 @pytest.mark.full
 def test_equal_policies_are_seldom_called_apart_at_full_size():
-    _demand_silence(2000)
+    _require_silence(2000)
 
 
 @pytest.mark.full
@@ -71,7 +71,7 @@ def test_equal_policies_are_seldom_called_apart_at_full_size():
 )
 def test_skewed_and_sparse_returns_err_at_most_as_stated(case, sims):
     result = score(case, sims, seed=1)
-    _demand_few_errors(result)
+    _require_few_errors(result)
     assert result.sure > 0.9 * sims
 
 

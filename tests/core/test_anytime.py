@@ -58,7 +58,7 @@ def _ever_missed(draws, risk, least=10):
     return int(missed[:, least - 1 :].any(axis=1).sum())
 
 
-def _demand_missing_at_most(risk, draws, seed):
+def _require_missing_at_most(risk, draws, seed):
     samples = np.random.default_rng(seed).normal(size=(draws, _N))
     missed = _ever_missed(samples, risk, least=2)
     assert stats.binom.sf(missed - 1, draws, risk) > FALSE_ALARM, f"{missed} of {draws}"
@@ -67,13 +67,13 @@ def _demand_missing_at_most(risk, draws, seed):
 
 def test_normal_means_are_missed_at_any_n_at_most_at_the_stated_rate():
     """A false alarm in 1e-5 of all keys, of a program that misses exactly 20%."""
-    _demand_missing_at_most(0.2, 300, seed=1)
+    _require_missing_at_most(0.2, 300, seed=1)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("risk", [0.2, 0.05, 0.01])
 def test_normal_means_are_missed_at_most_at_the_stated_rate_at_full_size(risk):
-    _demand_missing_at_most(risk, 20_000, seed=2)
+    _require_missing_at_most(risk, 20_000, seed=2)
 
 
 def test_students_interval_at_every_n_would_miss_far_more_often():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from paracosm.core import checks
-from paracosm.core.carrying import demand_carry
+from paracosm.core.carrying import require_carry
 from paracosm.core.policy import Policy
 from paracosm.imagination.planners import Planner
 from paracosm.loop.auditing import audit
@@ -116,7 +116,7 @@ def test_carries_that_keep_their_form_are_taken():
         def act(self, carry, state, key):
             return state[1:2], (jnp.roll(carry[0], 1, axis=0), carry[1] + 1, None)
 
-    demand_carry(Counts(), (3,), np.float64)
+    require_carry(Counts(), (3,), np.float64)
 
 
 def test_a_planner_whose_plan_changes_its_shape_is_told_so():

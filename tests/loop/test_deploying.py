@@ -97,11 +97,11 @@ def test_equal_policies_of_different_encoders_are_two(finished, tmp_path):
     old, new = (paracosm.load(path, trust=True) for path in (finished[0], copy))
     named = dataclasses.replace(new.config, encoder="tests.loop.test_deploying:Shifted")
     new.__dict__["config"] = named
-    deploying._demand_two(old, new)
+    deploying._require_two(old, new)
     old = paracosm.load(old.path, trust=True)  # what a run reads it reads once
     old.__dict__["config"] = named
     with pytest.raises(checks.BadArgument, match="one and the same"):
-        deploying._demand_two(old, new)
+        deploying._require_two(old, new)
 
 
 def test_trust_is_asked_for_before_real_steps_are_taken(pair, monkeypatch):

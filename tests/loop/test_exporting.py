@@ -203,9 +203,9 @@ def test_a_predictor_knows_one_image_from_a_batch():
 
 def test_each_component_of_an_action_is_compared_in_its_own_range():
     box = Box(np.array([-1000.0, -0.1]), np.array([1000.0, 0.1]))
-    exporting._demand_equal(np.array([[1e-3, 1e-7]]), box)
+    exporting._require_equal(np.array([[1e-3, 1e-7]]), box)
     with pytest.raises(checks.BadData, match=r"0\.001 is how far its actions are"):
-        exporting._demand_equal(np.array([[0.0, 1e-3]]), box)
+        exporting._require_equal(np.array([[0.0, 1e-3]]), box)
 
 
 def test_what_cannot_be_exported_is_refused(finished, tmp_path, monkeypatch):

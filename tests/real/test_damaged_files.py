@@ -96,7 +96,7 @@ def headed_noise(raw, rng):
 DAMAGES = (cut, flipped, head_flipped, blanked, torn, stuffed, noise, headed_noise)
 
 
-def demand_one_sentence(where, name):
+def require_one_sentence(where, name):
     """Loads, or is refused in one sentence that names the file; a damaged number may still be a
     number.
     """
@@ -123,7 +123,7 @@ def test_damaged_files_are_loaded_or_refused_in_one_sentence(folder, rounds):
             damage, rng = DAMAGES[seed % len(DAMAGES)], np.random.default_rng([index, seed])
             path.write_bytes(damage(raw, rng))
             where = "minari:tests/own-v0" if "minari" in name else name
-            refused += demand_one_sentence(where, "tests/own-v0" if "minari" in name else name)
+            refused += require_one_sentence(where, "tests/own-v0" if "minari" in name else name)
             files += 1
         path.write_bytes(raw)
     assert files >= (120 if rounds == 2 else 500)

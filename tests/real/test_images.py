@@ -18,7 +18,7 @@ from paracosm.core.policy import Deterministic
 from paracosm.core.recordings import state_scale
 from paracosm.loop.run import run
 from paracosm.real import datasets
-from paracosm.real.matching import demand_match
+from paracosm.real.matching import require_match
 from paracosm.real.source import BadStep
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.pictured import SHAPE, Pictured, Summary, image
@@ -221,13 +221,13 @@ def test_data_of_another_kind_are_refused(source, data, tmp_path):
     vectors = dataclasses.replace(
         data, state=data.state.astype(np.float32), next_state=data.next_state.astype(np.float32)
     )
-    demand_match(data, source, "images.npz")
+    require_match(data, source, "images.npz")
     with pytest.raises(checks.BadData, match=r"states of images.npz are float vectors; images \(u"):
-        demand_match(vectors, source, "images.npz")
+        require_match(vectors, source, "images.npz")
     flat = connect(counter)
     three = dataclasses.replace(data, state=data.state[:, :3], next_state=data.next_state[:, :3])
     with pytest.raises(checks.BadData, match=r"are images \(uint8\); float vectors are needed"):
-        demand_match(three, flat, "images.npz")
+        require_match(three, flat, "images.npz")
     columns = {name: getattr(data, name) for name in datasets.COLUMNS}
     np.savez(tmp_path / "mixed.npz", **columns | {"next_state": vectors.next_state})
     with pytest.raises(checks.BadData, match="next_state, are float vectors; images"):

@@ -19,7 +19,7 @@ from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
 from paracosm.core.pomdp import POMDP
 from paracosm.real import datasets
 from paracosm.real.flattening import flat_row, flat_rows, leaves
-from paracosm.real.matching import demand_match
+from paracosm.real.matching import require_match
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.composed import PARTS, Reach, Sampling, lever, push, reach
 
@@ -445,7 +445,7 @@ def test_a_minari_data_set_of_parts_is_what_the_environment_shows(env, tmp_path,
     np.testing.assert_array_equal(data.state, np.float32(flat[:-1]))
     called = source.action.values(data.action)
     np.testing.assert_array_equal(called.reshape(9, -1), np.reshape(actions, (9, -1)))
-    demand_match(data, source, "minari:tests/parts-v0")
+    require_match(data, source, "minari:tests/parts-v0")
     if environment.unwrapped.observation_space is PARTS:
         with pytest.raises(checks.BadData, match=r"one of them alone has achieved_goal"):
             datasets.load("minari:tests/parts-v0", components=connect(reach).components)

@@ -49,7 +49,7 @@ class AgentSettings:
             BadArgument: it lacks an entry, observes images, or has no such task.
         """
         multitask = bool(_entry(cfg, "multitask", False))
-        _demand_task(cfg, task, multitask)
+        _require_task(cfg, task, multitask)
         kind = _entry(cfg, "obs", "state")
         if kind != "state":
             raise checks.BadArgument(
@@ -121,7 +121,7 @@ def search_of(cfg: Any, settings: AgentSettings) -> LatentSearch:
     )
 
 
-def _demand_task(cfg: Any, task: int | None, multitask: bool) -> None:
+def _require_task(cfg: Any, task: int | None, multitask: bool) -> None:
     tasks = len(_entry(cfg, "tasks")) if multitask else 0
     if multitask and (not isinstance(task, int) or not 0 <= task < tasks):
         raise checks.BadArgument(

@@ -132,13 +132,13 @@ def as_array(name: str, what: str, answer: Any) -> np.ndarray:
             f"the {name} gives a {type(answer).__name__} for the {what} that is no array"
             f" ({exception_text(error)})"
         ) from error
-    demand_real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
+    require_real(name, what, answer, numbers.dtype.kind in "biuf", str(numbers.dtype))
     if np.ma.is_masked(answer):
         raise BadAnswer(f"the {name} gives masked numbers for the {what}; each needs a number.")
     return numbers
 
 
-def demand_real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
+def require_real(name: str, what: str, answer: Any, is_real: bool, dtype: str) -> None:
     """Refuse what is no array of real numbers.
 
     Args:
@@ -218,7 +218,7 @@ class ActionReader:
         return index, ColumnFault(f"{words}{upwards}.", row)
 
 
-def demand_gives(gives: str | None) -> None:
+def require_gives(gives: str | None) -> None:
     """Require one of `TERMINATION_GIVES`, or None, which leaves it open what an end rule gives.
 
     Raises:
@@ -236,7 +236,7 @@ class EndReader:
     """
 
     def __init__(self, gives: str | None) -> None:
-        demand_gives(gives)
+        require_gives(gives)
         self.gives, self._logits = gives, gives == "logit"
 
     def __call__(self, what: str, column: np.ndarray) -> tuple[np.ndarray, ColumnFault | None]:

@@ -40,7 +40,7 @@ class RowIndependence:
         self._trials: collections.Counter[np.dtype] = collections.Counter()
         self._pool: dict[np.dtype, np.ndarray] = {}
 
-    def demand(
+    def require(
         self, ask: Ask, x: np.ndarray, answer: np.ndarray, widths: Sequence[int], *, eps: float
     ) -> None:
         """Refuse a function whose answer to a row is another in another batch.

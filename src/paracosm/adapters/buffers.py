@@ -69,7 +69,7 @@ def _sb3_steps(buffer: Any, *, scaled_actions: bool) -> WrittenSteps:
         Unsupported: observations are dictionaries or images, or it keeps no next observations.
         BadData: it is empty, or its actions are not scaled.
     """
-    _demand_vectors(buffer)
+    _require_vectors(buffer)
     rows = len(buffer.observations)
     ring = _Ring(oldest=buffer.pos, size=rows) if buffer.full else _Ring(oldest=0, size=buffer.pos)
     if not ring.size:
@@ -124,7 +124,7 @@ def _drop_overwritten(steps: WrittenSteps, buffer: Any, ring: _Ring) -> WrittenS
     return steps.select(~overwritten)
 
 
-def _demand_vectors(buffer: Any) -> None:
+def _require_vectors(buffer: Any) -> None:
     if isinstance(buffer.observations, Mapping):
         raise checks.Unsupported(
             f"{_SB3} holds dictionaries of observations ({', '.join(buffer.observations)}); one"

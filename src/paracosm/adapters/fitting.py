@@ -21,7 +21,7 @@ _METHODS_BY_ADAPTER: dict[str, tuple[str, ...]] = {
 }
 
 
-def demand_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
+def require_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
     """Require that a model has the methods that an adapter calls.
 
     Args:

@@ -343,7 +343,7 @@ def _system(environment: FunctionalEnvironment) -> tuple[FunctionalSystem, Box |
     )
     after = _trace(f"the step of {name}", environment.step, key, state, action).state
     packing = packing_of(state, f"the state of {name}")
-    _demand_form(name, state, after)
+    _require_form(name, state, after)
     observation_size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(observation))
     return FunctionalSystem(
         environment=environment,
@@ -367,7 +367,7 @@ def _trace(what: str, function: Any, *arguments: Any) -> Any:
         ) from error
 
 
-def _demand_form(name: str, state: Any, after: Any) -> None:
+def _require_form(name: str, state: Any, after: Any) -> None:
     """Require the state after a step to have the structure and shapes of that before it."""
     structures = [jax.tree.structure(tree) for tree in (state, after)]
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (state, after)]

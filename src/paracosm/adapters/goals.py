@@ -21,7 +21,7 @@ from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace, LatentModel, encode_episodes, latent_note
-from paracosm.adapters.parts import ForeignDynamics, argument_slots, demand_spec, host_of
+from paracosm.adapters.parts import ForeignDynamics, argument_slots, host_of, require_spec
 from paracosm.adapters.torch import AdaptedModule, as_adapted_module
 from paracosm.adapters.worlds import raise_no_start
 from paracosm.core import checks
@@ -191,7 +191,7 @@ def goal(
         BadArgument: one of the functions cannot be called, or `goal` is no observation.
         BadData: the encoder does not take the goal, or `predict` gives another shape.
     """
-    demand_spec(spec)
+    require_spec(spec)
     for name, function in (("encode", encode), ("predict", predict)):
         if not callable(function) or isinstance(function, type):
             raise checks.BadArgument(

@@ -135,7 +135,7 @@ class Host(abc.ABC):
         self._working_attempt: dict[Any, int] = {}
         self.rounding = Rounding()
         self.row_independence = RowIndependence(name)
-        self.demands_finite = True  # else whoever asks looks at the answers
+        self.requires_finite = True  # else whoever asks looks at the answers
 
     @property
     def precision(self) -> str:
@@ -218,7 +218,7 @@ class Host(abc.ABC):
             answer = self._name_failing_row(self._ask, x).astype(x.dtype)
         self._require_finite(x, answer)
         eps = max(self.rounding.eps, float(np.finfo(x.dtype).eps))
-        self.row_independence.demand(
+        self.row_independence.require(
             self._ask, x, answer, [slot.width for slot in self.gives], eps=eps
         )
         return self._interpret(x, answer)
@@ -337,7 +337,7 @@ class Host(abc.ABC):
                 before the number.
         """
         finite = np.isfinite(answer).all(axis=1)
-        if self.demands_finite and not finite.all():
+        if self.requires_finite and not finite.all():
             row = int(np.argmin(finite))
             bad = answer[row][~np.isfinite(answer[row])][0]
             raise BadAnswer(

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.answers import demand_gives, failure_of, mode_of
+from paracosm.adapters.answers import failure_of, mode_of, require_gives
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.parts import argument_slots, demand_spec
+from paracosm.adapters.parts import argument_slots, require_spec
 from paracosm.adapters.policies import policy
 from paracosm.adapters.torch import AdaptedModule, Copies, TorchHost
 from paracosm.adapters.worlds import world
@@ -81,8 +81,8 @@ class Latent(LatentModel):
     discount: float
 
     def __post_init__(self) -> None:
-        demand_spec(self.spec)
-        demand_gives(self.termination_gives)
+        require_spec(self.spec)
+        require_gives(self.termination_gives)
         checks.in_unit_interval("discount", self.discount)
 
     @property

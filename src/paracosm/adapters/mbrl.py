@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Slot
-from paracosm.adapters.parts import ForeignDynamics, HostPart, argument_slots, demand_spec, host_of
+from paracosm.adapters.parts import ForeignDynamics, HostPart, argument_slots, host_of, require_spec
 from paracosm.adapters.torch import AdaptedModule, Copies
 from paracosm.adapters.worlds import world
 from paracosm.core import checks
@@ -86,8 +86,8 @@ def mbrl(
         BadArgument: the model is of another class or of other sizes than the task, or it has not
             learned rewards and `reward` is not given.
     """
-    demand_spec(spec)
-    _demand_model(model, spec)
+    require_spec(spec)
+    _require_model(model, spec)
     if reward is None and not model.learned_rewards:
         raise checks.BadArgument(
             "the model has not learned rewards; give mbrl-lib's reward function as reward=…, of"
@@ -218,7 +218,7 @@ def _pad_rows(rows: Any, multiple: int) -> Any:
     return rows[[*range(len(rows)), *[len(rows) - 1] * missing]]
 
 
-def _demand_model(model: Any, spec: Spec) -> None:
+def _require_model(model: Any, spec: Spec) -> None:
     """Refuse what is no wrapped ensemble, or one of other sizes than the task's."""
     lacking = [name for name in _NEEDED if not hasattr(model, name)]
     if lacking or not hasattr(model, "parameters"):

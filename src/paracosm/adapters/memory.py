@@ -73,7 +73,7 @@ class MemoryForm:
         import torch
 
         tensors = list(_tensors(memory, "", what))
-        self._demand([name for name, _ in tensors], what)
+        self._require([name for name, _ in tensors], what)
         for (_, tensor), part in zip(tensors, self.parts, strict=True):
             if tuple(tensor.shape[1:]) != part.shape:
                 raise checks.BadArgument(
@@ -94,7 +94,7 @@ class MemoryForm:
         )
         return _nest(self._example, tensors)
 
-    def _demand(self, names: list[str], what: str) -> None:
+    def _require(self, names: list[str], what: str) -> None:
         expected = [part.name for part in self.parts]
         if names != expected:
             raise checks.BadArgument(

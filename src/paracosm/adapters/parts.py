@@ -189,11 +189,11 @@ def host_of(
         )
     kind = TorchHost if is_torch(function) or functions == "torch" else NumpyHost
     host = kind(function, name, takes, gives, shared=shared)
-    _demand_arguments(function, name, takes)
+    _require_arguments(function, name, takes)
     return host
 
 
-def _demand_arguments(function: Any, name: str, takes: list[Slot]) -> None:
+def _require_arguments(function: Any, name: str, takes: list[Slot]) -> None:
     """Refuse a function of another number of arguments, where its signature says how many."""
     called = getattr(function, "forward", function) if is_torch(function) else function
     try:  # what a decorator passes on is not known from what it wraps
@@ -230,7 +230,7 @@ def _describe_arguments(signature: inspect.Signature) -> str:
     return f"{number} argument{'' if number == '1' else 's'} ({named}){needed}"
 
 
-def demand_spec(spec: Any) -> None:
+def require_spec(spec: Any) -> None:
     """Require what is fixed about a task."""
     checks.of_kind("spec", spec, Spec, "a Spec, which foreign.spec(recorded) gives,")
 

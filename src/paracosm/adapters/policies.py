@@ -13,8 +13,8 @@ from paracosm.adapters.batches import WITH_MEMORY
 from paracosm.adapters.parts import (
     ForeignPolicy,
     argument_slots,
-    demand_spec,
     host_of,
+    require_spec,
     result_slot,
 )
 from paracosm.adapters.torch import is_torch
@@ -39,7 +39,7 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """
     if isinstance(function, Policy):
         return function
-    demand_spec(spec)
+    require_spec(spec)
     takes, gives = argument_slots("s", spec), [result_slot(spec.action)]
     if _is_asked_by_predict(function):
         host = NumpyHost(
@@ -77,13 +77,13 @@ def _predict_function(model: Any) -> Callable[[np.ndarray], Any]:
     Stable-Baselines3's is given observations of 32 bits, normalised as they were in training.
     """
     if not _takes_deterministic(model):
-        return lambda observations: _demand_no_memory(model.predict(observations))
+        return lambda observations: _require_no_memory(model.predict(observations))
     normaliser = _normaliser(model)
 
     def predict(observations: np.ndarray) -> Any:
         rows = observations.astype(np.float32)
         rows = rows if normaliser is None else normaliser.normalize_obs(rows)
-        return _demand_no_memory(model.predict(rows, deterministic=True))
+        return _require_no_memory(model.predict(rows, deterministic=True))
 
     return predict
 
@@ -115,7 +115,7 @@ def _as_joint_actions(function: Any, space: Box | Discrete) -> Any:
     return number
 
 
-def _demand_no_memory(answer: Any) -> Any:
+def _require_no_memory(answer: Any) -> Any:
     """The action that `predict` answers with.
 
     Raises:

@@ -35,7 +35,7 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
             f"episode {number} of {name} has step {at} where its step {expected[wrong[0]]} should"
             " be; whole episodes are needed."
         )
-    _demand_continuity(data, order, name)
+    _require_continuity(data, order, name)
     time = np.arange(lengths.max())
     row = order[first[:, None] + np.minimum(time, lengths[:, None] - 1)]
     alive = time < lengths[:, None]
@@ -50,7 +50,7 @@ def trajectory(data: Dataset, name: str = "the data set") -> Trajectory:
     )
 
 
-def _demand_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
+def _require_continuity(data: Dataset, order: np.ndarray, name: str) -> None:
     """Require that each step starts where the one before it ended, and that this one did not
     terminate.
 

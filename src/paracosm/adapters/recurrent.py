@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.adapters.answers import demand_gives, mode_of
+from paracosm.adapters.answers import mode_of, require_gives
 from paracosm.adapters.call import ask
-from paracosm.adapters.fitting import demand_methods
+from paracosm.adapters.fitting import require_methods
 from paracosm.adapters.functions import Calls, Functions
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import InLatentSpace
 from paracosm.adapters.memory import MemoryForm
-from paracosm.adapters.parts import ForeignPolicy, argument_slots, demand_spec
+from paracosm.adapters.parts import ForeignPolicy, argument_slots, require_spec
 from paracosm.adapters.policies import policy
 from paracosm.adapters.torch import TorchHost
 from paracosm.adapters.worlds import world
@@ -152,7 +152,7 @@ class Recurrent:
     def _host(self, name: str, use: Callable[[Calls], Any], takes: list[Slot]) -> Host:
         gives = [Slot("memory", self.form.size)]
         host = TorchHost(self.functions.adapt(use), name, takes, gives)
-        host.demands_finite = False  # what plays it names the step too
+        host.requires_finite = False  # what plays it names the step too
         return host
 
     def _start(self, calls: Calls) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ class MemorySettings:
     discount: float
 
     def __post_init__(self) -> None:
-        demand_gives(self.termination_gives)
+        require_gives(self.termination_gives)
         checks.count("noise", self.noise, 0)
         checks.in_unit_interval("discount", self.discount)
 
@@ -246,7 +246,7 @@ def recurrent(
             shape.
         BadAnswer: a method fails on a batch of zeros.
     """
-    demand_methods("recurrent", model, METHODS)
+    require_methods("recurrent", model, METHODS)
     names = [*METHODS, *(["ended"] if callable(getattr(model, "ended", None)) else [])]
     functions = Functions({name: getattr(model, name) for name in names}, "recurrent model")
     if reward_of is None:
@@ -272,7 +272,7 @@ def recurrent_model(functions: Functions, spec: Spec, settings: MemorySettings) 
     Raises:
         BadArgument, BadAnswer: as `recurrent` raises them.
     """
-    demand_spec(spec)
+    require_spec(spec)
     argument_slots(settings.reward_of, spec)  # which refuses what names none
     rows, observation = _TRIAL_ROWS, functions.zeros(_TRIAL_ROWS, spec.state_size)
     action = functions.zeros(rows, spec.action.size)

@@ -19,7 +19,7 @@ import numpy as np
 from paracosm.adapters.agents import AgentSettings, search_of
 from paracosm.adapters.answers import exception_text, failure_of
 from paracosm.adapters.call import ask
-from paracosm.adapters.fitting import demand_methods
+from paracosm.adapters.fitting import require_methods
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.latents import (
     InLatentSpace,
@@ -28,7 +28,7 @@ from paracosm.adapters.latents import (
     MethodCaller,
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
-from paracosm.adapters.parts import argument_slots, demand_spec, result_slot
+from paracosm.adapters.parts import argument_slots, require_spec, result_slot
 from paracosm.adapters.torch import AdaptedModule, TorchHost
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -212,20 +212,20 @@ def tdmpc2(
         BadArgument: the model lacks a method, or answers in another shape than `cfg` says; `cfg`
             lacks an entry; the task is none of its own.
     """
-    demand_methods("tdmpc2", model, _METHODS)
+    require_methods("tdmpc2", model, _METHODS)
     if not hasattr(model, "parameters"):
         raise checks.BadArgument(
             f"adapters.tdmpc2 is given a {type(model).__name__}; a torch.nn.Module is needed."
         )
     settings = AgentSettings.from_config(cfg, task)
     if settings.episodic:
-        demand_methods("tdmpc2", model, (*_METHODS, "termination"))
+        require_methods("tdmpc2", model, (*_METHODS, "termination"))
     spec = settings.spec() if spec is None else spec
-    demand_spec(spec)
+    require_spec(spec)
     space = settings.box(spec)
     caller = functools.partial(AgentCaller, settings=settings, space=space, task=task)
     model = _on_cpu(model)
-    _demand_answers(caller(model), model, settings, spec)
+    _require_answers(caller(model), model, settings, spec)
     ended = (
         AdaptedModule(model, lambda model: caller(model).end_probability)
         if settings.episodic
@@ -263,7 +263,7 @@ def _on_cpu(model: Any) -> Any:
     return moved
 
 
-def _demand_answers(agent: AgentCaller, model: Any, settings: AgentSettings, spec: Spec) -> None:
+def _require_answers(agent: AgentCaller, model: Any, settings: AgentSettings, spec: Spec) -> None:
     """Ask every method once, and refuse a model that answers in another shape than its
     configuration says.
 

@@ -17,9 +17,9 @@ import numpy as np
 from paracosm.adapters.answers import (
     FunctionFailed,
     as_array,
-    demand_real,
     exception_text,
     failure_of,
+    require_real,
 )
 from paracosm.adapters.host import (
     AUTOGRAD,
@@ -213,7 +213,7 @@ class TorchHost(Host):
         torch = self._torch
         if not torch.is_tensor(answer):
             return torch.as_tensor(as_array(self.name, what, answer))
-        demand_real(
+        require_real(
             self.name,
             what,
             answer,

@@ -19,8 +19,8 @@ from paracosm.adapters.parts import (
     ForeignTermination,
     RecordedActions,
     argument_slots,
-    demand_spec,
     host_of,
+    require_spec,
 )
 from paracosm.core import checks
 from paracosm.core.data import Dataset, Trajectory
@@ -84,7 +84,7 @@ def world(
     Raises:
         BadArgument: a part is missing, or an argument is not one of those named above.
     """
-    demand_spec(spec)
+    require_spec(spec)
     checks.one_of("step_gives", step_gives, _STEP_GIVES)
     inputs = argument_slots("s,a", spec)
     reward_slot = Slot("reward", size=None)

@@ -30,7 +30,7 @@ from paracosm.auditing.shapley import shapley_values
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
-from paracosm.core.forms import demand_shape
+from paracosm.core.forms import require_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
@@ -269,7 +269,7 @@ def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None
         "the policy's action": (lambda: policy.mode(state), action.shape),
     }
     for name, (answer, needed) in answers.items():
-        demand_shape(name, answer, needed)
+        require_shape(name, answer, needed)
 
 
 def check_episodes(world: MDP, episodes: Trajectory) -> None:

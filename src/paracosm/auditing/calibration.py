@@ -41,7 +41,7 @@ from paracosm.auditing.predictive import (
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean, root_mean_square
-from paracosm.core.forms import demand_shape
+from paracosm.core.forms import require_shape
 from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Policy
@@ -158,7 +158,7 @@ def _check_dynamics(world: MDP, episodes: Trajectory) -> None:
     def answer() -> Array:
         return world.dynamics(state, action, jax.random.key(0))
 
-    demand_shape("the world's dynamics", answer, state.shape)
+    require_shape("the world's dynamics", answer, state.shape)
 
 
 def _check_finite(one_step: OneStepPredictions, episodes: Trajectory) -> None:

@@ -108,7 +108,7 @@ def predict_steps(
         differs[differs] = _not_as_played(world, as_played, episodes, differs)
         by_rounding &= ~differs
         recorded = np.asarray(episodes.action)
-        demand_same_in_64(by_rounding[alive], recorded[alive], predictions.action[alive])
+        require_same_in_64(by_rounding[alive], recorded[alive], predictions.action[alive])
     predictions = predictions._replace(other_action=differs)
     if mode and differs.sum() > OTHER_ACTIONS * alive.sum():
         raise OtherActions(
@@ -179,7 +179,7 @@ def differ(space: Box | Discrete, recorded: Array, chosen: Array) -> Array:
     return ~jnp.all(same)
 
 
-def demand_same_in_64(
+def require_same_in_64(
     differs: np.ndarray, played: np.ndarray, chosen: np.ndarray, *, does: str = "acts otherwise"
 ) -> None:
     """Require a policy to act in 64 bits, in which it is imagined, as it does in 32.

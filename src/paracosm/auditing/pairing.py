@@ -29,11 +29,11 @@ from paracosm.auditing.one_step import (
     OTHER_ACTIONS,
     OneStep,
     OtherActions,
-    demand_same_in_64,
     differ,
+    require_same_in_64,
 )
 from paracosm.core import callbacks, checks
-from paracosm.core.carrying import demand_carry, first_carry
+from paracosm.core.carrying import first_carry, require_carry
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Discrete, Domain, Spec, never
 from paracosm.core.policy import MarkovPolicy, Policy, flat_carries, in_kinds_of
@@ -111,7 +111,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     states = np.asarray(episodes.state)
     first_carry(policy)
     carries_any = _carry_size(policy) > 0
-    demand_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
+    require_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
     if sampled and carries_any:
         raise checks.BadArgument(
             f"the policy is a {type(policy).__name__}, which carries something from step to step;"
@@ -253,14 +253,14 @@ def _check_in_64(
         _, chosen, next_carries = _answers_at(policy, carries, jnp.asarray(states))
         chosen = np.asarray(chosen).reshape(actions.shape)
         differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(actions), chosen))
-    demand_same_in_64(differs.reshape(len(rows)), actions, chosen)
+    require_same_in_64(differs.reshape(len(rows)), actions, chosen)
     next_carries = flat_carries(next_carries, 1)
     near = np.maximum(_NEAR_CARRY * state_scale(following), _ROUNDED_CARRY)
     # What is carried out of an episode's last step need not be in the record.
     goes_on = np.pad(alive[:, 1:], ((0, 0), (0, 1)))[alive][rows]
     same = np.isclose(next_carries, following, rtol=0, atol=near, equal_nan=True)
     differs = ~same.all(axis=1) & goes_on
-    demand_same_in_64(differs, following, next_carries, does="hands on another carry")
+    require_same_in_64(differs, following, next_carries, does="hands on another carry")
 
 
 def _width(space: Box | Discrete) -> int:

@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.estimators import mean, most_equal
-from paracosm.core.forms import demand_shape
+from paracosm.core.forms import require_shape
 from paracosm.core.mdp import MDP, Discrete, not_drawn
 from paracosm.core.policy import Policy
 from paracosm.core.records import Estimate
@@ -89,7 +89,7 @@ def search_share(
     if not candidates:
         raise checks.BadArgument("no other search is given; at least one is needed.")
     for name, candidate in candidates.items():
-        _demand_acts(world, candidate.policy, name)
+        _require_acts(world, candidate.policy, name)
     starting = _SearchStarts(np.asarray(starts, np.float32), horizon, discount, key)
     own = starting.returns(world, policy, "the policy")
     returns_of = {
@@ -215,7 +215,7 @@ def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) ->
     return least > of_gap and least > _WORTH * max(abs(own.mean), abs(best.mean))
 
 
-def _demand_acts(world: MDP, policy: Policy, name: str) -> None:
+def _require_acts(world: MDP, policy: Policy, name: str) -> None:
     """Refuse a policy that gives the world no action of its kind.
 
     Raises:
@@ -224,7 +224,7 @@ def _demand_acts(world: MDP, policy: Policy, name: str) -> None:
     space, state = world.spec.action, jnp.zeros(world.spec.state_size)
     needed = () if isinstance(space, Discrete) else (space.size,)
     greedy = policy.greedy()
-    demand_shape(
+    require_shape(
         f"the action of {name}",
         lambda: greedy.act(greedy.initial(), state, jax.random.key(0))[0],
         needed,

@@ -20,7 +20,7 @@ from paracosm.loop.assisting import FRESH_SEED, assisted_diagnosis
 from paracosm.loop.auditing import AuditOptions, planner_audit_length, with_next_step
 from paracosm.loop.config import keywords
 from paracosm.loop.foreign import audit_foreign
-from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, demand_search, load
+from paracosm.loop.load import Run, audit_run, calibrated_diagnosis, load, require_search
 from paracosm.loop.results import ranked_diagnosis
 from paracosm.loop.searching import MOST_STEPS, SearchFailed
 from paracosm.real.column_map import parse_column_map
@@ -223,7 +223,7 @@ def _audit_run(path: Path, flags: AuditFlags, options: AuditOptions, tell: Progr
     planner = None if flags.planner is None else run.planner(flags.planner)
     start = time.perf_counter()
     if flags.episodes is not None and planner is None:
-        run.demand_trust()  # before real steps are taken
+        run.require_trust()  # before real steps are taken
     if flags.episodes is not None or planner is not None:
         episodes = run.source().evaluate(
             run.policy if planner is None else planner,
@@ -273,7 +273,7 @@ def _search_names(flags: AuditFlags) -> tuple[str, ...]:
     if "none" in names:
         raise BadArgument(f"--search is {flags.search!r}; none stands alone, beside no other name.")
     for name in names:
-        demand_search(name)
+        require_search(name)
     return names
 
 

@@ -97,7 +97,7 @@ def _given(flags: LabelsFlags, names: Sequence[str]) -> list[str]:
     return [name for name in names if getattr(flags, name) is not None]
 
 
-def _demand(flags: LabelsFlags, names: Sequence[str], why: str) -> None:
+def _require(flags: LabelsFlags, names: Sequence[str], why: str) -> None:
     lacking = [name for name in names if getattr(flags, name) is None]
     if lacking:
         raise BadArgument(f"{flag(lacking[0])} is not given; {why}.")
@@ -120,7 +120,7 @@ def _plan_mixture(flags: LabelsFlags) -> MixturePlan:
             "with gold ones, or one price is sought with --fidelity."
         )
     _refuse_of_run(flags)
-    _demand(
+    _require(
         flags,
         ("budget", *_MIXTURE),
         f"cheap and gold labels are compared by {', '.join(map(flag, _MIXTURE))}",
@@ -137,8 +137,8 @@ def _plan_labels(flags: LabelsFlags) -> LabelPlan:
             f"both a run directory and {flag(_given(flags, _NOISE)[0])} are given; it is measured"
             " from the run."
         )
-    _demand(flags, ("budget",), "a plan needs what may be spent")
-    _demand(
+    _require(flags, ("budget",), "a plan needs what may be spent")
+    _require(
         flags,
         ("fidelity",),
         f"a plan needs {fidelity.FORMS}, or else cheap and gold labels (--help)",

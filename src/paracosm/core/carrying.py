@@ -17,7 +17,7 @@ _NEEDED = (
 _UNTRACEABLE = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 
 
-def demand_carry(policy: Policy, shape: tuple[int, ...], kind: Any) -> None:
+def require_carry(policy: Policy, shape: tuple[int, ...], kind: Any) -> None:
     """Require a policy's `act` to hand on a carry of the form of its `initial()`.
 
     Args:
@@ -43,7 +43,7 @@ def demand_carry(policy: Policy, shape: tuple[int, ...], kind: Any) -> None:
         ) from error
     except Exception as error:  # code of the user's own may fail with anything
         raise checks.BadArgument(f"the act of {name} fails with {_reason(error)}.") from error
-    _demand_same_form(name, first, answer[1])
+    _require_same_form(name, first, answer[1])
 
 
 def first_carry(policy: Policy) -> Any:
@@ -90,7 +90,7 @@ def _act(policy: Policy, carry: Any, state: Any, name: str) -> tuple[Any, Any]:
     return answer
 
 
-def _demand_same_form(name: str, first: Any, after: Any) -> None:
+def _require_same_form(name: str, first: Any, after: Any) -> None:
     """Require two carries of one form.
 
     Raises:

@@ -34,7 +34,7 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
             f"{where} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}."
         )
     raw = {name: _flat(name, np.asarray(columns[name]), where) for name in COLUMNS}
-    demand_equal_lengths({name: raw[name] for name in COLUMNS}, where)
+    require_equal_lengths({name: raw[name] for name in COLUMNS}, where)
     if not len(raw["state"]):
         raise checks.BadData(f"{where} holds no rows; at least one is needed.")
     typed = {name: flags(values, name, where) for name, values in raw.items() if name in _FLAGS}
@@ -46,14 +46,14 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
             f"{where}: state has {state} components and next_state {after}; they must be as many."
         )
     checks.one_kind_of_states(f"{where}, next_state,", typed["next_state"], typed["state"])
-    _demand_order(typed["episode"], typed["time"], where)
+    _require_order(typed["episode"], typed["time"], where)
     follows = _following(typed, rounding(raw["state"], raw["next_state"]), where)
     if typed["state"].dtype == np.float32:  # one state, which two columns rounded
         typed["next_state"][:-1][follows] = typed["state"][1:][follows]
     return Dataset(**typed)
 
 
-def demand_equal_lengths(columns: Mapping[str, np.ndarray], where: str) -> None:
+def require_equal_lengths(columns: Mapping[str, np.ndarray], where: str) -> None:
     """Require columns of equally many rows.
 
     Raises:
@@ -74,8 +74,8 @@ def flags(values: np.ndarray, name: str, where: str) -> np.ndarray:
         BadData: naming the first row that is neither.
     """
     values = single(values, name, where)
-    _demand_kind(name, values, "biuf", where)
-    _demand(name, values, (values == 0) | (values == 1), "0 or 1 (false or true) is needed", where)
+    _require_kind(name, values, "biuf", where)
+    _require(name, values, (values == 0) | (values == 1), "0 or 1 (false or true) is needed", where)
     return values.astype(bool)
 
 
@@ -109,14 +109,14 @@ def whole_numbers(
     Raises:
         BadData: naming the first row that holds no whole number of at least 0.
     """
-    _demand_kind(name, values, "iuf", where)
+    _require_kind(name, values, "iuf", where)
     with np.errstate(invalid="ignore"):
         sound = np.asarray((values >= 0) & (values < 2**53) & (values == np.floor(values)))
-    _demand(name, values, sound, "a whole number of at least 0 is needed", where, place=place)
+    _require(name, values, sound, "a whole number of at least 0 is needed", where, place=place)
     return values.astype(np.int64)
 
 
-def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str) -> None:
+def require_within(values: np.ndarray, low: Any, high: Any, name: str, where: str) -> None:
     """Require rows between bounds, up to rounding.
 
     Args:
@@ -127,7 +127,7 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
     Raises:
         BadData: naming the first row outside them, or of another shape than they.
     """
-    _demand_kind(name, values, "biuf", where)
+    _require_kind(name, values, "biuf", where)
     if values.shape[1:] != np.shape(low):
         raise checks.BadData(
             f"{where}: {name} has the shape {values.shape}; the space's is {np.shape(low)} a row."
@@ -135,7 +135,7 @@ def demand_within(values: np.ndarray, low: Any, high: Any, name: str, where: str
     slack = 1e-5 * np.maximum(np.abs(low), np.abs(high)) if values.dtype.kind == "f" else 0
     inside = np.asarray((values >= low - slack) & (values <= high + slack))
     sound = np.asarray(inside.reshape(len(values), -1).all(axis=1))
-    _demand(name, values, sound, f"at least {low} and at most {high} is needed", where)
+    _require(name, values, sound, f"at least {low} and at most {high} is needed", where)
 
 
 def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
@@ -161,9 +161,9 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
     Raises:
         BadData: naming the first row that cannot be used.
     """
-    _demand_kind(name, values, "biuf", where)
+    _require_kind(name, values, "biuf", where)
     if name == "action" and values.ndim == 1:
-        _demand(
+        _require(
             name,
             values,
             np.asarray((values >= 0) & (values < 2**31)),
@@ -181,11 +181,11 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
     )
     if name == "reward":
         sound = sound | ~labelled
-    _demand(name, values, sound, "every entry must be finite in 32 bits", where)
+    _require(name, values, sound, "every entry must be finite in 32 bits", where)
     return typed
 
 
-def _demand_kind(name: str, values: np.ndarray, kinds: str, where: str) -> None:
+def _require_kind(name: str, values: np.ndarray, kinds: str, where: str) -> None:
     """Require a column of numbers.
 
     Args:
@@ -211,7 +211,7 @@ def _kind(values: np.ndarray) -> str:
     }.get(values.dtype.kind, f"the type {values.dtype}")
 
 
-def _demand(
+def _require(
     name: str,
     values: np.ndarray,
     sound: np.ndarray,
@@ -236,7 +236,7 @@ def _demand(
         raise checks.BadData(f"{where}: {name} is {values[row]} in {place(row)}; {needed}.")
 
 
-def _demand_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:
+def _require_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:
     """Rows come in the order of (episode, time), each once."""
     steps = np.stack([np.diff(episode), np.diff(time)])
     sound = (steps[0] > 0) | ((steps[0] == 0) & (steps[1] > 0))

@@ -123,7 +123,7 @@ def belief_size(
     """
     shape, kind = ((), jnp.int32) if isinstance(action, Discrete) else ((action.size,), jnp.float32)
     observation = jax.ShapeDtypeStruct((observation_size,), observation_type)
-    return _demand_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
+    return _require_beliefs(encoder, observation, jax.ShapeDtypeStruct(shape, kind))
 
 
 def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
@@ -142,7 +142,7 @@ def encode(encoder: Encoder, episodes: Trajectory) -> Trajectory:
         raise checks.BadData("there is no episode to encode; at least one is needed.")
     columns = {"the observation": episodes.state, "the next observation": episodes.next_state}
     checks.finite_steps("episode", columns, episodes.alive)
-    _demand_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))
+    _require_beliefs(encoder, *(_one(column) for column in (episodes.state, episodes.action)))
     state, next_state = _in_blocks(encoder, episodes)
     beliefs = {"initial": state, "update": next_state}
     columns = {f"what {encoder.called(name)} gives": beliefs[name] for name in beliefs}
@@ -205,7 +205,7 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
     rows = data.real_steps
     columns = (data.state, data.next_state, data.action)
     observation, _, action = (jax.ShapeDtypeStruct(c.shape[1:], c.dtype) for c in columns)
-    belief = np.zeros(_demand_beliefs(encoder, observation, action), np.float32)
+    belief = np.zeros(_require_beliefs(encoder, observation, action), np.float32)
     begins = np.diff(data.episode, prepend=-1 if not rows else data.episode[0] - 1) != 0
     beliefs = np.zeros((2, rows, len(belief)), np.float32)
     for first in range(0, rows, _ROWS):
@@ -248,7 +248,7 @@ def _one(column: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(column.shape[2:], jax.dtypes.canonicalize_dtype(column.dtype))
 
 
-def _demand_beliefs(
+def _require_beliefs(
     encoder: Encoder, observation: jax.ShapeDtypeStruct, action: jax.ShapeDtypeStruct
 ) -> int:
     """Require beliefs of one form, before anything is compiled; the number of their components."""

@@ -30,7 +30,7 @@ def form(name: str, answer: Callable[[], Any]) -> jax.ShapeDtypeStruct:
         ) from error
 
 
-def demand_shape(
+def require_shape(
     name: str, answer: Callable[[], Any], shape: tuple[int, ...]
 ) -> jax.ShapeDtypeStruct:
     """Require an answer of this shape; returns its form.

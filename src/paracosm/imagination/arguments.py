@@ -12,7 +12,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.forms import demand_shape
+from paracosm.core.forms import require_shape
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP, Discrete
@@ -101,10 +101,10 @@ def check_world_forms(world: MDP) -> None:
         BadData: a part that fails, or answers in another shape or kind.
     """
     state, action, key = _step(world)
-    _demand("the world's dynamics", lambda: world.dynamics(state, action, key), state)
+    _require("the world's dynamics", lambda: world.dynamics(state, action, key), state)
     check_reward_form("the world's reward", world)
     flag = jnp.zeros((), bool)
-    _demand("the world's termination", lambda: world.termination(state, action, state), flag)
+    _require("the world's termination", lambda: world.termination(state, action, state), flag)
 
 
 def check_reward_form(name: str, world: MDP) -> None:
@@ -115,7 +115,7 @@ def check_reward_form(name: str, world: MDP) -> None:
         BadData: it fails, or answers in another shape or kind.
     """
     state, action, _ = _step(world)
-    _demand(name, lambda: world.reward(state, action, state), jnp.zeros(()))
+    _require(name, lambda: world.reward(state, action, state), jnp.zeros(()))
 
 
 def check_action_form(world: MDP, policy: Policy) -> None:
@@ -125,7 +125,7 @@ def check_action_form(world: MDP, policy: Policy) -> None:
         BadData: it fails, or answers in another shape or kind.
     """
     state, action, key = _step(world)
-    _demand("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
+    _require("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
 
 
 def check_derivatives(world: MDP) -> None:
@@ -158,7 +158,7 @@ def check_density_form(world: MDP, policy: StochasticPolicy) -> None:
     """
     state, action, _ = _step(world)
     density = jnp.zeros(())
-    _demand("the policy's log-probability", lambda: policy.log_prob(state, action), density)
+    _require("the policy's log-probability", lambda: policy.log_prob(state, action), density)
 
 
 def _step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
@@ -168,11 +168,11 @@ def _step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
     return jnp.zeros(world.spec.state_size), action, jax.random.key(0)
 
 
-def _demand(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
+def _require(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
     """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
     precision.
     """
-    form = demand_shape(name, answer, like.shape)
+    form = require_shape(name, answer, like.shape)
     if not any(
         jnp.issubdtype(form.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
     ):

@@ -174,7 +174,7 @@ class Debiased(GradientEstimator):
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
         """
-        self.gold.demand(rollouts.total)
+        self.gold.require(rollouts.total)
         _, cheap = credit(rollouts.episodes, rollouts.total)
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
         targets, gold = credit(picked.episodes, count)
@@ -212,7 +212,7 @@ class GoldLabels(eqx.Module):
         """How many of `rollouts` have gold labels: their share, but at least `LEAST_GOLD`."""
         return max(LEAST_GOLD, round(self.share * rollouts))
 
-    def demand(self, rollouts: int) -> None:
+    def require(self, rollouts: int) -> None:
         """Require a share that gives the rollouts of a training step enough gold labels.
 
         Raises:

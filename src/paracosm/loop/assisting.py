@@ -73,7 +73,7 @@ def assisted_return(
     checks.LEVEL.check("level", level)
     checks.finite("extra_rewards", extra_rewards)
     source = connect(env)
-    _demand_states_of(source, episodes)
+    _require_states_of(source, episodes)
     fresh = source.starts(starts, first_seed=first_seed)
     imagined, imagined_fresh = imagined_twice(
         world, policy, episodes, fresh, discount=discount, seed=seed
@@ -114,7 +114,7 @@ def imagined_twice(
     return returns[: len(episodes.alive)], returns[len(episodes.alive) :]
 
 
-def _demand_states_of(source: Source, episodes: Trajectory) -> None:
+def _require_states_of(source: Source, episodes: Trajectory) -> None:
     """Require episodes whose states are of the environment's size."""
     checks.of_kind("episodes", episodes, Trajectory, "a Trajectory, which evaluate gives,")
     size = np.shape(episodes.state)[-1]

@@ -22,7 +22,7 @@ from paracosm.core.records import Certificate, Diagnosis
 from paracosm.core.records.deployment import Deployment
 from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
 from paracosm.loop.load import Run, audit_run, load
-from paracosm.loop.tasks import demand_one_task, same_policy
+from paracosm.loop.tasks import require_one_task, same_policy
 
 # Of further episodes: beyond those of any run's evaluation, before those of fresh starts
 FURTHER_SEED = 1_000_000
@@ -85,7 +85,7 @@ def deploy(
     checks.count("episodes", episodes, least=0)
     checks.LEVEL.check("level", level)
     runs = _run(old, trust), _run(new, trust)
-    _demand_two(*runs)
+    _require_two(*runs)
     count = min(len(run.episodes.alive) for run in runs)
     played = [_episodes(run, count, episodes, progress) for run in runs]
     old_side, new_side = (
@@ -146,7 +146,7 @@ def _run(run: Run | str | Path, trust: bool) -> Run:
     return run if isinstance(run, Run) else load(run, trust=trust)
 
 
-def _demand_two(old: Run, new: Run) -> None:
+def _require_two(old: Run, new: Run) -> None:
     """Require two different policies of one task.
 
     Raises:
@@ -158,8 +158,8 @@ def _demand_two(old: Run, new: Run) -> None:
             f"old and new are one run, {old.path}; two runs of different policies are needed."
         )
     for run in (old, new):  # before a real step is taken, which untrusted code would waste
-        run.demand_trust()
-    demand_one_task((old, new))
+        run.require_trust()
+    require_one_task((old, new))
     if same_policy((old.policy, old.encoder), (new.policy, new.encoder)):
         raise checks.BadArgument(
             f"the policies of {old.path} and {new.path} are one and the same; two different ones"

@@ -69,7 +69,7 @@ def export(
         BadData: what the file would hold does not act as the policy.
     """
     checks.one_of("--to", to, ENDINGS)
-    _demand_packages(to)
+    _require_packages(to)
     if isinstance(run, Policy):
         subject, folder = _of_policy(run, spec), None
     else:
@@ -80,7 +80,7 @@ def export(
     writer = importlib.import_module(f"paracosm.exporting.{to}_file")
     file = writer.encode(program, subject.title, target.stem)
     differences = _differences(program, subject, writer.decode(file))
-    _demand_equal(differences, subject.action)
+    _require_equal(differences, subject.action)
     with atomic_write(target) as part:
         part.write_bytes(file)
     return _record(subject, target, to, program.carry_size, differences)
@@ -107,7 +107,7 @@ class _PolicyToExport(NamedTuple):
 def _of_policy(policy: Policy, spec: Spec | None) -> _PolicyToExport:
     checks.of_kind("spec", spec, Spec, "a Spec, beside a policy that is given itself,")
     assert spec is not None
-    _demand_no_planner(policy)
+    _require_no_planner(policy)
     random, size = np.random.default_rng(0), (_COMPARED, spec.state_size)
     if getattr(policy, "kind", "float32") == "uint8":
         observations = random.integers(0, 256, size, np.uint8)
@@ -126,7 +126,7 @@ def _of_run(run: Run) -> _PolicyToExport:
     title = f"The policy of the run {run.path.resolve().name} in {run.config.env}."
     if run.config.encoder is None:
         spec, policy = run.spec, run.policy
-        _demand_no_planner(policy)
+        _require_no_planner(policy)
         shape = (spec.state_size,)
         return _PolicyToExport(policy, spec.action, shape, _recorded(run, shape, np.float32), title)
     source, policy = run.shown(), run.observing
@@ -135,7 +135,7 @@ def _of_run(run: Run) -> _PolicyToExport:
     return _PolicyToExport(policy, source.action, shape, recorded, title)
 
 
-def _demand_no_planner(policy: Policy) -> None:
+def _require_no_planner(policy: Policy) -> None:
     if isinstance(policy, Planner):
         raise checks.Unsupported(
             f"the policy {type(policy).__name__} cannot be exported: it is a planner, which"
@@ -167,7 +167,7 @@ def _target(path: str | Path | None, to: str, folder: Path | None) -> Path:
     return target
 
 
-def _demand_packages(to: str) -> None:
+def _require_packages(to: str) -> None:
     for package in _NEEDS[to]:
         import_optional(package, to, f"a policy as {to}")
 
@@ -199,7 +199,7 @@ def _largest(differences: np.ndarray, action: Box | Discrete) -> float:
     return float(np.mean(differences > 0) if isinstance(action, Discrete) else differences.max())
 
 
-def _demand_equal(differences: np.ndarray, action: Box | Discrete) -> None:
+def _require_equal(differences: np.ndarray, action: Box | Discrete) -> None:
     """Require equal actions, up to rounding: each component by its own range, choices but for ties.
 
     Raises:

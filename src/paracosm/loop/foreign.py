@@ -96,7 +96,7 @@ def audit_foreign(
             recorded = _play(policy, open_env, episodes, first_seed, progress)
         else:
             recorded = _read(policy, data, columns)
-        _demand_steps(recorded.episodes)
+        _require_steps(recorded.episodes)
         case = _case(_build(world, "world", recorded.spec), recorded.policy, recorded.episodes)
     progress("audit", 0, 1, "")
     defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
@@ -275,7 +275,7 @@ def _read(policy: str | Callable[..., Any], data: str, columns: ColumnMap | None
     return _RecordedCase(recorded, acting, spec)
 
 
-def _demand_steps(episodes: Trajectory) -> None:
+def _require_steps(episodes: Trajectory) -> None:
     """Require an episode of two steps.
 
     Raises:

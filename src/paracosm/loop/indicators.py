@@ -59,9 +59,9 @@ def indicators(*trainings: str | Path | Run | Audits, lag: int = 1) -> Indicator
         )
     audited = [_training(audits, number) for number, audits in enumerate(trainings, start=1)]
     for training in audited:
-        _demand_audits(training)
-    _demand_one_task(audited)
-    _demand_different(audited)
+        _require_audits(training)
+    _require_one_task(audited)
+    _require_different(audited)
     tables, left_out = _tables(audited)
     return testing.indicators(tables, lag=lag, left_out=left_out)
 
@@ -192,7 +192,7 @@ def _difference(task: Mapping[str, Any], compared: Mapping[str, Any]) -> tuple[s
     return None
 
 
-def _demand_one_task(trainings: Sequence[_AuditedTraining]) -> None:
+def _require_one_task(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse trainings of different tasks.
 
     Raises:
@@ -207,7 +207,7 @@ def _demand_one_task(trainings: Sequence[_AuditedTraining]) -> None:
             )
 
 
-def _demand_audits(training: _AuditedTraining) -> None:
+def _require_audits(training: _AuditedTraining) -> None:
     """Refuse audits whose terms explain nothing.
 
     Raises:
@@ -221,7 +221,7 @@ def _demand_audits(training: _AuditedTraining) -> None:
             )
 
 
-def _demand_different(trainings: Sequence[_AuditedTraining]) -> None:
+def _require_different(trainings: Sequence[_AuditedTraining]) -> None:
     """Refuse one and the same audit under two names.
 
     Raises:

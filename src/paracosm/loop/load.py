@@ -176,7 +176,7 @@ class Run:
             BadArgument: there is no search of that name; no policy was trained, which would go on
                 or begin anew.
         """
-        demand_search(name)
+        require_search(name)
         if name not in _TRAINED:
             return as_candidate(self.planner(name))
         if self.config.planner is not None:
@@ -212,7 +212,7 @@ class Run:
             BadArgument: as `search` has it, or the budget is too small; nothing was trained.
         """
         for name in names:
-            demand_search(name)
+            require_search(name)
         # Searches that train are made last, when it is known what playing the others costs.
         made = {name: None if name in _TRAINED else self.search(name) for name in names}
         each = training_budget(policy, made, horizon, most_steps) if None in made.values() else 0
@@ -389,7 +389,7 @@ class Run:
             )
         return where
 
-    def demand_trust(self) -> None:
+    def require_trust(self) -> None:
         """Require that whatever code the run names may be imported.
 
         Raises:
@@ -526,7 +526,7 @@ def audit_run(
     return with_next_step(diagnosis, run.learned.fits, run.policy)
 
 
-def demand_search(name: str) -> None:
+def require_search(name: str) -> None:
     """Refuse a name that no search has.
 
     Raises:

@@ -37,7 +37,7 @@ from paracosm.loop.latents import ENCODER_KINDS
 from paracosm.loop.names import by_name
 from paracosm.real import datasets, registry
 from paracosm.real.column_map import parse_column_map
-from paracosm.real.matching import demand_match
+from paracosm.real.matching import require_match
 from paracosm.real.source import Source
 from paracosm.real.verbs import connect
 
@@ -235,7 +235,7 @@ def planner_of(where: str) -> Callable[[MDP], Planner]:
     return PLANNERS[where]
 
 
-def demand_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
+def require_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
     """Build the planner once in a world of the source's form: what fails now would fail after the
     real steps are paid for.
 
@@ -289,7 +289,7 @@ def owned_data(config: RunConfig, source: Source) -> Dataset:
     is cleared.
     """
     owned = datasets.load(str(config.data), parse_column_map(config.columns), source.components)
-    demand_match(owned, source, str(config.data))
+    require_match(owned, source, str(config.data))
     bought = used_data(owned, config)
     require_learnable(
         bought, source.state_size, source.action, known_reward=config.reward is not None

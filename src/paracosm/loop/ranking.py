@@ -27,7 +27,7 @@ from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.loop.load import Run, load
 from paracosm.loop.results import RANKING
-from paracosm.loop.tasks import PolicyAndEncoder, demand_one_task, same_policy
+from paracosm.loop.tasks import PolicyAndEncoder, require_one_task, same_policy
 from paracosm.real.source import Source
 from paracosm.real.verbs import Environment, connect
 
@@ -150,14 +150,14 @@ def rank_runs(
         )
     loaded = [load(path, trust=trust) for path in runs]
     given = [str(as_path("a run directory", path)) for path in runs]
-    demand_one_task(loaded)
+    require_one_task(loaded)
     left_out: tuple[str, ...] = ()
     if len(loaded) == 1:
         loaded = _checkpoints(loaded[0])
         given = [f"round {run.round + 1}" for run in loaded if run.round is not None]
     common = None if world is None else load(world, trust=trust)
     if common is not None:
-        demand_one_task([loaded[0], common])
+        require_one_task([loaded[0], common])
     contenders = _contenders(given, loaded, common)
     if len(runs) == 1:
         contenders, left_out = _different(contenders)
@@ -233,7 +233,7 @@ def _different(contenders: Sequence[Contender]) -> tuple[list[Contender], tuple[
     return firsts, tuple(c.name for c in contenders if c.name not in names)
 
 
-def _demand_rankable(contenders: Sequence[Contender]) -> None:
+def _require_rankable(contenders: Sequence[Contender]) -> None:
     """Refuse fewer than two policies, the same ones, and worlds of another task.
 
     Raises:
@@ -286,7 +286,7 @@ def _ranked(
         left_out: Names of those that are the same as one of them.
         best, within, episodes, most_episodes, discount, first_seed, seed, progress: As for `rank`.
     """
-    _demand_rankable(contenders)
+    _require_rankable(contenders)
     most = MOST_EACH * len(contenders) if most_episodes is None else most_episodes
     checks.count("episodes", episodes, 2)
     checks.count("most episodes", most)

@@ -19,12 +19,12 @@ from paracosm.loop.following import RunTracker
 from paracosm.loop.named_parts import (
     caution_of,
     check_kinds,
-    demand_planner,
     given_part,
     learner_of,
     owned_data,
     planner_of,
     require_derivative,
+    require_planner,
     source_of,
 )
 from paracosm.loop.runner import Runner
@@ -84,7 +84,7 @@ def run(
         caution = caution_of(config.caution, learner)
         make_planner = None if config.planner is None else planner_of(config.planner)
         if make_planner is not None:
-            demand_planner(make_planner, source)
+            require_planner(make_planner, source)
         if uses_short_rounds(learner):
             refuse_ignored(config)
             require_derivative(given_parts["reward"], config.reward, source)

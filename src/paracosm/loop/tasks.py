@@ -21,7 +21,7 @@ def same_policy(first: PolicyAndEncoder, second: PolicyAndEncoder) -> bool:
     return bool(eqx.tree_equal(first, second))
 
 
-def demand_one_task(runs: Sequence[Run]) -> None:
+def require_one_task(runs: Sequence[Run]) -> None:
     """Refuse runs of different environments, arguments of them, or steps of a whole episode.
 
     Raises:

@@ -140,7 +140,7 @@ def check_terms(
         BadArgument: they describe no purchase.
     """
     checks.count("the seed", seed, 0)
-    _demand_counts(owned or {})
+    _require_counts(owned or {})
     checks.positive("the budget", budget)
     if cost_episode is not None:
         checks.positive("the cost of an episode", cost_episode)
@@ -269,11 +269,11 @@ def owned_counts(
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
     counts = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
-    _demand_counts(counts)
+    _require_counts(counts)
     return counts
 
 
-def _demand_counts(owned: Mapping[str, int]) -> None:
+def _require_counts(owned: Mapping[str, int]) -> None:
     for part, count in owned.items():
         checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
 

@@ -130,7 +130,7 @@ def _as_array(column: pa.ChunkedArray, what: str) -> np.ndarray:
     if _is_list(kind):
         return _list_rows(column, what)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        _demand_full(column, "a text", what)
+        _require_full(column, "a text", what)
         return np.asarray(column.to_pylist(), str)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         if column.null_count:
@@ -149,7 +149,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _demand_full(column: pa.ChunkedArray, needed: str, what: str) -> None:
+def _require_full(column: pa.ChunkedArray, needed: str, what: str) -> None:
     """Require a value in each row.
 
     Raises:
@@ -166,7 +166,7 @@ def _list_rows(column: pa.ChunkedArray, what: str) -> np.ndarray:
     Raises:
         BadData: a list is missing, or has another length.
     """
-    _demand_full(column, "a list of numbers", what)
+    _require_full(column, "a list of numbers", what)
     lengths = pyarrow.compute.call_function("list_value_length", [column]).to_numpy()
     if len(lengths) and (different := lengths != lengths[0]).any():
         row = int(np.argmax(different))

@@ -64,7 +64,7 @@ def columns_by_role(
     """
     chosen = {role: _column_names(role, value) for role, value in (columns or {}).items()}
     for role, wanted in chosen.items():
-        _demand_columns(role, wanted, names, where)
+        _require_columns(role, wanted, names, where)
     for role in ROLES:
         usual = _usual_columns(role, names)
         if role not in chosen and usual:
@@ -106,7 +106,7 @@ def _column_names(role: str, value: str | Sequence[str]) -> tuple[str, ...]:
     return wanted
 
 
-def _demand_columns(role: str, wanted: Sequence[str], names: Sequence[str], where: str) -> None:
+def _require_columns(role: str, wanted: Sequence[str], names: Sequence[str], where: str) -> None:
     """Require columns to be in a table.
 
     Args:

@@ -59,11 +59,11 @@ def episode_ends(rows: FlatRows, where: str) -> np.ndarray:
         why = f"{rows.names.next_state} leads elsewhere than to the {rows.names.state} of the next"
         return _add_unmarked_ends(ends, jumped, f"{why} row", rows, where)
     if rows.truncated is None:
-        _demand_visible_resets(rows, where)
+        _require_visible_resets(rows, where)
     elif not ends[:-1].any():
-        _demand_one_episode(rows, where)
+        _require_one_episode(rows, where)
     else:
-        _demand_cut_at_limit(rows, ends, where)
+        _require_cut_at_limit(rows, ends, where)
     jumped = _jump_sizes(rows.state, ends) > 1
     why = "jump as no step does (three times as far as 99% of the steps go)"
     return _add_unmarked_ends(ends, jumped, f"the {rows.names.state} {why}", rows, where)
@@ -113,7 +113,7 @@ def _moves_relative_to_steps(state: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return moves / max(_UNLIKE_A_STEP * np.quantile(within, 0.99), 1e-300)
 
 
-def _demand_visible_resets(rows: FlatRows, where: str) -> None:
+def _require_visible_resets(rows: FlatRows, where: str) -> None:
     """Without a flag for time limits, accept rows only if a reset shows in the observations.
 
     It does where they jump after nearly every terminal row, as they then would at a reset that is
@@ -140,7 +140,7 @@ def _demand_visible_resets(rows: FlatRows, where: str) -> None:
     )
 
 
-def _demand_cut_at_limit(rows: FlatRows, ends: np.ndarray, where: str) -> None:
+def _require_cut_at_limit(rows: FlatRows, ends: np.ndarray, where: str) -> None:
     """Refuse an episode that goes on past the length at which time limits cut most others, where a
     cut may not be marked.
 
@@ -205,7 +205,7 @@ def _widest_jump(state: np.ndarray, terminated: np.ndarray) -> _WidestJump:
     )
 
 
-def _demand_one_episode(rows: FlatRows, where: str) -> None:
+def _require_one_episode(rows: FlatRows, where: str) -> None:
     """Refuse rows that are marked as one episode and jump as no step does: several episodes were
     joined without their ends.
 

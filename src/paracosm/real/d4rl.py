@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.columns import demand_equal_lengths, flags, single
+from paracosm.core.columns import flags, require_equal_lengths, single
 from paracosm.core.recordings import places
 from paracosm.real.completing import ReadData, complete
 from paracosm.real.cuts import FlatNames, FlatRows, episode_ends
@@ -46,9 +46,9 @@ def from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
             raise checks.BadData(
                 f"{where}: {name} is a single value; a row for each step is needed."
             )
-    demand_equal_lengths(arrays, where)
+    require_equal_lengths(arrays, where)
     for name in ("observations", "next_observations"):
-        _demand_table(arrays, name, where)
+        _require_table(arrays, name, where)
     state, next_state = arrays["observations"], arrays.get("next_observations")
     terminated = flags(arrays["terminals"], "terminals", where)
     timeouts = flags(arrays["timeouts"], "timeouts", where) if "timeouts" in arrays else None
@@ -71,7 +71,7 @@ def from_d4rl(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
     return complete(steps | ({} if next_state is None else {"next_state": next_state}), where)
 
 
-def _demand_table(arrays: Mapping[str, np.ndarray], name: str, where: str) -> None:
+def _require_table(arrays: Mapping[str, np.ndarray], name: str, where: str) -> None:
     """Require a column, if it is there, to be a table of numbers as large as the observations.
 
     Raises:

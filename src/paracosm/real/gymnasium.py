@@ -12,7 +12,7 @@ import numpy as np
 from paracosm.core.mdp import Discrete
 from paracosm.real import boundary, spaces
 from paracosm.real.actors import RandomActions
-from paracosm.real.seeding import demand_working, repeats
+from paracosm.real.seeding import repeats, require_working
 from paracosm.real.stepping import StepSource
 from paracosm.real.workers import Answers, Lanes, open_lanes
 
@@ -58,11 +58,11 @@ class HostSource(StepSource):
             self.state_size, self.image = self._form.size, self._form.image
             self.components = self._form.components
             self.action = spaces.action_space(name, self._action_space, action_range)
-            spaces.demand_still(name, env)
+            spaces.require_still(name, env)
             limit = spaces.time_limit(env)
             self.limit = spaces.playable_steps(limit)
             self.horizon = spaces.choose_horizon(name, limit, horizon)
-            demand_working(name, env, self._trial_actions(1)[0], self._form)
+            require_working(name, env, self._trial_actions(1)[0], self._form)
             self._time_limit_remarks = spaces.time_limit_remarks(name, env)
         finally:
             with contextlib.suppress(Exception, SystemExit):

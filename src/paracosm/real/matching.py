@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.columns import demand_within
+from paracosm.core.columns import require_within
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Discrete
 from paracosm.real.source import Source
 
 
-def demand_match(data: Dataset, source: Source, where: str) -> None:
+def require_match(data: Dataset, source: Source, where: str) -> None:
     """Require that `source` could have given the rows of `data`, which come from `where`.
 
     Raises:
@@ -25,8 +25,8 @@ def demand_match(data: Dataset, source: Source, where: str) -> None:
             f"{where}: state has {size} components; those of {source.name} have"
             f" {source.state_size}."
         )
-    source.demand_kind(where, data.state)
-    _demand_actions(data.action, source, where)
+    source.require_kind(where, data.state)
+    _require_actions(data.action, source, where)
     if source.limit is not None and (late := data.time >= source.limit).any():
         row = int(np.argmax(late))
         steps = int(data.time[data.episode == data.episode[row]].max()) + 1
@@ -37,7 +37,7 @@ def demand_match(data: Dataset, source: Source, where: str) -> None:
         )
 
 
-def _demand_actions(action: np.ndarray, source: Source, where: str) -> None:
+def _require_actions(action: np.ndarray, source: Source, where: str) -> None:
     space, discrete = source.action, isinstance(source.action, Discrete)
     if discrete != (action.ndim == 1):
         kind, needed = ("vectors", "whole numbers") if discrete else ("whole numbers", "vectors")
@@ -47,4 +47,4 @@ def _demand_actions(action: np.ndarray, source: Source, where: str) -> None:
         if isinstance(space, Discrete)
         else (np.asarray(space.low), np.asarray(space.high))
     )
-    demand_within(action, low, high, "action", where)
+    require_within(action, low, high, "action", where)

@@ -15,7 +15,7 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_dataset import parse_dataset_id
 
 from paracosm.core import checks
-from paracosm.core.columns import demand_within, flags, from_columns, single
+from paracosm.core.columns import flags, from_columns, require_within, single
 from paracosm.core.data import Dataset
 from paracosm.core.extras import needs
 from paracosm.core.files import reading
@@ -163,7 +163,7 @@ def _columns(episode: Any, recorded: Any, limit: int | None, where: str) -> dict
             f"{where} has {steps} steps, and its environment ends episodes at {limit}; several"
             " were recorded as one."
         )
-    _demand_actions(actions, space, where)
+    _require_actions(actions, space, where)
     return {
         "state": observations[:-1],
         "action": _recorded_actions(actions, space, where),
@@ -206,7 +206,7 @@ def _recorded_actions(actions: np.ndarray, space: Any, where: str) -> np.ndarray
     return own_space.number(rows) if isinstance(own_space, Discrete) else rows
 
 
-def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
+def _require_actions(actions: np.ndarray, space: Any, where: str) -> None:
     """Require actions to lie in the data set's own action space.
 
     Raises:
@@ -222,7 +222,7 @@ def _demand_actions(actions: np.ndarray, space: Any, where: str) -> None:
         low, high = space.low, space.high
     else:
         return
-    demand_within(actions, low, high, "actions", where)
+    require_within(actions, low, high, "actions", where)
 
 
 def _time_limit(recorded: Any) -> int | None:

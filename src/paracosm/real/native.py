@@ -59,7 +59,7 @@ class SystemSource(Source):
         self.limit = None  # of an MDP the horizon is a matter of choice
         steps = mdp.spec.horizon if horizon is None else horizon
         self.horizon = spaces.choose_horizon(name, None, steps)
-        _demand_parts(mdp, name)
+        _require_parts(mdp, name)
 
     @property
     def _observed_system(self) -> ObservedSystem | None:
@@ -183,7 +183,9 @@ class SystemSource(Source):
             return policy
         state = jax.ShapeDtypeStruct((self.state_size,), jnp.float32)
         expected = () if isinstance(self.action, Discrete) else (self.action.size,)
-        _demand_shape(f"the policy of {self.name}", lambda: jax.eval_shape(policy, state), expected)
+        _require_shape(
+            f"the policy of {self.name}", lambda: jax.eval_shape(policy, state), expected
+        )
         return Deterministic(cast("Callable[[Array], Array]", policy))
 
     def _describe_first_fault(
@@ -239,7 +241,7 @@ class HiddenSource(SystemSource):
         return super(HiddenSource, states).through(self._system.through(encoder))
 
 
-def _demand_parts(mdp: MDP, name: str) -> None:
+def _require_parts(mdp: MDP, name: str) -> None:
     """Require that every part can be traced and answers in its shape, before anything is
     compiled.
     """
@@ -254,10 +256,10 @@ def _demand_parts(mdp: MDP, name: str) -> None:
         "termination": (lambda: jax.eval_shape(mdp.termination, state, action, state), ()),
     }
     for part, (trace, expected) in parts.items():
-        _demand_shape(f"the {part} of {name}", trace, expected)
+        _require_shape(f"the {part} of {name}", trace, expected)
 
 
-def _demand_shape(name: str, trace: Callable[[], Any], expected: tuple[int, ...]) -> None:
+def _require_shape(name: str, trace: Callable[[], Any], expected: tuple[int, ...]) -> None:
     """Require that what `trace` gives, for what messages call `name`, has the expected shape.
 
     Raises:

@@ -16,7 +16,7 @@ from paracosm.real.boundary import Misbehaved, ObservationForm
 _SECONDS = 1.0  # that an episode may take which is played to see whether it repeats
 
 
-def demand_working(name: str, env: Any, action: Any, form: ObservationForm) -> None:
+def require_working(name: str, env: Any, action: Any, form: ObservationForm) -> None:
     """Require that `env` starts and takes a step, so that one of another API is refused before
     anything is made.
 

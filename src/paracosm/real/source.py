@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from paracosm.core import callbacks, checks
-from paracosm.core.carrying import demand_carry
+from paracosm.core.carrying import require_carry
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder, belief_size
-from paracosm.core.forms import demand_shape
+from paracosm.core.forms import require_shape
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import Policy
 from paracosm.real.scales import declared_scales
@@ -204,14 +204,14 @@ class Source(abc.ABC):
                 f"the data's states have {states.shape[1]} components; those of {self.name} have"
                 f" {self.state_size}."
             )
-        self.demand_kind("the data", states)
+        self.require_kind("the data", states)
         spec = self._spec(states)
         if self._declared_scales is None:
             return spec
         scale = np.where(np.isnan(self._declared_scales), spec.state_scale, self._declared_scales)
         return dataclasses.replace(spec, state_scale=jnp.asarray(scale, jnp.float32))
 
-    def demand_kind(self, where: str, states: np.ndarray) -> None:
+    def require_kind(self, where: str, states: np.ndarray) -> None:
         """Require recorded states to be images where the source shows images, else vectors.
 
         Raises:
@@ -289,8 +289,8 @@ class Source(abc.ABC):
         for episode in failed:
             checks.count("an episode of failed", episode, first_episode)
         if policy is not None:
-            _demand_policy(policy, sampled=False)
-            self._demand_policy_shape(policy)
+            _require_policy(policy, sampled=False)
+            self._require_policy_shape(policy)
         # With spare steps one lane may hold so many before another has taken its share
         if before is not None and not spare and before.real_steps >= steps:
             raise checks.BadArgument(
@@ -346,9 +346,9 @@ class Source(abc.ABC):
         checks.count("horizon", horizon)
         checks.seed("first_seed", first_seed)
         checks.seed("seed", seed)
-        _demand_policy(policy, sampled=sampled)
+        _require_policy(policy, sampled=sampled)
         played = policy.greedy() if isinstance(policy, Policy) and not sampled else policy
-        self._demand_policy_shape(played)
+        self._require_policy_shape(played)
         request = EvaluationRequest(
             policy=policy,
             episodes=episodes,
@@ -380,17 +380,17 @@ class Source(abc.ABC):
         with callbacks.as_raised():
             return self._starts(first_seed + np.arange(count))
 
-    def _demand_policy_shape(self, policy: PolicyLike) -> None:
+    def _require_policy_shape(self, policy: PolicyLike) -> None:
         """Refuse a policy of another state or action size.
 
         Raises:
             BadData: its action at a state of this source has another shape.
         """
         if isinstance(policy, Policy):
-            demand_carry(policy, (self.state_size,), self.state_type)
+            require_carry(policy, (self.state_size,), self.state_type)
             needed = () if isinstance(self.action, Discrete) else (self.action.size,)
             state, key = jnp.zeros(self.state_size, self.state_type), jax.random.key(0)
-            demand_shape(
+            require_shape(
                 "the policy's action", lambda: policy.act(policy.initial(), state, key)[0], needed
             )
 
@@ -450,7 +450,7 @@ def sort_rows(rows: Dataset) -> Dataset:
     )
 
 
-def _demand_policy(policy: Any, *, sampled: bool) -> None:
+def _require_policy(policy: Any, *, sampled: bool) -> None:
     """Refuse what is no policy, and a plain function where samples are wanted.
 
     Raises:

@@ -47,7 +47,7 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
             that is supported; the sentence names the key of the part that is the trouble.
     """
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        _demand_components(name, space.shape[0])
+        _require_components(name, space.shape[0])
         return ObservationForm(space.shape)
     if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3):
         height, width, channels = (*space.shape, 1)[:3]
@@ -60,11 +60,11 @@ def observation_form(name: str, space: spaces.Space[Any]) -> ObservationForm:
     except NotFlattenable as error:
         raise checks.Unsupported(_describe_not_flattenable(name, error)) from error
     size = sum(part.size for part in parts)
-    _demand_components(name, size)
+    _require_components(name, size)
     return ObservationForm((size,), leaves=parts)
 
 
-def _demand_components(name: str, size: int) -> None:
+def _require_components(name: str, size: int) -> None:
     if not 1 <= size <= MOST_COMPONENTS:
         raise checks.Unsupported(
             f"{name} observes {size} components in all; {_SUPPORTED_OBSERVATIONS}."
@@ -300,7 +300,7 @@ def as_discrete_actions(
     return np.where(valid, values, 0).astype(np.int32)
 
 
-def demand_still(name: str, env: Any) -> None:
+def require_still(name: str, env: Any) -> None:
     """Require that nothing in the environment scales what it shows by statistics that move while it
     is used: the same state would then be shown differently as time goes on.
 

@@ -110,7 +110,7 @@ class StepSource(Source):
         with self.open_state_lanes(episodes, 1) as lanes:
             lane_numbers = np.arange(episodes)
             starts = lanes.reset(lane_numbers, seeds)
-            state = self._demand_answers(starts, lane_numbers, "at the start of").rows[0]
+            state = self._require_answers(starts, lane_numbers, "at the start of").rows[0]
             for time in range(horizon):
                 steps_after_all_ended += not alive.any()
                 if steps_after_all_ended > _STEPS_AFTER_ALL_ENDED:
@@ -153,7 +153,7 @@ class StepSource(Source):
             for first in range(0, len(seeds), count):
                 block = seeds[first : first + count]
                 which = np.arange(len(block))
-                answers = self._demand_answers(lanes.reset(which, block), which, "at the start of")
+                answers = self._require_answers(lanes.reset(which, block), which, "at the start of")
                 blocks.append(answers.rows[0])
         return np.concatenate(blocks)
 
@@ -212,20 +212,20 @@ class StepSource(Source):
         next_state, reward = state.copy(), np.zeros(len(state))
         terminated, truncated = np.zeros((2, len(state)), bool)
         if (which := np.flatnonzero(alive)).size:
-            after = self._demand_answers(
+            after = self._require_answers(
                 self.step(lanes, which, action), which, f"at step {time} of"
             )
             next_state[which], reward[which], terminated[which], truncated[which] = after.rows
         return next_state, reward, terminated, truncated
 
-    def _demand_answers(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
+    def _require_answers(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
         """The answers of the lanes `which`.
 
         Raises:
             BadData: an environment cannot go on; the sentence says at which `place` of an episode.
         """
         for row, fault in answers.faults.items():
-            boundary.demand_going(fault)
+            boundary.require_going(fault)
             raise checks.BadData(
                 fault.sentence(self.name, f"{place} evaluation episode {which[row]}")
             )
@@ -411,7 +411,7 @@ class _LaneCollector:
             place: Where in an episode, with `{time}` and `{episode}`.
         """
         for row, fault in faults.items():
-            boundary.demand_going(fault)
+            boundary.require_going(fault)
             where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
             raise self._bad_step(fault.sentence(self._source.name, where), lanes[list(faults)])
 

@@ -12,9 +12,9 @@ import numpy as np
 from paracosm.core import checks
 from paracosm.core.columns import (
     COLUMNS,
-    demand_equal_lengths,
     flags,
     from_columns,
+    require_equal_lengths,
     single,
     whole_numbers,
 )
@@ -154,11 +154,11 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
     if not all(len(values) for values in read.values()):
         raise checks.BadData(f"{table.where} holds no rows; at least one is needed.")
     rows = {role: _join_columns(role, names, read, table) for role, names in chosen.items()}
-    demand_equal_lengths(rows, table.where)
+    require_equal_lengths(rows, table.where)
     if set(COLUMNS) <= set(rows):
         return ReadData(from_columns({name: rows[name] for name in COLUMNS}, table.where))
     for role in (role for role in _FINITE if role in rows):
-        _demand_finite(role, rows[role], table)
+        _require_finite(role, rows[role], table)
     return complete(_in_order(_with_ends(rows, table), table), table.where)
 
 
@@ -182,11 +182,11 @@ def _join_columns(
         return parts[0].reshape(-1).astype(np.int64)
     if role == "action":
         parts = [part.astype(np.float32) if part.dtype.kind in "biu" else part for part in parts]
-    demand_equal_lengths(dict(zip(names, parts, strict=True)), table.where)
+    require_equal_lengths(dict(zip(names, parts, strict=True)), table.where)
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def _demand_finite(role: str, values: np.ndarray, table: RecordedTable) -> None:
+def _require_finite(role: str, values: np.ndarray, table: RecordedTable) -> None:
     """Require numbers that are finite in 32 bits, before rows are moved.
 
     Raises:

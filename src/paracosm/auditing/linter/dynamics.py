@@ -34,7 +34,7 @@ _ACTION_FACTORS = (
     2.0,
 )  # a sign, an unused action, a box of half or twice the width
 _STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)  # a sign; degrees and radians
-# Of the sum nothing is demanded: walls and contacts make outliers that no reading mends
+# Of the sum nothing is required: walls and contacts make outliers that no reading mends
 _LEFT = Most(0.6, 1.0)
 # Of a factor, or of the spread: models of ordinary quality are as far off
 _MARGIN = {"action": 0.05, "state": 0.2}

@@ -42,8 +42,8 @@ from paracosm.learning.latent.frames import frames_of, windows_at
 from paracosm.learning.latent.training import (
     LatentWorld,
     Objective,
-    demand_observations,
     mean_where,
+    require_observations,
     reward_unit,
     train_networks,
 )
@@ -182,7 +182,7 @@ def fit_latent(
         BadArgument: the data are not of such observations or actions.
         BadData: nothing was bought, or the fit diverges.
     """
-    demand_observations(data, space, image)
+    require_observations(data, space, image)
     settings = settings or LatentSettings()
     reward_center, reward_scale = reward_unit(data)
     init_key, training_key = jax.random.split(key)

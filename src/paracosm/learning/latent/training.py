@@ -159,7 +159,7 @@ def _losses(objective: Objective, networks: Any, rows: Array, key: PRNGKey) -> d
     return objective.losses(networks, rows, key)
 
 
-def demand_observations(
+def require_observations(
     data: Dataset, space: Box | Discrete, image: tuple[int, int, int] | None
 ) -> None:
     """Refuse data that are not what an encoder is to be learned from.
