@@ -67,9 +67,9 @@ def integrated(data: Curve, exponent: float, floor: float, ratio: float) -> floa
     )
     off = left - (inverse.sum(axis=0) @ left / inverse.sum() + step * noise)[..., None]
     fit = np.exp(-np.sum(off @ inverse * off, axis=-1) / 2 / noise**2) / noise ** len(sizes)
-    prior = stats.invgamma(grid.NOISE_ROWS / 2, scale=grid.NOISE_ROWS * grid.NOISE**2 / 2).pdf(
-        noise**2
-    )
+    prior = stats.invgamma(
+        grid.NOISE_FREEDOM / 2, scale=grid.NOISE_FREEDOM * grid.NOISE**2 / 2
+    ).pdf(noise**2)
     return float(np.sum(fit * prior * noise**2 * noise)) / np.sqrt(np.linalg.det(shape))
 
 
@@ -80,7 +80,7 @@ def test_the_density_is_the_integral_over_level_and_noise():
         data, anchors=(*data.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1))
     )
     share = np.array([0.0, 0.3])
-    density = grid._log_density(posterior(data).pilot, np.array([0.2, 0.9]), share)[0]
+    density = grid._log_density(posterior(data).measured, np.array([0.2, 0.9]), share)[0]
     where = [(0, 0, 0), (1, 1, 3), (0, 1, 12)]
     values = [
         integrated(data, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k])
@@ -105,7 +105,7 @@ def from_prior(rng) -> tuple[Curve, Law, float]:
     share = rng.uniform() * (rng.uniform() < 0.5)
     exponent = np.exp(rng.uniform(np.log(grid.LEAST_EXPONENT), np.log(grid.MOST_EXPONENT)))
     law = Law(2.0 * SIZES[-1] ** exponent, exponent, 2.0 * share / (1 - share))
-    noise = grid.NOISE / np.sqrt(rng.chisquare(grid.NOISE_ROWS))
+    noise = grid.NOISE / np.sqrt(rng.chisquare(grid.NOISE_FREEDOM))
     shared = rng.choice(grid.RATIOS) * noise * rng.standard_normal((len(SIZES), 1))
     scatter = np.clip(shared + noise * rng.standard_normal((len(SIZES), 3)), -100, 100)
     return curve(law.error(np.array(SIZES))[:, None] * np.exp(scatter)), law, noise
@@ -123,8 +123,8 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
     )
     for index in range(number):
         data, law, noise = from_prior(rng)
-        pilot = curve_posterior._summary(data.anchors)
-        laws = Posterior(data, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
+        measured = curve_posterior._summary(data.anchors)
+        laws = Posterior(data, measured, grid.cells(measured), grid.steepening(measured), 0.0)
         draws = laws.draws_of_law(400, index)
         drawn = draws.law.error(near_and_far[:, None])
         stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
@@ -151,7 +151,7 @@ def test_draws_follow_the_mixture_of_the_grid():
     laws = posterior(noisy(FLOORED))
     cells, samples, number = laws.cells, 128_000.0, 4000
     shape = np.log((samples / SIZES[-1]) ** -cells.exponent + cells.floor)
-    width = np.sqrt(cells.squares / cells.rows * cells.variance)
+    width = np.sqrt(cells.squares / cells.freedom * cells.variance)
     errors = laws.draws_of_law(number, 1).law.error(samples)
     cuts = np.log(
         np.quantile(
@@ -160,7 +160,7 @@ def test_draws_follow_the_mixture_of_the_grid():
     )
     for level, cut in zip((0.05, 0.5, 0.95), cuts, strict=True):
         expected = np.sum(
-            cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.rows)
+            cells.probability * stats.t.cdf((cut - cells.level - shape) / width, cells.freedom)
         )
         assert abs(expected - level) < 0.01
         assert_share(int(np.sum(np.log(errors) < cut)), number, float(expected))
@@ -272,7 +272,7 @@ def test_r2_is_the_share_of_the_means_variance_that_the_law_explains():
     assert posterior(curve([1, 1, 1], (100, 1000, 10_000))).record(1e4).r2 == 0
     assert posterior(curve([1, 0.9999999, 0.9999998], (100, 1000, 10_000))).record(1e4).r2 == 0
     laws = posterior(noisy(POWER, noise=0.3, seed=2))
-    mean, forecast = laws.pilot.mean, np.log(laws.forecast(np.array(SIZES))[:, 1])
+    mean, forecast = laws.measured.mean, np.log(laws.forecast(np.array(SIZES))[:, 1])
     assert laws.record(8000).r2 == pytest.approx(
         1 - np.sum((mean - forecast) ** 2) / np.sum((mean - mean.mean()) ** 2)
     )
@@ -457,9 +457,9 @@ def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
     """
     rng, over = np.random.default_rng(4), np.zeros(2, int)
     for _ in range(number):
-        pilot = curve_posterior._summary(from_prior(rng)[0].anchors)
-        own = grid.cells(pilot).evidence
-        evidence = np.array([grid.steepening(pilot).evidence, grid.rising(pilot)])
+        measured = curve_posterior._summary(from_prior(rng)[0].anchors)
+        own = grid.cells(measured).evidence
+        evidence = np.array([grid.steepening(measured).evidence, grid.rising(measured)])
         over += evidence - own > np.log([curve_validation.AGAINST, curve_validation.RISE_AGAINST])
     for count, odds in zip(
         over, (curve_validation.AGAINST, curve_validation.RISE_AGAINST), strict=True
@@ -514,9 +514,13 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     miss it.
     """
     sizes, truth = np.array(SIZES), steepening(np.array(SIZES))
-    pilot = curve_posterior._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
+    measured = curve_posterior._summary(curve(np.repeat(truth[:, None], 5, axis=1)).anchors)
     laws = Posterior(
-        curve(truth), pilot, grid.cells(pilot), grid.steepening(pilot)._replace(evidence=1e3), 0.0
+        curve(truth),
+        measured,
+        grid.cells(measured),
+        grid.steepening(measured)._replace(evidence=1e3),
+        0.0,
     )
     np.testing.assert_allclose(laws.forecast(sizes)[:, 1], truth, rtol=0.02)
     assert (

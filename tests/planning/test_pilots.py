@@ -12,8 +12,8 @@ from paracosm.planning import pilots
 from paracosm.planning.budget import BudgetProblem, Offer, split_of
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
+from paracosm.planning.market import Market, make_market, purchase
 from paracosm.planning.pilots import Belief, next_pilot
-from paracosm.planning.rules import Market, make_market, purchase
 
 OFFERS = (Offer("dynamics", 1.0, transitions=1), Offer("reward", 10.0, labels=1))
 

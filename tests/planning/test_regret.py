@@ -23,9 +23,9 @@ from paracosm.core.records.decisions import Anchor, Bought, Curve, Pilot
 from paracosm.planning.budget import BudgetProblem, Offer
 from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.lot_rounding import round_to_lots
+from paracosm.planning.market import Market, make_market, purchase, worst_quarter_mean
 from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.plan import PARTS, ratio_interval
-from paracosm.planning.rules import Market, make_market, purchase, worst_quarter_mean
 from tests.planning.simulator import Flattening, TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -200,11 +200,11 @@ def _honest(world: World, market: Market, lawful: Market, counts: np.ndarray) ->
     """
     low, high = ratio_interval(market)
     best, ratio = world.best(market.budget, market.problem.owned)
-    regret_draws = market.problem.losses(counts) / market.best - 1
+    regret_draws = market.problem.losses(counts) / market.least_losses - 1
     return {
         COVERED: float(low * (1 - 1e-3) <= ratio <= high * (1 + 1e-3)),
         SAID: float(np.mean(regret_draws)),
-        LAWFUL: float(np.mean(lawful.problem.losses(counts) / lawful.best - 1)),
+        LAWFUL: float(np.mean(lawful.problem.losses(counts) / lawful.least_losses - 1)),
         CAUTIOUS: worst_quarter_mean(regret_draws),
         AFTER_PILOT: float(world.loss(counts)) / best - 1,
     }

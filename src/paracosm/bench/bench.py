@@ -76,13 +76,13 @@ def bench(
         Unwritten: the pages could not be written; the error holds the record.
     """
     tasks = suite(name)
-    _check_seeds(seeds)
+    _require_usable_seeds(seeds)
     checks.count("episodes", episodes, 2)
     names = _default_learners(tasks) if learners is None else tuple(learners)
-    _check_learners(names, tasks)
+    _require_usable_learners(names, tasks)
     stem = Path(name).stem
     store = Path(out) / f"{stem}.sqlite"
-    sweep_options.check(f"the suite {stem}", store)
+    sweep_options.require_usable(f"the suite {stem}", store)
     jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)
     earlier_runs = _run_directories(jobs) if sweep_options.force else []
     for run in filter(is_run, earlier_runs):
@@ -155,7 +155,7 @@ def _publish(record: Benchmark, out: str | Path, store: Path) -> tuple[Benchmark
         ) from error
 
 
-def _check_seeds(seeds: Sequence[int]) -> None:
+def _require_usable_seeds(seeds: Sequence[int]) -> None:
     checks.at_least("the number of seeds", len(seeds), 1)
     for seed in seeds:
         checks.seed("a seed", seed)
@@ -174,7 +174,7 @@ def _default_learners(tasks: Sequence[Task]) -> tuple[str, ...]:
     return ("pathwise", *able)
 
 
-def _check_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
+def _require_usable_learners(names: Sequence[str], tasks: Sequence[Task]) -> None:
     checks.at_least("the number of learners", len(names), 1)
     for name in names:
         if names.count(name) > 1:

@@ -20,7 +20,7 @@ from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.placement import placement_of_plan
-from paracosm.planning.plan import PARTS, check_terms, owned_counts
+from paracosm.planning.plan import PARTS, owned_counts, require_terms
 from paracosm.planning.reading import read_curves
 
 # Flags that a CSV file needs: what they say, a run knows by itself.
@@ -103,15 +103,15 @@ class PlanFlags:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     flags = output.parse(PlanFlags, arguments, "plan")
-    _check_terms(flags)
+    _require_terms(flags)
     measurements = _measure_run(flags) if os.path.isdir(flags.source) else _read_table(flags)
     record = _make_plan(flags, measurements, _episode_offer(flags, measurements))
     output.deliver(record, record.to_dict(), flags.out, as_json=flags.json)
 
 
-def _check_terms(flags: PlanFlags) -> None:
+def _require_terms(flags: PlanFlags) -> None:
     """Refuse what is no purchase before minutes of measuring."""
-    check_terms(
+    require_terms(
         budget=flags.budget,
         cost_dynamics=flags.cost_dynamics,
         cost_reward=flags.cost_reward,

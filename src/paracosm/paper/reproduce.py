@@ -83,7 +83,7 @@ def check(name: str, out: str | Path, scale: Scale, sweep_options: SweepOptions)
         Missing: there is no sweep whose failed cells could be run again.
     """
     store = store_of(name, out, scale)
-    sweep_options.check(name, store)
+    sweep_options.require_usable(name, store)
     results = Path(out) / f"{name.lower()}.json"
     goes_on = sweep_options.resume or sweep_options.retry_failed
     if sweep_options.force or (goes_on and store.exists()) or not results.exists():

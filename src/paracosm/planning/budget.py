@@ -111,7 +111,7 @@ def best_split(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
         BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a
             part that counts is neither owned nor for sale.
     """
-    check(problem, offers, budget)
+    require_solvable(problem, offers, budget)
     flat, offers, money, shape = _flatten(problem, offers, budget)
     pairs = [*itertools.combinations(range(len(offers)), 2)] or [(0, 0)]
     amounts = np.stack([_best_along_edge(flat, offers, money, pair) for pair in pairs])
@@ -155,8 +155,8 @@ def log_values(
     return values
 
 
-def check(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> None:
-    """Refuse prices, weights and budgets that describe no problem; `best_split` says what it
+def require_solvable(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> None:
+    """Require prices, weights and a budget that describe a problem; `best_split` says what it
     raises.
     """
     checks.positive("the budget", float(np.min(budget)))

@@ -53,7 +53,7 @@ class Posterior:
     """
 
     curve: Curve
-    pilot: grid.CurveSummary
+    measured: grid.CurveSummary
     cells: grid.Cells
     steep: grid.Cells
     rise: float
@@ -62,21 +62,22 @@ class Posterior:
         """Equally probable draws of the law itself, stratified over the grid's cells, in random
         order.
         """
-        return _draw(self.pilot, self.cells, number, np.random.default_rng(seed))[0]
+        return _draw(self.measured, self.cells, number, np.random.default_rng(seed))[0]
 
     def draws(self, number: int, seed: int) -> LawDraws:
-        """Equally probable laws: the law's own draws, but for what a pilot cannot know.
+        """Equally probable curves.
 
-        A share of them goes on as curves that steepen, which have a level of their own. A share
-        `FLATTENS` flattens from there on: part of the error that falls, uniform from none to all,
-        becomes floor. All have the error there that they have inside the pilot, where those that
-        steepen bend as fitted, so that a forecast's band widens with how far it reaches and never
-        jumps.
+        Each is a draw of the law or, with probability `_steepens`, one of the fitted curves that
+        steepen. Beyond the largest size measured nothing says how a curve goes on: one that
+        steepens goes on as a power; of the others a share `FLATTENS` (twice that where the curve
+        seems to rise) flattens, a part of what still falls, uniform from none to all, becoming
+        floor. Every draw is continuous at the largest size, so that a forecast's band widens with
+        distance and never jumps.
         """
         chosen, bend, chance = self._draw_with_alternatives(number, seed)
         flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
-        first, last = self.pilot.sizes[[0, -1]]
+        first, last = self.measured.sizes[[0, -1]]
         law = _flatten(chosen.law, float(last), becomes)
         return chosen._replace(law=law._replace(bend=bend, log_range=float(np.log(last / first))))
 
@@ -87,7 +88,8 @@ class Posterior:
         the rest.
         """
         own, rng = self.draws_of_law(number, seed), np.random.default_rng([seed, 1])
-        (steep, bend), chance = _draw(self.pilot, self.steep, number, rng), rng.random((3, number))
+        steep, bend = _draw(self.measured, self.steep, number, rng)
+        chance = rng.random((3, number))
         steepens = chance[0] < self._steepens
         chosen = LawDraws(
             Law(
@@ -117,19 +119,19 @@ class Posterior:
         checks.between("level", level, 0, 1)
         samples = np.asarray(samples, float)[:, None]
         ends = [(1 - level) / 2, 0.5, (1 + level) / 2]
-        return np.quantile(self._law.error(samples), ends, axis=1).T
+        return np.quantile(self._curve_draws.error(samples), ends, axis=1).T
 
     @functools.cached_property
-    def _law(self) -> Law:
+    def _curve_draws(self) -> Law:
         return self.draws(DRAWS, 0).law
 
     @functools.cached_property
-    def _law_alone(self) -> Law:
+    def _law_draws(self) -> Law:
         return self.draws_of_law(DRAWS, 0).law
 
     def record(self, reach: float) -> CurveFit:
         """The fit as a record; `reach` is the largest number of samples that a plan goes to."""
-        law, sizes = self._law_alone, self.pilot.sizes
+        law, sizes = self._law_draws, self.measured.sizes
         low, exponent, high = np.quantile(law.exponent, [0.025, 0.5, 0.975])
         points = np.geomspace(sizes[0], max(reach, sizes[-1]), BAND_POINTS)
         band = np.column_stack([points, self.forecast(points)])
@@ -148,7 +150,7 @@ class Posterior:
     @property
     def _residuals(self) -> np.ndarray:
         """Anchors' mean log errors less those of the median forecast, `[anchor]`."""
-        return self.pilot.mean - np.log(self.forecast(self.pilot.sizes)[:, 1])
+        return self.measured.mean - np.log(self.forecast(self.measured.sizes)[:, 1])
 
     def _r2(self) -> float:
         """Share of the variance of anchors' mean log errors, weighted by seeds, that the median
@@ -156,7 +158,7 @@ class Posterior:
 
         Zero where it explains none, as of a flat curve.
         """
-        mean, weight = self.pilot.mean, self.pilot.seeds
+        mean, weight = self.measured.mean, self.measured.seeds
         left = np.sum(weight * self._residuals**2)
         total = np.sum(weight * (mean - np.average(mean, weights=weight)) ** 2)
         return float(max(0, 1 - left / total)) if total else 0.0
@@ -164,12 +166,12 @@ class Posterior:
     @property
     def _poor(self) -> bool:
         """Whether the law explains little of errors that do differ: a flat curve it fits well."""
-        scatter = np.sqrt(np.average(self._residuals**2, weights=self.pilot.seeds))
+        scatter = np.sqrt(np.average(self._residuals**2, weights=self.measured.seeds))
         return bool(self._r2() < POOR and scatter > SCATTER)
 
     def caveats(self, reach: float) -> tuple[Caveat, ...]:
         """What to know before trusting a plan that goes to `reach` samples."""
-        largest = float(self.pilot.sizes[-1])
+        largest = float(self.measured.sizes[-1])
         steep, part = self.steep.evidence - self.cells.evidence, self.curve.part
         far = {"reach": reach, "largest": largest, "far": float(FAR)}
         conditions = (
@@ -181,7 +183,7 @@ class Posterior:
             ),
             (steep > np.log(DOUBT), CaveatKind.STEEPENING, {}),
             (self.rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
-            (self.pilot.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
+            (self.measured.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
             (self._poor, CaveatKind.POOR_FIT, {"share": self._r2()}),
         )
         return tuple(Caveat(kind, part, numbers) for holds, kind, numbers in conditions if holds)
@@ -206,23 +208,23 @@ def posterior(curve: Curve) -> Posterior:
             are not positive, a curve that rises, or one that bends against the law.
     """
     curve_validation.require_anchors(curve)
-    pilot = _summary(_as_rms(curve))
-    curve_validation.require_fall(curve.part, pilot)
-    law = Posterior(curve, pilot, grid.cells(pilot), grid.steepening(pilot), 0.0)
-    law = dataclasses.replace(law, rise=grid.rising(pilot) - law.cells.evidence)
+    measured = _summary(_as_rms(curve))
+    curve_validation.require_fall(curve.part, measured)
+    fit = Posterior(curve, measured, grid.cells(measured), grid.steepening(measured), 0.0)
+    fit = dataclasses.replace(fit, rise=grid.rising(measured) - fit.cells.evidence)
     curve_validation.require_law(
-        curve.part, pilot, steepens=law.steep.evidence - law.cells.evidence, rises=law.rise
+        curve.part, measured, steepens=fit.steep.evidence - fit.cells.evidence, rises=fit.rise
     )
-    return law
+    return fit
 
 
 def _draw(
-    pilot: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
+    measured: grid.CurveSummary, cells: grid.Cells, number: int, rng: np.random.Generator
 ) -> tuple[LawDraws, np.ndarray]:
     """Draws, and the bend of their cells `[number]`.
 
     Args:
-        pilot: The measured curve.
+        measured: The measured curve.
         cells: The posterior on its grid, `[cells]`.
         number: How many draws.
         rng: The generator that they are drawn with.
@@ -230,12 +232,12 @@ def _draw(
     strata = rng.permutation((np.arange(number) + rng.random(number)) / number)
     reached = np.cumsum(cells.probability)
     chosen = np.minimum(np.searchsorted(reached, strata * reached[-1]), len(reached) - 1)
-    noise = np.sqrt(cells.squares[chosen] / rng.chisquare(cells.rows, number))
+    noise = np.sqrt(cells.squares[chosen] / rng.chisquare(cells.freedom, number))
     level = cells.level[chosen] + noise * np.sqrt(cells.variance[chosen]) * rng.standard_normal(
         number
     )
     exponent = cells.exponent[chosen]
-    scale = np.exp(level + exponent * np.log(pilot.sizes[-1]))
+    scale = np.exp(level + exponent * np.log(measured.sizes[-1]))
     law = Law(scale, exponent, np.exp(level) * cells.floor[chosen])
     return LawDraws(law, noise, noise * cells.ratio[chosen]), cells.bend[chosen]
 

@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 from paracosm.core import checks
 from paracosm.core.records.decisions import Bought, Curve
 from paracosm.core.records.refusal import CurveRefused, Refusal
-from paracosm.planning.grid import NOISE, NOISE_ROWS, CurveSummary
+from paracosm.planning.grid import NOISE, NOISE_FREEDOM, CurveSummary
 
 LEAST_SIZES = 3  # a law has three numbers
 # False alarms: of a rise on a flat curve (many, since a flat curve hardly supports a plan either),
@@ -37,7 +37,7 @@ def require_anchors(curve: Curve) -> None:
         raise Refusal.FEW_SIZES.error(part=curve.part, sizes=counted, least=LEAST_SIZES)
 
 
-def require_fall(part: Bought, pilot: CurveSummary) -> None:
+def require_fall(part: Bought, measured: CurveSummary) -> None:
     """Require a curve that neither rises nor falls steeper and steeper beyond its noise.
 
     Straight line and parabola through mean log errors against log sizes, noise from what they leave
@@ -47,15 +47,15 @@ def require_fall(part: Bought, pilot: CurveSummary) -> None:
     Raises:
         CurveRefused: saying which.
     """
-    slope, spread, critical = _last_coefficient(pilot, 1, RISING)
+    slope, spread, critical = _last_coefficient(measured, 1, RISING)
     if slope > critical * spread:
-        raise Refusal.RISES.error(part=part, **_change(pilot, 0))
-    bend, spread, critical = _last_coefficient(pilot, 2, BENDING)
+        raise Refusal.RISES.error(part=part, **_change(measured, 0))
+    bend, spread, critical = _last_coefficient(measured, 2, BENDING)
     if bend < -critical * spread:
-        raise _bent(part, pilot)
+        raise _bent(part, measured)
 
 
-def require_law(part: Bought, pilot: CurveSummary, *, steepens: float, rises: float) -> None:
+def require_law(part: Bought, measured: CurveSummary, *, steepens: float, rises: float) -> None:
     """Require a curve whose end a law explains.
 
     `steepens` and `rises` are the log odds that the pilot gives to curves that steepen, or rise
@@ -67,31 +67,31 @@ def require_law(part: Bought, pilot: CurveSummary, *, steepens: float, rises: fl
 
     Args:
         part: The part that the curve is of, for the sentence.
-        pilot: The measured curve.
+        measured: The measured curve.
         steepens, rises: Log odds against the law.
 
     Raises:
         CurveRefused: saying which.
     """
-    first = _rises_from(pilot, RISING_END)
+    first = _rises_from(measured, RISING_END)
     if first is None and rises > np.log(RISE_AGAINST):
-        first = int(np.argmin(pilot.mean[:-1]))
+        first = int(np.argmin(measured.mean[:-1]))
     if first is not None:
         ordinal = _ordinal(first + 1)
-        raise Refusal.RISES_AT_END.error(part=part, ordinal=ordinal, **_change(pilot, first))
+        raise Refusal.RISES_AT_END.error(part=part, ordinal=ordinal, **_change(measured, first))
     if steepens > np.log(AGAINST):
-        raise _bent(part, pilot)
+        raise _bent(part, measured)
 
 
-def _rises_from(pilot: CurveSummary, alarm: float) -> int | None:
+def _rises_from(measured: CurveSummary, alarm: float) -> int | None:
     """The size from which the error rises to the end by more than chance; none if it does not."""
-    x, number = np.log(pilot.sizes), len(pilot.sizes)
-    noise, rows = _noise(pilot, min(2, number - 1))
-    critical = stdtrit(rows, 1 - alarm / max(number - 2, 1))
+    x, number = np.log(measured.sizes), len(measured.sizes)
+    noise, freedom = _noise(measured, min(2, number - 1))
+    critical = stdtrit(freedom, 1 - alarm / max(number - 2, 1))
     for first in range(1, number - 1):
         off = x[first:] - x[first:].mean()
-        if off @ pilot.mean[first:] > critical * noise * np.sqrt(off @ off):
-            return first + int(np.argmin(pilot.mean[first:-1]))
+        if off @ measured.mean[first:] > critical * noise * np.sqrt(off @ off):
+            return first + int(np.argmin(measured.mean[first:-1]))
     return None
 
 
@@ -100,43 +100,45 @@ def _ordinal(number: int) -> str:
     return names[number - 1] if number <= len(names) else f"{number}th"
 
 
-def _change(pilot: CurveSummary, first: int) -> dict[str, float]:
+def _change(measured: CurveSummary, first: int) -> dict[str, float]:
     """Sizes and mean errors of a size and of the last one."""
-    errors = np.exp(pilot.mean)
+    errors = np.exp(measured.mean)
     return {
         "before": errors[first],
-        "first": pilot.sizes[first],
+        "first": measured.sizes[first],
         "after": errors[-1],
-        "last": pilot.sizes[-1],
+        "last": measured.sizes[-1],
     }
 
 
-def _bent(part: Bought, pilot: CurveSummary) -> CurveRefused:
-    line = np.polynomial.Polynomial.fit(np.log(pilot.sizes), pilot.mean, 2).deriv()
-    before, after = -line(np.log(pilot.sizes[[0, -1]]))
+def _bent(part: Bought, measured: CurveSummary) -> CurveRefused:
+    line = np.polynomial.Polynomial.fit(np.log(measured.sizes), measured.mean, 2).deriv()
+    before, after = -line(np.log(measured.sizes[[0, -1]]))
     return Refusal.BENDS.error(part=part, before=before, after=after)
 
 
-def _noise(pilot: CurveSummary, degree: int) -> tuple[float, int]:
+def _noise(measured: CurveSummary, degree: int) -> tuple[float, int]:
     """Standard deviation of mean log errors, from what a polynomial leaves and the noise's prior,
     and its freedom.
     """
-    x = np.log(pilot.sizes / pilot.sizes[-1])
+    x = np.log(measured.sizes / measured.sizes[-1])
     q, _ = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
-    left = np.sum((pilot.mean - q @ (q.T @ pilot.mean)) ** 2)
-    rows = NOISE_ROWS + len(x) - degree - 1
-    return float(np.sqrt((NOISE_ROWS * NOISE**2 + left) / rows)), rows
+    left = np.sum((measured.mean - q @ (q.T @ measured.mean)) ** 2)
+    freedom = NOISE_FREEDOM + len(x) - degree - 1
+    return float(np.sqrt((NOISE_FREEDOM * NOISE**2 + left) / freedom)), freedom
 
 
-def _last_coefficient(pilot: CurveSummary, degree: int, alarm: float) -> tuple[float, float, float]:
+def _last_coefficient(
+    measured: CurveSummary, degree: int, alarm: float
+) -> tuple[float, float, float]:
     """The last coefficient of a fitted polynomial, its standard error, and how many standard errors
     chance allows.
     """
-    x = np.log(pilot.sizes / pilot.sizes[-1])
+    x = np.log(measured.sizes / measured.sizes[-1])
     q, r = np.linalg.qr(np.vander(x, degree + 1, increasing=True))
-    noise, rows = _noise(pilot, degree)
+    noise, freedom = _noise(measured, degree)
     return (
-        float(q[:, -1] @ pilot.mean / r[-1, -1]),
+        float(q[:, -1] @ measured.mean / r[-1, -1]),
         noise / abs(r[-1, -1]),
-        float(stdtrit(rows, 1 - alarm)),
+        float(stdtrit(freedom, 1 - alarm)),
     )

@@ -88,8 +88,8 @@ class FidelityLaw(Fidelity):
 
     @abc.abstractmethod
     def cost_of_noise(self, rollout: UnlabelledRollout) -> float:
-        """The cost at which what falls of the label noise adds as much variance as a gradient has
-        without it.
+        """The cost at which the part of the label noise that money removes contributes as much
+        variance as all the rest; a bounded law gives `dearest`.
         """
 
     @abc.abstractmethod

@@ -32,7 +32,7 @@ import numpy as np
 
 # The prior's bounds and scales, with their reasons, stand above.
 LEAST_EXPONENT, MOST_EXPONENT = 0.03, 2.0
-NOISE, NOISE_ROWS = 0.05, 1
+NOISE, NOISE_FREEDOM = 0.05, 1
 RATIOS = 2.0 ** np.linspace(-4, 2, 13)  # of τ/σ, half an octave apart: the density varies slowly
 # Cells of exponent and of floor's share, refined so often: then a cell is narrow beside any
 # posterior that a pilot of a few sizes has.
@@ -60,7 +60,7 @@ class Cells(NamedTuple):
     """Cells of the grid `[cells]`: a law up to its level, the probability of it, and the level's
     distribution.
 
-    Given the cell, `squares/σ²` is χ² with `rows` degrees of freedom, and given σ too, `a` is
+    Given the cell, `squares/σ²` is χ² with `freedom` degrees of freedom, and given σ too, `a` is
     normal with mean `level` and variance `σ² · variance`. `bend` is how the log error bends in log
     size over the pilot: `-bend (log N/N₀)²`, 0 of a law. `evidence` is the logarithm of the pilot's
     prior density, up to a constant.
@@ -74,7 +74,7 @@ class Cells(NamedTuple):
     level: np.ndarray
     variance: np.ndarray
     squares: np.ndarray
-    rows: float
+    freedom: float
     evidence: float
 
 
@@ -89,24 +89,24 @@ _ALL = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))),
 _REACH = _ALL.exponent[1] - _ALL.exponent[0]
 
 
-def cells(pilot: CurveSummary) -> Cells:
+def cells(measured: CurveSummary) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a
     ten-millionth of the highest.
     """
     box = _ALL
     for _ in range(ROUNDS - 1):
-        box = _narrow(box, _log_density(pilot, *_points(box))[0])
+        box = _narrow(box, _log_density(measured, *_points(box))[0])
     exponent, share = _points(box)
-    density, level, variance, squares = _log_density(pilot, exponent, share)
+    density, level, variance, squares = _log_density(measured, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
     evidence = _log_sum(density) + np.log(
         (box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2
     )
     laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
-    return _cells(pilot, laws, (density, level, variance, squares), evidence)
+    return _cells(measured, laws, (density, level, variance, squares), evidence)
 
 
-def steepening(pilot: CurveSummary) -> Cells:
+def steepening(measured: CurveSummary) -> Cells:
     """Curves that no law describes: the local exponent grows evenly in log size.
 
     At the largest size it has the law's prior, at the smallest it is a share of that, uniform from
@@ -114,14 +114,16 @@ def steepening(pilot: CurveSummary) -> Cells:
     quarter as much again.
     """
     exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
-    x = np.log(pilot.sizes / pilot.sizes[-1])
+    x = np.log(measured.sizes / measured.sizes[-1])
     half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
     shape = -exponent[:, None, None] * (x + half[:, None] * x**2)
     later = exponent[:, None, None] * (1 + (1 - ratio[:, None]) / 4)
-    return _alternative(pilot, (later, np.zeros(1), exponent[:, None, None] * half[:, None]), shape)
+    return _alternative(
+        measured, (later, np.zeros(1), exponent[:, None, None] * half[:, None]), shape
+    )
 
 
-def rising(pilot: CurveSummary) -> float:
+def rising(measured: CurveSummary) -> float:
     """Evidence of curves that no law describes: they fall as a law up to a size in between, then
     rise as a power.
 
@@ -131,23 +133,23 @@ def rising(pilot: CurveSummary) -> float:
     """
     exponent = np.exp(_middles(*_ALL.exponent, TURNS))
     share = np.concatenate([[0.0], _middles(0.0, 1.0, TURN_SHARES)])
-    past = np.log(pilot.sizes / pilot.sizes[1:-1, None])
+    past = np.log(measured.sizes / measured.sizes[1:-1, None])
     falling = np.exp(-exponent[:, None, None] * np.minimum(past, 0))
     falls = np.log(falling[:, None] + (share / (1 - share))[:, None, None])
     rises = exponent[:, None, None] * np.maximum(past, 0)
-    density = _log_density_of(pilot, falls[:, :, None] + rises)[0]
+    density = _log_density_of(measured, falls[:, :, None] + rises)[0]
     density[:, 1:] -= np.log(TURN_SHARES)
     return _log_sum(density) - float(np.log(2 * len(exponent) ** 2 * len(past)))
 
 
-def _alternative(pilot: CurveSummary, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
-    fitted = _log_density_of(pilot, shape)
+def _alternative(measured: CurveSummary, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
+    fitted = _log_density_of(measured, shape)
     evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
-    return _cells(pilot, laws, fitted, evidence)
+    return _cells(measured, laws, fitted, evidence)
 
 
 def _cells(
-    pilot: CurveSummary,
+    measured: CurveSummary,
     laws: tuple[np.ndarray, ...],
     fitted: tuple[np.ndarray, ...],
     evidence: float,
@@ -155,7 +157,7 @@ def _cells(
     """Flat cells of the grid.
 
     Args:
-        pilot: The measured curve.
+        measured: The measured curve.
         laws: Exponents, floors and bends, which broadcast against the density.
         fitted: The density `[…, ratio]`, the level, its variance over σ², and squares.
         evidence: Logarithm of the pilot's prior density.
@@ -164,8 +166,8 @@ def _cells(
     probability = np.exp(density - density.max())
     shares = probability / probability.sum()
     columns = [column.ravel() for column in np.broadcast_arrays(*laws, RATIOS, shares, *rest)]
-    rows = float(NOISE_ROWS + pilot.seeds.sum() - 1)
-    return Cells._make([*columns, rows, evidence])
+    freedom = float(NOISE_FREEDOM + measured.seeds.sum() - 1)
+    return Cells._make([*columns, freedom, evidence])
 
 
 def _log_sum(density: np.ndarray) -> float:
@@ -184,30 +186,30 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
 
 
 def _log_density(
-    pilot: CurveSummary, exponent: np.ndarray, share: np.ndarray
+    measured: CurveSummary, exponent: np.ndarray, share: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`;
     flat prior.
     """
-    falling = np.exp(-exponent[:, None] * np.log(pilot.sizes / pilot.sizes[-1]))
-    return _log_density_of(pilot, np.log(falling[:, None] + (share / (1 - share))[:, None]))
+    falling = np.exp(-exponent[:, None] * np.log(measured.sizes / measured.sizes[-1]))
+    return _log_density_of(measured, np.log(falling[:, None] + (share / (1 - share))[:, None]))
 
 
-def _log_density_of(pilot: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
+def _log_density_of(measured: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
     """What `_log_density` gives, for log errors `[…, anchors]` up to their level: `[…, ratio]`.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
-    leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-(rows)/2}`.
+    leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-freedom/2}`.
     """
-    residual = pilot.mean - shape
-    weight = 1 / (RATIOS[:, None] ** 2 + 1 / pilot.seeds)
+    residual = measured.mean - shape
+    weight = 1 / (RATIOS[:, None] ** 2 + 1 / measured.seeds)
     total = weight.sum(axis=1)
     level = residual @ weight.T / total
     middle = residual.mean(axis=-1, keepdims=True)
     misfit = (residual - middle) ** 2 @ weight.T - total * (level - middle) ** 2
-    squares = NOISE_ROWS * NOISE**2 + pilot.within + np.maximum(misfit, 0)
-    rows = NOISE_ROWS + pilot.seeds.sum() - 1
-    density = 0.5 * (np.log(weight).sum(axis=1) - np.log(total)) - 0.5 * rows * np.log(squares)
+    squares = NOISE_FREEDOM * NOISE**2 + measured.within + np.maximum(misfit, 0)
+    freedom = NOISE_FREEDOM + measured.seeds.sum() - 1
+    density = 0.5 * (np.log(weight).sum(axis=1) - np.log(total)) - 0.5 * freedom * np.log(squares)
     return density, level, 1 / total, squares
 
 

@@ -82,19 +82,17 @@ def _regime_of_law(law: Fidelity) -> Regime:
     return Regime.DEAREST_BY_LAW
 
 
-def judge_cheaper_labels(
-    problem: LabelProblem, unlimited: float, *, attained: bool
-) -> CheaperLabels:
+def judge_cheaper_labels(problem: LabelProblem, down_to: float, *, attained: bool) -> CheaperLabels:
     """Whether labels that cost less than the least allowed would be better still.
 
-    `unlimited` is the best cost of one label on each rollout were all costs allowed; 0 if there is
-    none above zero.
+    `down_to` is the cost down to which they would; the least allowed, or more, where they would
+    not.
     """
     if not attained and isinstance(problem.fidelity, Bounded) and problem.cost_rollout > 0:
         return CheaperLabels.FREE_ONES_BEST
     if not attained:
         return CheaperLabels.BETTER_WITHOUT_END
-    below = unlimited < problem.least * (1 - _NEAR)
+    below = down_to < problem.least * (1 - _NEAR)
     return CheaperLabels.BETTER if below else CheaperLabels.NO_BETTER
 
 

@@ -75,7 +75,7 @@ def plan_labels(
     if noise is not None:
         checks.of_kind("noise", noise, GradientNoise, "a GradientNoise, or None,")
         gradient_variance, noise_coefficient = noise.intrinsic.mean, noise.coefficient.mean
-    _check(budget, cost_rollout, gradient_variance, noise_coefficient)
+    _require_purchase_terms(budget, cost_rollout, gradient_variance, noise_coefficient)
     problem = LabelProblem(
         fidelity=fidelity,
         budget=budget,
@@ -87,7 +87,7 @@ def plan_labels(
     )
     problem = _limit(problem, least_cost, most_cost)
     repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
-    _check_labels(problem, repeated)
+    _require_searchable_labels(problem, repeated)
     best = search(problem, repeated=repeated)
     choice = _choice(problem, best, LabelRule.BEST)
     table = _table(problem, choice.cost, repeated=repeated)
@@ -146,7 +146,7 @@ def _question(
     )
 
 
-def _check(
+def _require_purchase_terms(
     budget: float, cost_rollout: float, gradient_variance: float, noise_coefficient: float
 ) -> None:
     """Require numbers that describe a purchase.
@@ -168,7 +168,7 @@ def _check(
         checks.finite(name, value)
 
 
-def _check_labels(problem: LabelProblem, repeated: bool) -> None:
+def _require_searchable_labels(problem: LabelProblem, repeated: bool) -> None:
     labels = problem.budget / problem.least
     if repeated and labels > _MOST_LABELS:
         raise checks.BadArgument(
@@ -210,12 +210,12 @@ def _limit(problem: LabelProblem, least: float | None, most: float | None) -> La
 
 
 def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
-    """Where to search from if no least cost is named: below it no cost can be best.
+    """The cost to search from if no least cost is named.
 
-    It hangs on the law and on what a rollout costs and varies, never on the budget, but where
-    labels are the better the cheaper they are: then a hundredth of the rollout's price, else of the
-    price at which label noise is as large as the gradient's own variance, stands for the cheapest;
-    without either the budget is the only price there is.
+    Where some cost is best, no best one lies below it. Where cheaper is always better, a stand-in
+    for "as cheap as can be": a hundredth of the rollout's price; if that is 0, a hundredth of the
+    price at which label noise equals the gradient's other variance; if there is none, a millionth
+    of the budget.
     """
     below = law.falls_below(problem.rollout)
     if below > 0:

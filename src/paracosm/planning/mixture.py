@@ -128,7 +128,7 @@ def plan_mixture(
         correlation=correlation,
         bias=bias,
     )
-    _check(budget, problem)
+    _require_mixture_terms(budget, problem)
     choices = _choices(problem, budget)
     winner = min(choices, key=lambda choice: choice.error)
     changes, first = _changes(problem, budget)
@@ -181,7 +181,7 @@ def _caveats(choices: tuple[MixtureChoice, ...], problem: MixtureProblem) -> tup
     return tuple(notes)
 
 
-def _check(budget: float, problem: MixtureProblem) -> None:
+def _require_mixture_terms(budget: float, problem: MixtureProblem) -> None:
     checks.positive("the budget", budget)
     checks.at_least("the cost of a rollout", problem.cost_rollout, 0)
     if not np.isfinite(problem.cost_rollout):

@@ -16,7 +16,7 @@ import numpy as np
 from paracosm.core.records.decisions import Bought, Pilot
 from paracosm.planning.budget import counts_after
 from paracosm.planning.law import Law
-from paracosm.planning.rules import Market, cheapest_index, unit_price
+from paracosm.planning.market import Market, cheapest_index, unit_price
 
 # Simulated outcomes of a pilot while pilots are compared; the best one is judged by all draws.
 _OUTCOMES = 500
@@ -74,7 +74,7 @@ def next_pilot(
         return None
     part, samples = max(worth, key=lambda pilot: worth[pilot])
     values = _regret_saved(
-        market, splits, beliefs[part], part, samples, number=len(market.best), seed=seed
+        market, splits, beliefs[part], part, samples, number=len(market.least_losses), seed=seed
     )
     if not _is_certain(values):
         return None
@@ -145,7 +145,7 @@ def _regret_saved(
     weights = _reweigh(belief, samples, outcomes, seed)
     after = np.argmin(np.where(allowed, weights @ losses, np.inf), axis=1)
     now = int(np.argmin(losses.mean(axis=0)))
-    return (losses[outcomes, now] - losses[outcomes, after]) / market.best[outcomes]
+    return (losses[outcomes, now] - losses[outcomes, after]) / market.least_losses[outcomes]
 
 
 def _reweigh(belief: Belief, samples: int, outcomes: np.ndarray, seed: int) -> np.ndarray:

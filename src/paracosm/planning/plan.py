@@ -25,9 +25,7 @@ from paracosm.planning.curve_posterior import Posterior, posterior
 from paracosm.planning.evaluation import EpisodeOffer, buy_episodes
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
-from paracosm.planning.pilots import Belief, next_pilot
-from paracosm.planning.reading import MOST_SAMPLES
-from paracosm.planning.rules import (
+from paracosm.planning.market import (
     Market,
     cheapest_index,
     estimate_over_draws,
@@ -36,11 +34,11 @@ from paracosm.planning.rules import (
     one_problem_per_draw,
     purchase,
     quantiles,
-    simple_rules,
-    split_by_weights,
-    splits_by_share,
     worst_quarter_mean,
 )
+from paracosm.planning.pilots import Belief, next_pilot
+from paracosm.planning.reading import MOST_SAMPLES
+from paracosm.planning.rules import simple_rules, split_by_weights, splits_by_share
 
 PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
 # What is for sale beside other sources of labels: their names say so in records and on pages.
@@ -116,7 +114,7 @@ def plan(
     )
 
 
-def check_terms(
+def require_terms(
     *,
     budget: float,
     cost_dynamics: float | None = None,
@@ -128,7 +126,7 @@ def check_terms(
     cost_episode: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Refuse what `plan` would refuse whatever the curves are, before any is measured.
+    """Require what `plan` requires whatever the curves are, before any is measured.
 
     Args:
         budget, owned, cost_joint, sources, lots, seed: As `plan` has them; what is owned was not
@@ -167,7 +165,7 @@ def _facts(
     amounts = round_to_lots(market.problem, market.offers, market.budget).amounts
     return stakes.Facts(
         market=market,
-        best=_reachable(purchase("planned", market, amounts), market.budget),
+        best=_require_reachable(purchase("planned", market, amounts), market.budget),
         rules=simple_rules(market),
         rivals=tuple(
             split_by_weights(market, route, rival_problem)
@@ -210,7 +208,7 @@ def _record(
             "before": estimate_over_draws(problem.losses(np.array(problem.owned, float))),
             "after": best.error,
         },
-        expected_regret=worst_quarter_mean(losses_after / market.best - 1),
+        expected_regret=worst_quarter_mean(losses_after / market.least_losses - 1),
         marginal=_marginal(market, np.array(after)),
         curves={
             part: fit.record(float(count))
@@ -239,11 +237,11 @@ def _routes(weights: Any) -> tuple[Weights, ...]:
         )
     for i, route in enumerate(routes):
         checks.of_kind(f"weights[{i}]", route, Weights, "a Weights")
-        _check_weights(route)
+        _require_usable_weights(route)
     return routes
 
 
-def _check_weights(route: Weights) -> None:
+def _require_usable_weights(route: Weights) -> None:
     for part in PARTS:
         numbers = {
             "weight": getattr(route, part),
@@ -344,7 +342,7 @@ def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
     return float(budget - spent)
 
 
-def _reachable(best: Purchase, money: float) -> Purchase:
+def _require_reachable(best: Purchase, money: float) -> Purchase:
     """The purchase, if it leaves no part that counts without a sample."""
     if not np.isfinite(best.error.mean):
         raise checks.BadArgument(

@@ -20,7 +20,7 @@ from paracosm.core.records.reasons import (
     Stakes,
 )
 from paracosm.planning.budget import BudgetProblem, best_split, counts_after
-from paracosm.planning.rules import Market, estimate_over_draws
+from paracosm.planning.market import Market, estimate_over_draws
 
 HARDLY = 0.01
 """Where a rule loses less than this share the split hardly matters: a hundredth of the error is far

@@ -25,8 +25,8 @@ class SweepOptions:
     retry_failed: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `sweep`, but `resume`: `check` has already refused a store that
-        must not be reused, so `sweep` may always resume.
+        """The keyword arguments of `sweep`, but `resume`: `require_usable` has already refused a
+        store that must not be reused, so `sweep` may always resume.
         """
         return {
             "backend": self.backend,
@@ -35,7 +35,7 @@ class SweepOptions:
             "force": self.force,
         }
 
-    def check(self, name: str, store: Path) -> None:
+    def require_usable(self, name: str, store: Path) -> None:
         """Require a store that these options allow to use; `name` is what the sweep belongs to.
 
         Raises:

@@ -85,7 +85,7 @@ class _Cluster:
             self._ray.cancel(reference, force=True)
 
 
-def reachable(address: str) -> None:
+def require_reachable(address: str) -> None:
     """Require a cluster at the address, without joining it.
 
     Raises:

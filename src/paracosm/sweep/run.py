@@ -60,7 +60,7 @@ def sweep(
         checks.at_least("workers", workers, 1)
     named = {cell.name: cell for cell in cells}
     if backend != "local":
-        ray.reachable(backend)
+        ray.require_reachable(backend)
     with writer(Path(store), named, resume=resume, force=force) as records:
         if force and forget is not None:
             forget()
