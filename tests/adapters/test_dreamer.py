@@ -384,7 +384,10 @@ def test_actions_of_a_finite_set_are_one_hot_in_a_window():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"predict": 3}, "the predict of adapters.window is 3; a module or a function is needed"),
+        (
+            {"predict": 3},
+            "the predict of paracosm.foreign.window is 3; a module or a function is needed",
+        ),
         ({"predict": lambda z, a: z[:, -1, :0]}, "next failed with|keeps its shape"),
         ({"predict": lambda z, a: z[:1, -1]}, "failed with|batch"),
     ],

@@ -275,7 +275,8 @@ def test_a_latent_end():
 
 def test_a_model_without_the_methods_is_refused():
     with pytest.raises(
-        checks.BadArgument, match="the latent model Linear has no encode, next, reward, pi; "
+        checks.BadArgument,
+        match=r"foreign\.latent is given a Linear, which has no encode, next, reward, pi; ",
     ):
         foreign.latent(torch.nn.Linear(2, 2), SPEC)
 

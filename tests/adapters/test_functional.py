@@ -277,7 +277,7 @@ BAD = [
         {},
         "paracosm.connect is for environments",
     ),
-    ("a model", standins.SlideModel, {}, "gymnax's reset.* adapters.tdmpc2 is for models"),
+    ("a model", standins.SlideModel, {}, "gymnax's reset.* paracosm.foreign.tdmpc2 is for models"),
     ("a number", lambda: 3, {}, "the functional environment is 3; gymnax's reset"),
     ("a class", lambda: Slide, {}, "is the class Slide"),
     (

@@ -245,9 +245,9 @@ BAD = [
         "TD-MPC2's model",
         standins.SlideModel(),
         SPEC,
-        "adapters.tdmpc2 is for models with encode, next, reward, pi, Q",
+        "paracosm.foreign.tdmpc2 is for models with encode, next, reward, pi, Q",
     ),
-    ("a latent model", Methods(), SPEC, "adapters.latent is for models"),
+    ("a latent model", Methods(), SPEC, "paracosm.foreign.latent is for models"),
     ("a number", 3, SPEC, "the mbrl-lib model is 3; a OneD"),
     (
         "states",

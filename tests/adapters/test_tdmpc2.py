@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from paracosm import adapters as foreign
-from paracosm.adapters.agents import AgentSettings
 from paracosm.adapters.tdmpc2 import decode_bins
+from paracosm.adapters.tdmpc2_config import Tdmpc2Settings
 from paracosm.core import checks
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.policy import modes
@@ -20,7 +20,7 @@ from paracosm.real.verbs import evaluate
 from tests.adapters import standins
 from tests.adapters.standins import CFG, LAST, SPEC, SlideModel, configured
 
-SETTINGS = AgentSettings.from_config(CFG, None)
+SETTINGS = Tdmpc2Settings.from_config(CFG, None)
 STATES = np.random.default_rng(0).uniform(-0.6, 0.6, (5, 2))
 
 
@@ -54,7 +54,7 @@ def test_a_model_without_bins_gives_the_number_or_its_symlog(bins, number):
 def test_the_discount_is_that_of_the_episodes_length(length, discount):
     cfg = configured(episode_length=length, discount_denom=5, discount_min=0.95, discount_max=0.995)
     del cfg.discount
-    assert AgentSettings.from_config(cfg, None).discount == pytest.approx(discount)
+    assert Tdmpc2Settings.from_config(cfg, None).discount == pytest.approx(discount)
 
 
 def test_actions_are_stretched_to_the_environments_box():
@@ -236,16 +236,24 @@ BAD = [
     (
         "no module",
         {"model": types.SimpleNamespace()},
-        "adapters.tdmpc2 is given a SimpleNamespace, which has no encode, next, reward, pi, Q;",
+        "foreign.tdmpc2 is given a SimpleNamespace, which has no encode, next, reward, pi, Q;",
     ),
-    ("a layer", {"model": torch.nn.Linear(2, 2)}, "adapters.world.dynamics=….* is for a function"),
+    (
+        "a layer",
+        {"model": torch.nn.Linear(2, 2)},
+        "paracosm.foreign.world.dynamics=….* is for a function",
+    ),
     ("a class", {"model": SlideModel}, "is given the class SlideModel; an instance"),
     (
         "an ensemble",
         {"model": standins.SlideTransitions(standins.SlideEnsemble())},
-        "adapters.mbrl is for models with set_elite, update_normalizer",
+        "paracosm.foreign.mbrl is for models with set_elite, update_normalizer",
     ),
-    ("goals", {"model": standins.SlideJepa()}, "adapters.goal is for models with encode, predict"),
+    (
+        "goals",
+        {"model": standins.SlideJepa()},
+        "foreign.goal is for models with encode, predict",
+    ),
     (
         "no bins",
         {"cfg": types.SimpleNamespace(obs="state")},

@@ -105,7 +105,8 @@ def _functions_of_rssm(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[
         modules = {name: getattr(rssm, name) for name in names}
         return modules, lambda calls: _stepping_functions(calls, spec)
     raise checks.BadArgument(
-        f"adapters.dreamer is given {checks.described(rssm)}; {_FORMS} is needed{fitting(rssm)}."
+        f"paracosm.foreign.dreamer is given {checks.described(rssm)}; {_FORMS} is"
+        f" needed{fitting(rssm)}."
     )
 
 

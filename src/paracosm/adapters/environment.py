@@ -272,7 +272,7 @@ def _advance_or_begin(
 
     Args:
         world, horizon, lane, action: As for `_advance`.
-        over: Whether the last step ended its episode.
+        ended: Whether the last step ended its episode.
     """
     no = jnp.zeros((), bool)
     no_step = LaneStep(reward=jnp.zeros((), jnp.float32), terminated=no, truncated=no)
@@ -303,7 +303,7 @@ def _advance_all_jit(
 
     Args:
         world, horizon: The same of all.
-        lanes, actions, over: `[lane, …]`.
+        lanes, actions, ended: `[lane, …]`.
     """
     return jax.vmap(functools.partial(_advance_or_begin, world, horizon))(lanes, actions, ended)
 

@@ -34,12 +34,13 @@ def require_methods(adapter: str, model: Any, methods: Sequence[str]) -> None:
     """
     if isinstance(model, type):
         raise checks.BadArgument(
-            f"adapters.{adapter} is given the class {model.__name__}; an instance is needed."
+            f"paracosm.foreign.{adapter} is given the class {model.__name__}; an instance is"
+            " needed."
         )
     lacking = [method for method in methods if not callable(_attribute(model, method))]
     if lacking:
         raise checks.BadArgument(
-            f"adapters.{adapter} is given a {type(model).__name__}, which has no"
+            f"paracosm.foreign.{adapter} is given a {type(model).__name__}, which has no"
             f" {', '.join(lacking)}; {', '.join(methods)} are needed{fitting(model)}."
         )
 
@@ -48,15 +49,15 @@ def fitting(model: Any) -> str:
     """The adapter that fits a model, as the clause of a sentence; empty if no adapter does."""
     for adapter, methods in _METHODS_BY_ADAPTER.items():
         if all(callable(_attribute(model, method)) for method in methods):
-            return f"; adapters.{adapter} is for models with {', '.join(methods)}"
+            return f"; paracosm.foreign.{adapter} is for models with {', '.join(methods)}"
     if _attribute(model, "in_keys") is not None and _attribute(model, "out_keys") is not None:
-        return "; adapters.by_keys is for modules that read and write tensors by key"
+        return "; paracosm.foreign.by_keys is for modules that read and write tensors by key"
     if _attribute(model, "reset") is not None and _attribute(model, "step") is not None:
         brax = isinstance(_attribute(model, "action_size"), int)
-        name = "adapters.gymnax" if brax else "paracosm.connect"
+        name = "paracosm.foreign.gymnax" if brax else "paracosm.connect"
         return f"; {name} is for environments of its kind"
     if callable(model):
-        return "; adapters.world(dynamics=…) is for a function of states and actions"
+        return "; paracosm.foreign.world(dynamics=…) is for a function of states and actions"
     return ""
 
 

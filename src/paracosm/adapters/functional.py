@@ -101,7 +101,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
     def space(self) -> tuple[Box | Discrete, tuple[int, ...]]:
         space = self.env.action_space(self.params)
         if hasattr(space, "n"):
-            _refuse_range(self.env, self.action_range)
+            _require_no_range(self.env, self.action_range)
             return Discrete(int(space.n)), ()
         if not hasattr(space, "low"):
             raise checks.Unsupported(
@@ -119,7 +119,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
         """The bounds, with those of `action_range` on the sides that have none."""
         bounded = bool(jnp.isfinite(low).all() & jnp.isfinite(high).all())
         if bounded:
-            _refuse_range(self.env, self.action_range)
+            _require_no_range(self.env, self.action_range)
         if not bounded and self.action_range is None:
             raise checks.BadArgument(
                 f"{_name(self.env)} has actions without a bound on some side; give"
@@ -276,7 +276,7 @@ def _environment(
             raise checks.BadArgument(
                 f"params are given for {_name(env)}, whose step(state, action) takes none."
             )
-        _refuse_range(env, action_range)
+        _require_no_range(env, action_range)
         return BraxEnvironment(env, _as_steps(getattr(env, "episode_length", None)))
     if params is None and not hasattr(env, "default_params"):
         raise checks.BadArgument(
@@ -297,8 +297,8 @@ def _as_steps(limit: Any) -> int | None:
     return None if limit is None else int(limit)
 
 
-def _refuse_range(env: Any, action_range: tuple[float, float] | None) -> None:
-    """Refuse a range of actions for an environment that needs none.
+def _require_no_range(env: Any, action_range: tuple[float, float] | None) -> None:
+    """Require that no range of actions is given for an environment that needs none.
 
     Raises:
         BadArgument: `action_range` is given.

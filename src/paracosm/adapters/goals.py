@@ -20,7 +20,13 @@ from jaxtyping import Float
 from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import fitting
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.latents import InLatentSpace, LatentModel, encode_episodes, latent_note
+from paracosm.adapters.latents import (
+    InLatentSpace,
+    LatentModel,
+    encode_episodes,
+    latent_note,
+    latent_spec,
+)
 from paracosm.adapters.parts import ForeignDynamics, argument_slots, host_of, require_spec
 from paracosm.adapters.torch import AdaptedModule, as_adapted_module
 from paracosm.adapters.worlds import raise_no_start
@@ -98,10 +104,7 @@ class Goal(LatentModel):
     @property
     def blank_spec(self) -> Spec:
         """The task in latent space before anything was recorded: the state scale is 1."""
-        size = self.encoder.outputs
-        return Spec(
-            size, action=self.spec.action, state_scale=jnp.ones(size), horizon=self.spec.horizon
-        )
+        return latent_spec(self.spec, self.encoder.outputs)
 
     @property
     def policy(self) -> Policy:

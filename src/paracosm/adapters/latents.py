@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.adapters.answers import failure_of, mode_of, require_gives
-from paracosm.adapters.fitting import fitting
+from paracosm.adapters.fitting import fitting, require_methods
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.parts import argument_slots, require_spec
 from paracosm.adapters.policies import policy
@@ -29,6 +29,7 @@ from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Spec
 from paracosm.core.policy import Policy
 from paracosm.core.recordings import state_scale
+from paracosm.core.types import Array
 
 _METHODS = ("encode", "next", "reward", "pi")
 
@@ -199,12 +200,7 @@ def latent(
             f"the latent model is a {type(model).__name__}; a torch.nn.Module is"
             f" needed{fitting(model)}."
         )
-    lacking = [method for method in _METHODS if not callable(getattr(model, method, None))]
-    if lacking:
-        raise checks.BadArgument(
-            f"the latent model {type(model).__name__} has no {', '.join(lacking)};"
-            f" {', '.join(_METHODS)} are needed{fitting(model)}."
-        )
+    require_methods("latent", model, _METHODS)
     for name, function in (("reward_from", reward_from), ("ended", ended)):
         if function is not None:
             checks.function(name, function, "of a batch, or None,")
@@ -236,9 +232,13 @@ def encode_episodes(host: Host, episodes: Trajectory, spec: Spec) -> tuple[Traje
     state, next_state = encode(np.asarray(episodes.state)), encode(np.asarray(episodes.next_state))
     scale = jnp.asarray(state_scale(state[np.asarray(episodes.alive)]))
     latent_episodes = dataclasses.replace(episodes, state=state, next_state=next_state)
-    return latent_episodes, Spec(
-        host.outputs, action=spec.action, state_scale=scale, horizon=spec.horizon
-    )
+    return latent_episodes, latent_spec(spec, host.outputs, scale)
+
+
+def latent_spec(spec: Spec, size: int, scale: Array | None = None) -> Spec:
+    """The task of `spec` in a latent space of `size` numbers; every scale is 1 if none is given."""
+    scale = jnp.ones(size) if scale is None else scale
+    return Spec(size, action=spec.action, state_scale=scale, horizon=spec.horizon)
 
 
 def latent_note(spec: Spec) -> str:

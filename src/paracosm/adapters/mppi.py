@@ -59,7 +59,7 @@ class LatentSearch:
     """A search for the next action from a latent state.
 
     Attributes:
-        actions: Components of an action.
+        action_size: Components of an action.
         discount: γ.
         steps: Steps of a plan.
         plans: How many plans are tried in an iteration.
@@ -71,7 +71,7 @@ class LatentSearch:
             starts at the most.
     """
 
-    actions: int
+    action_size: int
     discount: float
     steps: int
     plans: int
@@ -93,8 +93,8 @@ class LatentSearch:
 
     @property
     def size(self) -> int:
-        """Numbers of a flat plan, `[steps · actions]`."""
-        return self.steps * self.actions
+        """Numbers of a flat plan, `[steps · action_size]`."""
+        return self.steps * self.action_size
 
     @functools.cached_property
     def noise(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class LatentSearch:
         plans of `pi` come first and use those of the first iteration. They have 32 bits, so that an
         audit in 64 bits tries the same plans.
         """
-        shape = (self.iterations, self.plans, self.steps, self.actions)
+        shape = (self.iterations, self.plans, self.steps, self.action_size)
         return np.random.default_rng(_SEED).standard_normal(shape, np.float32)
 
     def __call__(self, agent: LatentAgent, z: Any, plan: Any) -> tuple[Any, Any]:
@@ -111,7 +111,7 @@ class LatentSearch:
         Args:
             agent: The model.
             z: Latent states, `[batch, latent]`.
-            plan: What was planned before, `[batch, steps · actions]`.
+            plan: What was planned before, `[batch, steps · action_size]`.
         """
         import torch
 
@@ -127,7 +127,7 @@ class LatentSearch:
 
         noise = torch.as_tensor(self.noise, dtype=z.dtype)
         proposals = self._propose(agent, z, noise[0, : self.proposals])
-        mean = plan.reshape(-1, self.steps, self.actions)
+        mean = plan.reshape(-1, self.steps, self.action_size)
         spread = torch.full_like(mean, self.most_spread)
         for normals in noise[:, self.proposals :]:
             drawn = (mean[:, None] + spread[:, None] * normals).clamp(-1, 1)
@@ -145,7 +145,7 @@ class LatentSearch:
         """Plans that `pi` plays in the model, `[batch, plan, step, action]`."""
         import torch
 
-        plans = z.new_zeros(len(z), self.proposals, self.steps, self.actions)
+        plans = z.new_zeros(len(z), self.proposals, self.steps, self.action_size)
         if not self.proposals:
             return plans
         state = z.repeat_interleave(self.proposals, dim=0)

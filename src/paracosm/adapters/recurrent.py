@@ -22,7 +22,7 @@ from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import require_methods
 from paracosm.adapters.functions import Calls, Functions
 from paracosm.adapters.host import Host, Slot
-from paracosm.adapters.latents import InLatentSpace
+from paracosm.adapters.latents import InLatentSpace, latent_spec
 from paracosm.adapters.memory import MemoryForm
 from paracosm.adapters.parts import ForeignPolicy, argument_slots, require_spec
 from paracosm.adapters.policies import policy
@@ -92,10 +92,7 @@ class Recurrent:
         """The policy that acts in the environment: `act` of the memory, played through the model's
         own encoder.
         """
-        size = self.form.size
-        blank_spec = Spec(
-            size, action=self.spec.action, state_scale=jnp.ones(size), horizon=self.spec.horizon
-        )
+        blank_spec = latent_spec(self.spec, self.form.size)
         return dataclasses.replace(self._policy(blank_spec), played_through=self.encoder)
 
     def on(self, episodes: Trajectory) -> InLatentSpace:
@@ -119,12 +116,7 @@ class Recurrent:
                 " encode(model.encoder, episodes) makes them of recorded observations."
             )
         states = np.asarray(episodes.state)[np.asarray(episodes.alive)]
-        spec = Spec(
-            size,
-            action=self.spec.action,
-            state_scale=jnp.asarray(state_scale(states)),
-            horizon=self.spec.horizon,
-        )
+        spec = latent_spec(self.spec, size, jnp.asarray(state_scale(states)))
         return InLatentSpace(
             world=self._world(spec),
             policy=self._policy(spec),

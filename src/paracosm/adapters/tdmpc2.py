@@ -16,7 +16,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.agents import AgentSettings, search_of
 from paracosm.adapters.answers import exception_text, failure_of
 from paracosm.adapters.call import ask
 from paracosm.adapters.fitting import require_methods
@@ -29,6 +28,7 @@ from paracosm.adapters.latents import (
 )
 from paracosm.adapters.mppi import ForeignPlanner, LatentAgent, LatentSearch
 from paracosm.adapters.parts import argument_slots, require_spec, result_slot
+from paracosm.adapters.tdmpc2_config import Tdmpc2Settings, search_of
 from paracosm.adapters.torch import AdaptedModule, TorchHost
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -105,7 +105,7 @@ class AgentCaller(LatentAgent):
     distributions over bins stand for.
     """
 
-    def __init__(self, model: Any, settings: AgentSettings, space: Box, task: int | None) -> None:
+    def __init__(self, model: Any, settings: Tdmpc2Settings, space: Box, task: int | None) -> None:
         """Take the model.
 
         Args:
@@ -136,14 +136,14 @@ class AgentCaller(LatentAgent):
         return self._call("encode", _pad_columns(observation, self._settings.observation_size))
 
     def next(self, z: Any, unit: Any) -> Any:
-        return self._call("next", z, _pad_columns(unit, self._settings.action_size))
+        return self._call("next", z, _pad_columns(unit, self._settings.model_action_size))
 
     def reward(self, z: Any, unit: Any) -> Any:
         return decode_bins(self.reward_logits(z, unit), self._settings)
 
     def reward_logits(self, z: Any, unit: Any) -> Any:
         """Logits over the bins of rewards, `[batch, bins]`."""
-        return self._call("reward", z, _pad_columns(unit, self._settings.action_size))
+        return self._call("reward", z, _pad_columns(unit, self._settings.model_action_size))
 
     def proposal(self, z: Any) -> tuple[Any, Any]:
         answer, size = self._call("pi", z), len(self._half)
@@ -156,7 +156,7 @@ class AgentCaller(LatentAgent):
 
     def value_logits(self, z: Any) -> Any:
         """Logits over the bins of all Q, `[Q, batch, bins]`."""
-        unit = _pad_columns(self.proposal(z)[0], self._settings.action_size)
+        unit = _pad_columns(self.proposal(z)[0], self._settings.model_action_size)
         return self._call("Q", z, unit, return_type="all")  # else two of them are drawn
 
     def end_probability(self, z: Any) -> Any:
@@ -166,7 +166,7 @@ class AgentCaller(LatentAgent):
         return (action - action.new_tensor(self._center)) / action.new_tensor(self._half)
 
 
-def decode_bins(logits: Any, settings: AgentSettings) -> Any:
+def decode_bins(logits: Any, settings: Tdmpc2Settings) -> Any:
     """The number that logits over bins stand for, `[…]` of `[…, bins]`.
 
     The bins are equally spaced in `symlog(x) = sign(x) log(1 + |x|)`; the mean is taken there and
@@ -215,9 +215,10 @@ def tdmpc2(
     require_methods("tdmpc2", model, _METHODS)
     if not hasattr(model, "parameters"):
         raise checks.BadArgument(
-            f"adapters.tdmpc2 is given a {type(model).__name__}; a torch.nn.Module is needed."
+            f"paracosm.foreign.tdmpc2 is given a {type(model).__name__}; a torch.nn.Module is"
+            " needed."
         )
-    settings = AgentSettings.from_config(cfg, task)
+    settings = Tdmpc2Settings.from_config(cfg, task)
     if settings.episodic:
         require_methods("tdmpc2", model, (*_METHODS, "termination"))
     spec = settings.spec() if spec is None else spec
@@ -263,7 +264,7 @@ def _on_cpu(model: Any) -> Any:
     return moved
 
 
-def _require_answers(agent: AgentCaller, model: Any, settings: AgentSettings, spec: Spec) -> None:
+def _require_answers(agent: AgentCaller, model: Any, settings: Tdmpc2Settings, spec: Spec) -> None:
     """Ask every method once, and refuse a model that answers in another shape than its
     configuration says.
 

@@ -59,8 +59,8 @@ def window(
     for name, function in given.items():
         if not callable(function) or isinstance(function, type):
             raise checks.BadArgument(
-                f"the {name} of adapters.window is {checks.described(function)}; a module or a"
-                f" function is needed{fitting(function)}."
+                f"the {name} of paracosm.foreign.window is {checks.described(function)}; a"
+                f" module or a function is needed{fitting(function)}."
             )
     functions = Functions(
         given, "window model", lambda calls: _window_functions(calls, length, spec)

@@ -14,15 +14,15 @@ from paracosm.core.mdp import Box, Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class AgentSettings:
+class Tdmpc2Settings:
     """The entries of a configuration that a model is read by.
 
     Attributes:
         num_bins, vmin, vmax: The bins of the distributions of rewards and values: how many, and the
             symmetric logarithm at the first and the last.
-        latent_size, action_size, observation_size: Components that the model has; a task may have
-            fewer.
-        actions: Components of the task's actions.
+        latent_size, model_action_size, observation_size: Components that the model has; a task may
+            have fewer.
+        action_size: Components of the task's actions.
         episode_length: Steps of an episode of the task.
         discount: γ.
         episodic: Whether the model predicts ends.
@@ -33,16 +33,16 @@ class AgentSettings:
     vmin: float
     vmax: float
     latent_size: int
-    action_size: int
+    model_action_size: int
     observation_size: int
-    actions: int
+    action_size: int
     episode_length: int
     discount: float
     episodic: bool
     mpc: bool
 
     @classmethod
-    def from_config(cls, cfg: Any, task: int | None) -> AgentSettings:
+    def from_config(cls, cfg: Any, task: int | None) -> Tdmpc2Settings:
         """Read a configuration; of a multitask one the entries of `task`.
 
         Raises:
@@ -59,15 +59,15 @@ class AgentSettings:
         length = (
             _entry(cfg, "episode_lengths")[task] if multitask else _entry(cfg, "episode_length")
         )
-        action_size = _entry(cfg, "action_dim")
+        model_action_size = _entry(cfg, "action_dim")
         return cls(
             num_bins=checks.count("cfg.num_bins", _entry(cfg, "num_bins"), 0),
             vmin=float(_entry(cfg, "vmin")),
             vmax=float(_entry(cfg, "vmax")),
             latent_size=checks.count("cfg.latent_dim", _entry(cfg, "latent_dim")),
-            action_size=checks.count("cfg.action_dim", action_size),
+            model_action_size=checks.count("cfg.action_dim", model_action_size),
             observation_size=_entry(cfg, "obs_shape")[kind][0],
-            actions=_entry(cfg, "action_dims")[task] if multitask else action_size,
+            action_size=_entry(cfg, "action_dims")[task] if multitask else model_action_size,
             episode_length=checks.count("cfg.episode_length", length),
             discount=_discount(cfg, length),
             episodic=bool(_entry(cfg, "episodic", False)),
@@ -76,7 +76,7 @@ class AgentSettings:
 
     def spec(self) -> Spec:
         """The task in observations, as the configuration has it; the state scale is 1."""
-        size, box = self.observation_size, jnp.ones(self.actions)
+        size, box = self.observation_size, jnp.ones(self.action_size)
         return Spec(
             size, action=Box(-box, box), state_scale=jnp.ones(size), horizon=self.episode_length
         )
@@ -87,11 +87,11 @@ class AgentSettings:
         Raises:
             BadArgument: the task has other actions, or more observations; naming both sizes.
         """
-        if not isinstance(spec.action, Box) or spec.action.size != self.actions:
+        if not isinstance(spec.action, Box) or spec.action.size != self.action_size:
             kind = "continuous" if isinstance(spec.action, Box) else "discrete"
             raise checks.BadArgument(
                 f"the spec has {spec.action.size} {kind} actions; the cfg's model has"
-                f" {self.actions} continuous ones."
+                f" {self.action_size} continuous ones."
             )
         if spec.state_size > self.observation_size:
             raise checks.BadArgument(
@@ -101,14 +101,14 @@ class AgentSettings:
         return spec.action
 
 
-def search_of(cfg: Any, settings: AgentSettings) -> LatentSearch:
+def search_of(cfg: Any, settings: Tdmpc2Settings) -> LatentSearch:
     """The planner that a configuration describes.
 
     Raises:
         BadArgument: it lacks an entry, or an entry is out of range.
     """
     return LatentSearch(
-        actions=settings.actions,
+        action_size=settings.action_size,
         discount=settings.discount,
         steps=_entry(cfg, "horizon"),
         plans=_entry(cfg, "num_samples"),
