@@ -239,7 +239,7 @@ def test_an_anchor_that_random_actions_reach_normalises_nothing(record, random):
 def test_a_peer_takes_the_actions_that_its_library_does(space, takers, monkeypatch):
     closed = []
     task = types.SimpleNamespace(action_space=space, close=lambda: closed.append(True))
-    monkeypatch.setattr(peers.registry, "make", lambda env: lambda: task)
+    monkeypatch.setattr(peers.registry, "factory_of", lambda env: lambda: task)
     assert {name for name in peers.PEERS if peers.takes_actions_of(name, "some")} == takers
     assert len(closed) == len(peers.PEERS), "no environment is left open"
 

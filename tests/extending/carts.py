@@ -29,18 +29,18 @@ class CartLanes(Lanes):
     def __init__(self, count):
         self.state = np.zeros((count, 2), np.float32)
 
-    def reset(self, lanes, seeds):
-        self.state[lanes] = [np.random.default_rng(seed).normal(size=2) for seed in seeds]
-        return Answers((self.state[lanes],), {})
+    def reset(self, which, seeds):
+        self.state[which] = [np.random.default_rng(seed).normal(size=2) for seed in seeds]
+        return Answers((self.state[which],), {})
 
-    def step(self, lanes, actions):
-        position, speed = self.state[lanes].T
+    def step(self, which, actions):
+        position, speed = self.state[which].T
         speed = 0.9 * speed + 0.3 * actions[:, 0]
         position = position + 0.3 * speed
-        self.state[lanes] = np.stack([position, speed], axis=1)
-        never = np.zeros(len(lanes), bool)
+        self.state[which] = np.stack([position, speed], axis=1)
+        never = np.zeros(len(which), bool)
         reward = -(position.astype(np.float64) ** 2)
-        return Answers((self.state[lanes], reward, never, never), {})
+        return Answers((self.state[which], reward, never, never), {})
 
     def close(self):
         pass

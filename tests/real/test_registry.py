@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from paracosm.core import checks
 from paracosm.real.native import SystemSource
-from paracosm.real.registry import import_function, make
+from paracosm.real.registry import factory_of, import_function
 from paracosm.real.verbs import collect, connect
 from tests.real.worlds import counter
 
@@ -32,7 +32,7 @@ from tests.real.worlds import counter
 )
 def test_a_name_that_does_not_exist_is_missing(env, sentence):
     with pytest.raises(checks.Missing, match=sentence):
-        make(env)
+        factory_of(env)
 
 
 def test_an_environment_that_moved_to_another_package_is_missing():
@@ -102,7 +102,7 @@ def test_a_missing_package_is_named(monkeypatch, message, sentence):
 
     monkeypatch.setattr(gymnasium, "make", refuse)
     with pytest.raises(checks.Missing, match=sentence):
-        make("Hopper-v5")()
+        factory_of("Hopper-v5")()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_horizon_is_the_time_limit_and_may_only_be_shortened():
 
 def test_mujoco_leaves_no_file_behind_and_its_warnings_go_to_logging(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    env = make("HalfCheetah-v5")()
+    env = factory_of("HalfCheetah-v5")()
     env.reset(seed=0)
     env.unwrapped.data.qvel[:] = 1e30
     env.step(np.zeros(6))

@@ -54,7 +54,7 @@ UNSEEDED = {
 
 @pytest.mark.parametrize("factory", UNSEEDED.values(), ids=UNSEEDED)
 def test_an_environment_that_ignores_its_seed_is_noticed(factory):
-    (remark,) = connect(factory).check_repeatability()
+    (remark,) = connect(factory).repeatability_remarks()
     assert remark.startswith(
         "the environment does not repeat an episode from the same seed and actions;"
     )
@@ -66,7 +66,7 @@ def test_an_environment_that_ignores_its_seed_is_noticed(factory):
     "env", [world, "Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCarContinuous-v0"]
 )
 def test_nothing_is_remarked_on_environments_that_keep_to_their_seed(env):
-    assert connect(env).check_repeatability() == ()
+    assert connect(env).repeatability_remarks() == ()
 
 
 def test_nested_time_limits_that_differ_are_remarked_on_and_equal_ones_are_not():
@@ -76,13 +76,13 @@ def test_nested_time_limits_that_differ_are_remarked_on_and_equal_ones_are_not()
     for limits in ((180, 45), (45, 180)):
         source = connect(nested(*limits))
         assert source.limit == 45
-        (remark,) = source.check_repeatability()
+        (remark,) = source.repeatability_remarks()
         assert (
             "the time limits 45, 180, one within another; the shortest, 45 steps, counts" in remark
         )
-    assert connect(nested(45, 45)).check_repeatability() == ()
+    assert connect(nested(45, 45)).repeatability_remarks() == ()
     assert (
-        connect(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=45)).check_repeatability()
+        connect(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=45)).repeatability_remarks()
         == ()
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from paracosm.core.checks import Missing, Unsupported
 from paracosm.real import rendering
-from paracosm.real.registry import make
+from paracosm.real.registry import factory_of
 
 pytest.importorskip("pygame")
 NAMES = ["Pendulum-v1", "Acrobot-v1", "CartPole-v1", "MountainCarContinuous-v0"]
@@ -28,7 +28,7 @@ def starts(name, count=3):
 @pytest.mark.parametrize("name", NAMES)
 def test_observation_is_drawn_as_the_environment_draws_itself(name):
     observations, pictures = starts(name)
-    drawn = rendering.draw_states(make(name), [observations, observations[:1]])
+    drawn = rendering.draw_states(factory_of(name), [observations, observations[:1]])
     assert drawn.hidden == 0
     assert np.array_equal(drawn.pictures[0], pictures)
     assert len(drawn.pictures[1]) == 1
@@ -80,7 +80,7 @@ def broken(render_mode=None):
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_a_sentence(function, why):
-    factory = make(f"tests.real.test_rendering:{function}")
+    factory = factory_of(f"tests.real.test_rendering:{function}")
     with pytest.raises(Unsupported, match=why):
         rendering.draw_states(factory, [np.zeros((1, 3))])
 
@@ -101,7 +101,7 @@ def test_package_that_is_missing_is_named(monkeypatch):
 
     monkeypatch.setattr(rendering, "_render", lambda env, _: lacks(env))
     with pytest.raises(Missing, match=r"pip install 'paracosm\[video\]'"):
-        rendering.draw_states(make("CartPole-v1"), [np.zeros((1, 4))])
+        rendering.draw_states(factory_of("CartPole-v1"), [np.zeros((1, 4))])
 
 
 def test_the_environment_of_the_process_stays_as_it_is(monkeypatch):

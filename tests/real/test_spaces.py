@@ -310,7 +310,7 @@ def test_scales_that_move_while_they_are_used_are_refused_and_those_that_stand_p
     )
     with pytest.raises(checks.Unsupported, match=sentence):
         connect(lambda: wrappers.ClipReward(wrapper(gymnasium.make("Pendulum-v1")), -9, 9))
-    assert connect(lambda: frozen(wrapper)).check_repeatability() == ()
+    assert connect(lambda: frozen(wrapper)).repeatability_remarks() == ()
     assert connect(frozen(wrapper)).collect(5, seed=0).real_steps == 5
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters
 from paracosm.auditing.round_audit import whole_episodes
-from paracosm.core.mdp import Spec
 from paracosm.core.policy import Policy, Uniform
 from paracosm.core.records.benchmarks import Point
 from paracosm.loop.directory import CONFIG
@@ -77,7 +75,7 @@ def of_peer(
     from paracosm.bench import peers
 
     start = time.perf_counter()
-    made = gymnasium.wrappers.RecordEpisodeStatistics(registry.make(env)(), transitions)
+    made = gymnasium.wrappers.RecordEpisodeStatistics(registry.factory_of(env)(), transitions)
     with contextlib.closing(made) as recorded:
         model = peers.train(learner, recorded, transitions, seed)
         seconds = time.perf_counter() - start
@@ -85,7 +83,7 @@ def of_peer(
         totals = np.array([float(total) for total in recorded.return_queue])
     source = connect(env)
     return {
-        "returns": _returns(source, adapters.policy(model, _spec(source)), episodes),
+        "returns": _returns(source, adapters.policy(model, source.blank_spec), episodes),
         "curve": curve(ends, totals, transitions),
         "real_steps": int(model.num_timesteps),
         "seconds": seconds,
@@ -132,8 +130,3 @@ def _returns(
     """
     played = source.evaluate(policy, episodes=episodes, sampled=sampled)
     return np.asarray(played.reward).sum(axis=1).tolist()
-
-
-def _spec(source: Source) -> Spec:
-    """The spec of an environment of which nothing was recorded: every scale is 1."""
-    return Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)

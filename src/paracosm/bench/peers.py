@@ -37,7 +37,7 @@ def are_installed() -> bool:
 def takes_actions_of(learner: str, env: str) -> bool:
     """Whether the peer can act in the task; a task that cannot be made is found out by its cell."""
     try:
-        with contextlib.closing(registry.make(env)()) as task:
+        with contextlib.closing(registry.factory_of(env)()) as task:
             space = task.action_space
     except Exception:
         return True

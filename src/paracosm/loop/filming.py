@@ -132,7 +132,7 @@ def _pictures(
     if source.image is not None:
         real, imagined = (as_pictures(rows, source.image) for rows in sequences)
         return real, imagined, 0
-    factory = registry.make(run.config.env, json.loads(run.config.env_kwargs))
+    factory = registry.factory_of(run.config.env, json.loads(run.config.env_kwargs))
     drawn = draw_states(factory, sequences)
     real, imagined = drawn.pictures
     return real, imagined, drawn.hidden

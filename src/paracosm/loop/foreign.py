@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from paracosm import adapters as foreign
@@ -224,7 +223,7 @@ def _play(
         episodes, first_seed, progress: As for `audit_foreign`.
     """
     source = open_env()
-    blank = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
+    blank = source.blank_spec
     theirs = _build(policy, "policy", blank)
     acting = foreign.policy(theirs, blank)
     encoder = getattr(acting, "played_through", None)
@@ -243,11 +242,11 @@ def _play(
         sentence = str(error).rstrip(".")
         raise checks.BadData(f"{sentence}. {_observation_and_action(source)}") from error
     if encoder is not None:
-        return _RecordedCase(recorded, acting, blank, source.check_repeatability(), played=True)
+        return _RecordedCase(recorded, acting, blank, source.repeatability_remarks(), played=True)
     spec = foreign.spec(recorded, action=source.action, horizon=source.horizon)
     spec = dataclasses.replace(spec, components=source.components)
     acting = foreign.policy(theirs, spec)
-    return _RecordedCase(recorded, acting, spec, source.check_repeatability(), played=True)
+    return _RecordedCase(recorded, acting, spec, source.repeatability_remarks(), played=True)
 
 
 def _observation_and_action(source: Source) -> str:

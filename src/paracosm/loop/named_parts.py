@@ -17,7 +17,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
-from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.mdp import MDP, Box, Discrete, never
 from paracosm.core.tracking import Tracker
 from paracosm.imagination.caution import (
     Caution,
@@ -242,10 +242,9 @@ def require_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
     Raises:
         BadArgument: it cannot be built, or cannot plan with such actions.
     """
-    spec = Spec(source.state_size, source.action, jnp.ones(source.state_size), source.horizon)
     planner(
         MDP(
-            spec=spec,
+            spec=source.blank_spec,
             dynamics=_same_state,
             reward=_zero,
             termination=never,

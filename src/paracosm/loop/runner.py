@@ -539,7 +539,7 @@ class Runner:
             rounds=audits,
             indicators=of_rounds(audits),
             warnings=(
-                *self.source.check_repeatability(),
+                *self.source.repeatability_remarks(),
                 *run_warnings(fits, trainings, diagnosis),
             ),
         )

@@ -105,7 +105,7 @@ class Misbehaved(Exception):
         self.fault = fault
 
 
-def require_going(fault: Fault) -> None:
+def raise_if_stopped(fault: Fault) -> None:
     """Raise KeyboardInterrupt where Ctrl-C stopped what was played."""
     if fault == STOPPED:
         raise KeyboardInterrupt

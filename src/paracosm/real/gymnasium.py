@@ -19,7 +19,7 @@ from paracosm.real.workers import Answers, Lanes, open_lanes
 _MOST_TRIAL_STEPS = 300  # of the episode that is played to see whether it repeats
 
 
-class HostSource(StepSource):
+class GymnasiumSource(StepSource):
     """A Gymnasium environment.
 
     Observations are its states: vectors cast to float32, images as flat rows of uint8, observations
@@ -73,7 +73,7 @@ class HostSource(StepSource):
         with open_lanes(self._factory, count, self._form, workers) as lanes:
             yield _NativeActionLanes(lanes, self._native_actions)
 
-    def check_repeatability(self) -> tuple[str, ...]:
+    def repeatability_remarks(self) -> tuple[str, ...]:
         """As of `Source`: two copies play one episode at the first call, which is not counted.
 
         Steps that were collected by then are safe from whatever happens to the copies. Nested time
@@ -110,11 +110,11 @@ class _NativeActionLanes(Lanes):
     def __init__(self, lanes: Lanes, native_actions: Callable[[np.ndarray], Any]) -> None:
         self._lanes, self._native_actions = lanes, native_actions
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
-        return self._lanes.reset(lanes, seeds)
+    def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
+        return self._lanes.reset(which, seeds)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        return self._lanes.step(lanes, self._native_actions(actions))
+    def step(self, which: np.ndarray, actions: np.ndarray) -> Answers:
+        return self._lanes.step(which, self._native_actions(actions))
 
     def close(self) -> None:
         self._lanes.close()

@@ -55,7 +55,7 @@ class Factory:
 T = TypeVar("T")
 
 
-def make(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
+def factory_of(env: str, kwargs: Mapping[str, Any] | None = None) -> Factory:
     """A factory of the environment called `env`.
 
     Args:

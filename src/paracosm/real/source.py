@@ -180,7 +180,13 @@ class Source(abc.ABC):
         source._step_counter = self._step_counter
         return source
 
-    def check_repeatability(self) -> tuple[str, ...]:
+    @property
+    def blank_spec(self) -> Spec:
+        """The spec before anything was recorded: every scale is 1."""
+        scale = jnp.ones(self.state_size)
+        return Spec(self.state_size, self.action, state_scale=scale, horizon=self.horizon)
+
+    def repeatability_remarks(self) -> tuple[str, ...]:
         """Sentences on what keeps its numbers from being had again, such as that it ignores seeds;
         it may play an episode to find out.
         """

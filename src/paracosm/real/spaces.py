@@ -93,7 +93,7 @@ def action_space(
     Args:
         name: What messages call the environment.
         space: Gymnasium's space.
-        stated: The range of Box actions on the sides where the space has no bound.
+        action_range: The range of Box actions on the sides where the space has no bound.
 
     Raises:
         Unsupported: the actions are of another kind, without a bound that nothing states, or have

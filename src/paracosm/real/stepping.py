@@ -108,9 +108,9 @@ class StepSource(Source):
         alive, steps, carries = np.ones(episodes, bool), [], []
         steps_after_all_ended = 0
         with self.open_state_lanes(episodes, 1) as lanes:
-            lane_numbers = np.arange(episodes)
-            starts = lanes.reset(lane_numbers, seeds)
-            state = self._require_answers(starts, lane_numbers, "at the start of").rows[0]
+            which = np.arange(episodes)
+            starts = lanes.reset(which, seeds)
+            state = self._require_answers(starts, which, "at the start of").columns[0]
             for time in range(horizon):
                 steps_after_all_ended += not alive.any()
                 if steps_after_all_ended > _STEPS_AFTER_ALL_ENDED:
@@ -154,7 +154,7 @@ class StepSource(Source):
                 block = seeds[first : first + count]
                 which = np.arange(len(block))
                 answers = self._require_answers(lanes.reset(which, block), which, "at the start of")
-                blocks.append(answers.rows[0])
+                blocks.append(answers.columns[0])
         return np.concatenate(blocks)
 
     def step(self, lanes: Lanes, which: np.ndarray, action: np.ndarray) -> Answers:
@@ -215,7 +215,7 @@ class StepSource(Source):
             after = self._require_answers(
                 self.step(lanes, which, action), which, f"at step {time} of"
             )
-            next_state[which], reward[which], terminated[which], truncated[which] = after.rows
+            next_state[which], reward[which], terminated[which], truncated[which] = after.columns
         return next_state, reward, terminated, truncated
 
     def _require_answers(self, answers: Answers, which: np.ndarray, place: str) -> Answers:
@@ -225,7 +225,7 @@ class StepSource(Source):
             BadData: an environment cannot go on; the sentence says at which `place` of an episode.
         """
         for row, fault in answers.faults.items():
-            boundary.require_going(fault)
+            boundary.raise_if_stopped(fault)
             raise checks.BadData(
                 fault.sentence(self.name, f"{place} evaluation episode {which[row]}")
             )
@@ -239,45 +239,45 @@ class BeliefLanes(Lanes):
         self._lanes, self._encoder, self._count = lanes, encoder, count
         self._beliefs: np.ndarray | None = None  # `[lane, state]`
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
-        answers = self._lanes.reset(lanes, seeds)
-        beliefs = _first_beliefs(self._encoder, self._scatter(lanes, answers.rows[0]))
-        return self._with_beliefs("initial", lanes, answers, np.asarray(beliefs, np.float32))
+    def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
+        answers = self._lanes.reset(which, seeds)
+        beliefs = _first_beliefs(self._encoder, self._scatter(which, answers.columns[0]))
+        return self._with_beliefs("initial", which, answers, np.asarray(beliefs, np.float32))
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        answers = self._lanes.step(lanes, actions)
-        rows = self._scatter(lanes, actions), self._scatter(lanes, answers.rows[0])
+    def step(self, which: np.ndarray, actions: np.ndarray) -> Answers:
+        answers = self._lanes.step(which, actions)
+        rows = self._scatter(which, actions), self._scatter(which, answers.columns[0])
         beliefs = _next_beliefs(self._encoder, self._beliefs, *rows)
-        return self._with_beliefs("update", lanes, answers, np.asarray(beliefs, np.float32))
+        return self._with_beliefs("update", which, answers, np.asarray(beliefs, np.float32))
 
     def close(self) -> None:
         self._lanes.close()
 
-    def _scatter(self, lanes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Rows at the places of their lanes, `[count, …]`: one program serves any lanes."""
+    def _scatter(self, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Rows at the places of the lanes `which`, `[count, …]`: one program serves any lanes."""
         full = np.zeros((self._count, *rows.shape[1:]), rows.dtype)
-        full[lanes] = rows
+        full[which] = rows
         return full
 
     def _with_beliefs(
-        self, stage: str, lanes: np.ndarray, answers: Answers, beliefs: np.ndarray
+        self, stage: str, which: np.ndarray, answers: Answers, beliefs: np.ndarray
     ) -> Answers:
         """The answers with beliefs in place of observations; a belief that is not finite is a fault
         of the encoder.
 
         Args:
             stage: The encoder's method that gave the beliefs.
-            lanes: Which lanes answered.
+            which: The lanes that answered, `[lane]` numbers.
             answers: What they answered, a row each.
             beliefs: The beliefs of all lanes, `[lane, state]`.
         """
         if self._beliefs is None:
             self._beliefs = np.zeros_like(beliefs)
-        self._beliefs[lanes] = beliefs[lanes]
-        rows, faults = beliefs[lanes], dict(answers.faults)
+        self._beliefs[which] = beliefs[which]
+        rows, faults = beliefs[which], dict(answers.faults)
         for row in np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist():
             faults.setdefault(row, _belief_fault(self._encoder, stage, rows[row]))
-        return Answers((rows, *answers.rows[1:]), faults)
+        return Answers((rows, *answers.columns[1:]), faults)
 
 
 def _belief_fault(encoder: Encoder, stage: str, belief: np.ndarray) -> Fault:
@@ -351,10 +351,10 @@ class _LaneCollector:
         """Take one step in every lane that has steps left."""
         live = np.flatnonzero(self._steps_left)
         action = self._choose_actions(act)
-        rows, faults = self._source.step(self._lanes, live, action)
+        columns, faults = self._source.step(self._lanes, live, action)
         before = self._episode[live], self._time[live], self._state[live], action[live]
         valid = ~np.isin(np.arange(len(live)), list(faults))
-        next_state, reward, terminated, truncated = rows
+        next_state, reward, terminated, truncated = columns
         self.rows.add(*(column[valid] for column in (*before, next_state, reward, terminated)))
         self._raise_first_fault(faults, live, "at step {time} of episode {episode}")
         self._state[live] = next_state
@@ -385,37 +385,37 @@ class _LaneCollector:
         except checks.ParacosmError as error:
             raise self._bad_step(str(error), np.empty(0, int)) from error
 
-    def _begin_episodes(self, lanes: np.ndarray) -> None:
-        """Start the present episodes of these lanes.
+    def _begin_episodes(self, which: np.ndarray) -> None:
+        """Start the present episodes of the lanes `which`.
 
         Raises:
             BadStep: an environment cannot start.
         """
-        if not lanes.size:
+        if not which.size:
             return
         sequences = [
-            seed_of(self._seed, episode, START) for episode in self._episode[lanes].tolist()
+            seed_of(self._seed, episode, START) for episode in self._episode[which].tolist()
         ]
         seeds = np.array([sequence.generate_state(1)[0] for sequence in sequences])
-        self._time[lanes] = 0
-        (state,), faults = self._lanes.reset(lanes, seeds)
-        self._raise_first_fault(faults, lanes, "at the start of episode {episode}")
-        self._state[lanes] = state
+        self._time[which] = 0
+        (state,), faults = self._lanes.reset(which, seeds)
+        self._raise_first_fault(faults, which, "at the start of episode {episode}")
+        self._state[which] = state
 
-    def _raise_first_fault(self, faults: dict[int, Fault], lanes: np.ndarray, place: str) -> None:
+    def _raise_first_fault(self, faults: dict[int, Fault], which: np.ndarray, place: str) -> None:
         """Raise a BadStep about the first fault, if there is one, with what was recorded before.
 
         Args:
-            faults: By place in `lanes`.
-            lanes: The lanes that were asked.
+            faults: By place in `which`.
+            which: The lanes that were asked, `[lane]` numbers.
             place: Where in an episode, with `{time}` and `{episode}`.
         """
         for row, fault in faults.items():
-            boundary.require_going(fault)
-            where = place.format(time=self._time[lanes[row]], episode=self._episode[lanes[row]])
-            raise self._bad_step(fault.sentence(self._source.name, where), lanes[list(faults)])
+            boundary.raise_if_stopped(fault)
+            where = place.format(time=self._time[which[row]], episode=self._episode[which[row]])
+            raise self._bad_step(fault.sentence(self._source.name, where), which[list(faults)])
 
-    def _bad_step(self, message: str, lanes: np.ndarray) -> BadStep:
-        """The error with what was recorded; the present episodes of `lanes` have failed."""
-        failed = (*self._failed, *self._episode[lanes].tolist())
+    def _bad_step(self, message: str, which: np.ndarray) -> BadStep:
+        """The error with what was recorded; the lanes `which` failed in their present episodes."""
+        failed = (*self._failed, *self._episode[which].tolist())
         return BadStep(message, self.rows.partial(), failed)

@@ -19,9 +19,9 @@ from paracosm.core.policy import Policy
 from paracosm.core.pomdp import POMDP
 from paracosm.core.precision import LEAST_TOLERANCE, answer_tolerance
 from paracosm.real import boundary
-from paracosm.real.gymnasium import HostSource
+from paracosm.real.gymnasium import GymnasiumSource
 from paracosm.real.native import HiddenSource, SystemSource
-from paracosm.real.registry import make
+from paracosm.real.registry import factory_of
 from paracosm.real.source import PolicyLike, Source, StepProgress
 
 _ASKED_AGAIN = 8  # observations: draws among a few choices fall on the same ones now and then
@@ -83,7 +83,7 @@ def _source(
     if isinstance(env, (Source, MDP, POMDP)):
         return _source_of_bounded(env, "the system", horizon, action_range)
     if isinstance(env, gymnasium.Env):
-        return HostSource(_copy_factory(env), _env_name(env), horizon, action_range)
+        return GymnasiumSource(_copy_factory(env), _env_name(env), horizon, action_range)
     if not isinstance(env, str) and (not callable(env) or isinstance(env, Policy)):
         raise checks.BadArgument(
             f"env is {checks.described(env)}; a Gymnasium id, module:function, an environment or a"
@@ -93,7 +93,7 @@ def _source(
     name = env if isinstance(env, str) else getattr(env, "__name__", "<")
     if name.startswith("<"):  # lambdas and partials have no name of their own
         name = "the environment"
-    factory = make(env, kwargs) if isinstance(env, str) else env
+    factory = factory_of(env, kwargs) if isinstance(env, str) else env
     return _source_of_factory(factory, name, horizon, action_range)
 
 
@@ -207,7 +207,7 @@ def _answers_otherwise(function: Callable[[np.ndarray], Any], played: Trajectory
 
 def _warn_of_repeatability(source: Source) -> None:
     """Warn of what keeps a source's numbers from being had again; it may play an episode."""
-    for sentence in source.check_repeatability():
+    for sentence in source.repeatability_remarks():
         warnings.warn(sentence, stacklevel=3)
 
 
@@ -251,7 +251,7 @@ def _source_of_factory(
         )
     with contextlib.suppress(Exception, SystemExit):
         env.close()
-    return HostSource(factory, name, horizon, action_range)
+    return GymnasiumSource(factory, name, horizon, action_range)
 
 
 def _source_of_bounded(

@@ -29,12 +29,12 @@ class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
 
     Attributes:
-        rows: the observations `[lane, state]`, float32 or, of images, uint8; after a step also
+        columns: the observations `[lane, state]`, float32 or, of images, uint8; after a step also
             reward (float64), terminated and truncated (bool) `[lane]`. A faulty row holds zeros.
         faults: by row, why an environment cannot go on.
     """
 
-    rows: LaneColumns
+    columns: LaneColumns
     faults: dict[int, Fault]
 
 
@@ -42,12 +42,12 @@ class Lanes(abc.ABC):
     """Environments numbered from 0; only those that are asked move."""
 
     @abc.abstractmethod
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
-        """Start an episode in each of `lanes`."""
+    def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
+        """Start an episode in each of the lanes `which`, `[lane]` numbers."""
 
     @abc.abstractmethod
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        """Step `lanes`."""
+    def step(self, which: np.ndarray, actions: np.ndarray) -> Answers:
+        """Step the lanes `which` with a row of `actions` each."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -69,16 +69,16 @@ class LocalLanes(Lanes):
             self.close()
             raise
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
-        calls = zip(lanes, seeds, strict=True)
+    def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
+        calls = zip(which, seeds, strict=True)
         blank = _unmoved(self._form.blank())
         steps, faults = _call_all(
             [functools.partial(self._reset, int(lane), int(seed)) for lane, seed in calls], blank
         )
         return Answers((np.stack([row.observation for row in steps]),), faults)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        calls = zip(lanes, actions, strict=True)
+    def step(self, which: np.ndarray, actions: np.ndarray) -> Answers:
+        calls = zip(which, actions, strict=True)
         blank = _unmoved(self._form.blank())
         steps, faults = _call_all(
             [functools.partial(self._step, int(lane), action) for lane, action in calls], blank
@@ -124,12 +124,12 @@ class ProcessLanes(Lanes):
             for worker in range(workers):
                 self._start(factory, len(range(worker, count, workers)))
 
-    def reset(self, lanes: np.ndarray, seeds: np.ndarray) -> Answers:
-        answers = self._ask("reset", lanes, seeds)
-        return Answers(answers.rows[:1], answers.faults)
+    def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
+        answers = self._ask("reset", which, seeds)
+        return Answers(answers.columns[:1], answers.faults)
 
-    def step(self, lanes: np.ndarray, actions: np.ndarray) -> Answers:
-        return self._ask("step", lanes, actions)
+    def step(self, which: np.ndarray, actions: np.ndarray) -> Answers:
+        return self._ask("step", which, actions)
 
     def close(self) -> None:
         for connection in self._connections:
@@ -161,17 +161,17 @@ class ProcessLanes(Lanes):
         self._connections.append(connection)
         self._processes.append(process)
 
-    def _ask(self, method: str, lanes: np.ndarray, values: np.ndarray) -> Answers:
-        """The answers of these lanes to `reset` or `step` with a row of `values` each."""
+    def _ask(self, method: str, which: np.ndarray, values: np.ndarray) -> Answers:
+        """The answers of the lanes `which` to `reset` or `step` with a row of `values` each."""
         workers = len(self._connections)
-        rows_of = [np.flatnonzero(lanes % workers == worker) for worker in range(workers)]
+        rows_of = [np.flatnonzero(which % workers == worker) for worker in range(workers)]
         asked = [(worker, rows) for worker, rows in enumerate(rows_of) if rows.size]
         for worker, rows in asked:
             with contextlib.suppress(OSError):  # of a worker that died; receiving says so
-                self._connections[worker].send((method, lanes[rows] // workers, values[rows]))
+                self._connections[worker].send((method, which[rows] // workers, values[rows]))
         answers = [self._receive(worker, len(rows)) for worker, rows in asked]
         as_named = np.argsort(np.concatenate([rows for _, rows in asked]))
-        columns = zip(*(answer.rows for answer in answers), strict=True)
+        columns = zip(*(answer.columns for answer in answers), strict=True)
         joined = tuple(np.concatenate(column)[as_named] for column in columns)
         faults = {
             int(rows[row]): fault
@@ -180,21 +180,21 @@ class ProcessLanes(Lanes):
         }
         return Answers(joined, dict(sorted(faults.items())))
 
-    def _receive(self, worker: int, rows: int) -> Answers:
+    def _receive(self, worker: int, count: int) -> Answers:
         """A worker's answer; one that died, hangs or is waited for at Ctrl-C has the same fault in
         every row.
         """
         try:
-            return self._read_answer(worker, rows)
+            return self._read_answer(worker, count)
         except KeyboardInterrupt:
-            return self._faulty(rows, boundary.STOPPED)
+            return self._faulty(count, boundary.STOPPED)
 
-    def _faulty(self, rows: int, fault: Fault) -> Answers:
+    def _faulty(self, count: int, fault: Fault) -> Answers:
         """Answers with this fault in every row."""
-        columns = self._form.blank(rows), *_blank_outcomes(rows)
-        return Answers(columns, dict.fromkeys(range(rows), fault))
+        columns = self._form.blank(count), *_blank_outcomes(count)
+        return Answers(columns, dict.fromkeys(range(count), fault))
 
-    def _read_answer(self, worker: int, rows: int) -> Answers:
+    def _read_answer(self, worker: int, count: int) -> Answers:
         """As `_receive`, but for Ctrl-C.
 
         Raises:
@@ -202,7 +202,7 @@ class ProcessLanes(Lanes):
         """
         if worker in self._responsive and not self._connections[worker].poll(_PATIENCE):
             fault = Fault(f"gave no answer for {_PATIENCE:g} seconds in its worker process")
-            return self._faulty(rows, fault)
+            return self._faulty(count, fault)
         try:
             message = self._connections[worker].recv()
         except (EOFError, OSError) as error:
@@ -214,7 +214,7 @@ class ProcessLanes(Lanes):
                 ) from error
             self._processes[worker].join(timeout=2)
             code = self._processes[worker].exitcode
-            return self._faulty(rows, Fault(f"ended its worker process (exit code {code})"))
+            return self._faulty(count, Fault(f"ended its worker process (exit code {code})"))
         if isinstance(message, checks.ParacosmError):
             raise message
         self._responsive.add(worker)
@@ -269,9 +269,9 @@ def _call_all(
     return steps, faults
 
 
-def _blank_outcomes(rows: int) -> LaneColumns:
-    """Rewards, terminations and truncations of steps that were not taken."""
-    return np.zeros(rows), *np.zeros((2, rows), bool)
+def _blank_outcomes(count: int) -> LaneColumns:
+    """Rewards, terminations and truncations of `count` steps that were not taken."""
+    return np.zeros(count), *np.zeros((2, count), bool)
 
 
 def _serve(
@@ -280,7 +280,7 @@ def _serve(
     """What a worker process does: build its environments and answer, until the other end closes.
 
     Args:
-        connection: Where the messages `(method, lanes, values)` come from and the answers go.
+        connection: Where the messages `(method, which, values)` come from and the answers go.
         factory: Builds an environment.
         count: Number of environments.
         form: The form of an observation.
@@ -312,7 +312,7 @@ def _answer_message(
     if method == "step":
         return lanes.step(which, values)
     answers = lanes.reset(which, values)
-    return Answers((*answers.rows, *_blank_outcomes(len(which))), answers.faults)
+    return Answers((*answers.columns, *_blank_outcomes(len(which))), answers.faults)
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def distance(maze: Maze, position: AnyArray) -> AnyArray:
 
 
 def place_in_boxes(boxes: AnyArray, draws: AnyArray) -> AnyArray:
-    """A place in boxes `[box, 4]`, uniform where the three `draws` are uniform in [0, 1), `[2]`."""
+    """A place `[2]` in boxes `[box, 4]`; uniform if `draws` `[3]` are uniform in [0, 1)."""
     sizes = boxes[:, 2:] - boxes[:, :2]
     shares = sizes.prod(axis=1).cumsum()
     box = (draws[0] * shares[-1] >= shares[:-1]).sum()
