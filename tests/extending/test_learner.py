@@ -59,6 +59,7 @@ def test_the_last_state_is_kept_of_a_learner_that_does_not_climb_the_score(cauti
             return state | {"mean": state["mean"] + 10 * steps, "steps": steps}, {}
 
     Worse.cautious_by_default = cautious
+    Worse.keep = "best" if cautious else "last"
     learner = Worse(candidates=4, best=2)
     imagined = imagine_in(integrator(), INITIAL, VISITED, learner=learner, settings=SETTINGS)
     assert imagined.own_prediction is not None

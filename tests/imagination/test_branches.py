@@ -12,7 +12,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.devices import map_over_devices
 from paracosm.core.learner import Problem, RecordedRewards, StartStates
 from paracosm.core.mdp import MDP, Discrete, Domain, Spec
-from paracosm.core.members import doubt
+from paracosm.core.members import disagreement_share
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Categorical, SquashedGaussian
 from paracosm.core.precision import in_double
@@ -297,7 +297,7 @@ def test_imagined_episodes_end_by_chance_as_the_return_says():
     )
 
 
-def test_doubt_is_the_members_distance_as_a_share_of_a_step():
+def test_disagreement_share_is_the_members_distance_as_a_share_of_a_step():
     """Two members 0.2 apart, 0.1 from their mean, where a step changes 0.5."""
 
     class Two(eqx.Module):
@@ -310,12 +310,16 @@ def test_doubt_is_the_members_distance_as_a_share_of_a_step():
     world = integrator(dynamics=Two())
     states, actions = jnp.zeros((3, 2)), jnp.zeros((3, 1))
     by_hand = np.sqrt(0.1**2 / 0.5**2 / 2)
-    np.testing.assert_allclose(doubt(world, states, actions, jnp.array([0.5, 1.0])), by_hand)
-    alone = doubt(world, states, actions, jnp.array([0.5, 0.0]))
+    np.testing.assert_allclose(
+        disagreement_share(world, states, actions, jnp.array([0.5, 1.0])), by_hand
+    )
+    alone = disagreement_share(world, states, actions, jnp.array([0.5, 0.0]))
     np.testing.assert_allclose(alone, 0.1 / 0.5, err_msg="what never changes does not count")
-    far = doubt(world, states, actions, jnp.array([0.01, 1.0]))
+    far = disagreement_share(world, states, actions, jnp.array([0.01, 1.0]))
     np.testing.assert_allclose(far, np.sqrt(1 / 2), err_msg="no component counts more than 1")
-    np.testing.assert_array_equal(doubt(integrator(), states, actions, jnp.ones(2)), np.zeros(3))
+    np.testing.assert_array_equal(
+        disagreement_share(integrator(), states, actions, jnp.ones(2)), np.zeros(3)
+    )
 
 
 def test_imagined_episodes_go_on_as_far_as_the_members_agree():

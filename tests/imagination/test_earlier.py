@@ -44,9 +44,9 @@ def imagined(state) -> Imagined:
     return Imagined(LEARNER.policy(state), None, TASK.world, record, prediction)
 
 
-def earlier(state, mean=-5.0, *, astray=False, last=False) -> Earlier:
+def earlier(state, real_return=-5.0, *, last_policy_failed=False, final_round=False) -> Earlier:
     """It brought 20 more than random actions."""
-    return Earlier(state, mean, mean - 20, astray, last)
+    return Earlier(state, real_return, real_return - 20, last_policy_failed, final_round)
 
 
 def test_what_explores_predicts_no_return_by_a_value_of_what_is_unknown(states):
@@ -71,11 +71,14 @@ def test_what_training_has_lost_is_given_back(states):
 
 
 @pytest.mark.parametrize("before", [0, 1])
-@pytest.mark.parametrize("last", [True, False])
-def test_a_policy_that_is_as_good_or_better_stays(states, before, last):
+@pytest.mark.parametrize("final_round", [True, False])
+def test_a_policy_that_is_as_good_or_better_stays(states, before, final_round):
     now = imagined(states[1])
     believed = float(jnp.mean(_returns(LEARNER.policy(states[before]), TASK, KEY)))
-    assert choose_training(now, earlier(states[before], believed + 9, last=last), KEY) is now
+    assert (
+        choose_training(now, earlier(states[before], believed + 9, final_round=final_round), KEY)
+        is now
+    )
 
 
 def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(states):
@@ -83,12 +86,12 @@ def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(state
     believed = float(jnp.mean(_returns(LEARNER.policy(states[0]), TASK, KEY)))
     for real_return in (believed - 11, believed + 11):
         assert choose_training(now, earlier(states[0], real_return), KEY) is now
-        result = choose_training(now, earlier(states[0], real_return, last=True), KEY)
+        result = choose_training(now, earlier(states[0], real_return, final_round=True), KEY)
         assert result.own_prediction.state is states[0]
 
 
-def test_after_policies_that_were_astray_the_best_one_is_kept(states):
-    result = choose_training(imagined(states[1]), earlier(states[0], astray=True), KEY)
+def test_after_a_policy_that_failed_the_best_one_is_kept(states):
+    result = choose_training(imagined(states[1]), earlier(states[0], last_policy_failed=True), KEY)
     assert result.own_prediction.state is states[0]
 
 
@@ -98,7 +101,7 @@ def test_what_was_seen_is_compared_with_actions_that_are_drawn(states):
     drawn, mode = (float(jnp.mean(_returns(p, TASK, KEY))) for p in (policy, policy.greedy()))
     gained = abs(mode - drawn)
     assert gained > 0.05
-    believed = Earlier(states[0], drawn, drawn - gained, astray=False, last=True)
+    believed = Earlier(states[0], drawn, drawn - gained, last_policy_failed=False, final_round=True)
     assert choose_training(now, believed, KEY) is now
-    denied = believed._replace(mean=mode, least=mode - gained)
+    denied = believed._replace(real_return=mode, random_return=mode - gained)
     assert choose_training(now, denied, KEY).own_prediction.state is states[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paracosm.core.data import Dataset
-from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.exploration import rewards_are_uninformative
 
 RNG = np.random.default_rng(0)
 STATE = RNG.normal(size=(60, 2)).astype(np.float32)
@@ -32,7 +32,7 @@ def data(action, reward, *, ended: bool = False) -> Dataset:
     ],
 )
 def test_prices_of_steps_and_actions_tell_no_state(action, reward):
-    assert tells_no_state(data(action, reward), reward)
+    assert rewards_are_uninformative(data(action, reward), reward)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def test_prices_of_steps_and_actions_tell_no_state(action, reward):
     ],
 )
 def test_one_reward_of_a_state_is_enough(action, reward):
-    assert not tells_no_state(data(action, reward), reward)
+    assert not rewards_are_uninformative(data(action, reward), reward)
 
 
 def test_an_end_tells_where_it_was():
     reward = np.ones(60)
-    assert not tells_no_state(data(CHOICE, reward, ended=True), reward)
+    assert not rewards_are_uninformative(data(CHOICE, reward, ended=True), reward)
 
 
 def test_a_known_reward_is_judged_on_transitions():
     few_labels = dataclasses.replace(data(BOX, STATE[:, 0]), has_label=np.arange(60) < 10)
-    assert not tells_no_state(few_labels, STATE[:, 0])
+    assert not rewards_are_uninformative(few_labels, STATE[:, 0])
 
 
 @pytest.mark.parametrize("action", [CHOICE, WIDE], ids=["choices", "box"])
@@ -65,13 +65,13 @@ def test_rewards_that_any_would_explain_are_not_explained(action):
     few = data(action, STATE[:, 0])
     columns = {name: getattr(few, name)[rows] for name in few.__dataclass_fields__}
     few = Dataset(**columns)
-    assert not tells_no_state(few, few.reward)
+    assert not rewards_are_uninformative(few, few.reward)
     same = dataclasses.replace(few, reward=np.full(len(rows), -1.0))
-    assert tells_no_state(same, same.reward), "that all are the same is seen in a few"
+    assert rewards_are_uninformative(same, same.reward), "that all are the same is seen in a few"
 
 
 def test_the_price_of_an_action_is_seen_in_not_so_few():
     reward = -0.1 * BOX[:, 0] ** 2
     for rows, seen in ((15, False), (16, True)):
         few = data(BOX, reward).first(rows)
-        assert tells_no_state(few, few.reward) == seen
+        assert rewards_are_uninformative(few, few.reward) == seen

@@ -135,8 +135,8 @@ def _gradients(learner, problem, steps, coefficient):
             used = before if fixed is None else jnp.stack([0.0, fixed, 1.0, 3.0])
             state = ReinforceState(chain.POLICY, VALUE, (), (), used, {})
             all_rollouts = Rollouts(episodes, numbers, rollouts)
-            targets, after, _ = learner.targets(state, problem, all_rollouts)
-            gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, targets.advantage, weight)
+            signal, after, _ = learner.training_signal(state, problem, all_rollouts)
+            gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, signal.advantage, weight)
             flat = ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
             return after, (jax.lax.psum(flat, AXIS) / rollouts, best_coefficient(used))
 

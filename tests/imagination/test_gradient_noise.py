@@ -190,8 +190,8 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
     )
 
     class Known(type(VALUE)):
-        def __call__(self, state, progress):
-            return (1 - GAMMA ** (H * (1 - progress))) / (1 - GAMMA)
+        def __call__(self, state, elapsed):
+            return (1 - GAMMA ** (H * (1 - elapsed))) / (1 - GAMMA)
 
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
     nothing_left = gradient_noise(known, chain.POLICY, STARTS, key, value=value, **choices)
@@ -199,9 +199,9 @@ def test_a_value_lowers_the_variance_and_leaves_the_rest():
     longer = known.replace(spec=dataclasses.replace(known.spec, horizon=H + 1))
 
     class Endless(type(VALUE)):
-        def __call__(self, state, progress):
+        def __call__(self, state, elapsed):
             return (
-                1 / (1 - GAMMA) + progress
+                1 / (1 - GAMMA) + elapsed
             )  # told no time, it completes the returns of rollouts that are cut off
 
     value = Endless(VALUE.network, VALUE.center, VALUE.scale)
@@ -249,8 +249,8 @@ def trained(
             jax.random.split(key, rollouts),
             H,
         )
-        targets, *_ = learner.targets(state, problem, Rollouts(episodes, numbers, rollouts))
-        advantage, weight = targets.advantage / rollouts, learner.time_weights(problem)
+        signal, *_ = learner.training_signal(state, problem, Rollouts(episodes, numbers, rollouts))
+        advantage, weight = signal.advantage / rollouts, learner.time_weights(problem)
         gradient = eqx.filter_grad(surrogate)(chain.POLICY, episodes, advantage, weight)
         return ravel_pytree(eqx.filter(gradient, eqx.is_inexact_array))[0]
 

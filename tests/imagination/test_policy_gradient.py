@@ -191,8 +191,8 @@ def test_a_value_baseline_of_the_true_returns_leaves_nothing():
     )
 
     class Known(Value):
-        def __call__(self, state, progress):
-            left = chain.HORIZON * (1 - progress)
+        def __call__(self, state, elapsed):
+            left = chain.HORIZON * (1 - elapsed)
             return (1 - chain.DISCOUNT**left) / (1 - chain.DISCOUNT)
 
     value = Known(VALUE.network, VALUE.center, VALUE.scale)
@@ -231,7 +231,7 @@ def test_what_cannot_be_asked_for_is_refused():
             policy_gradient(chain.CHAIN, chain.POLICY, STARTS, keys_of(0), horizon=2, **options)
 
 
-def test_a_value_is_asked_at_no_progress_where_rollouts_are_shorter_than_an_episode():
+def test_a_value_is_asked_at_no_elapsed_share_where_rollouts_are_shorter_than_an_episode():
     """As in training and in `gradient_noise`: a value that is right there leaves no gradient."""
     paid = chain.CHAIN.replace(
         reward=lambda s, a, t: jnp.ones(()), termination=lambda s, a, t: jnp.zeros((), bool)
@@ -239,8 +239,8 @@ def test_a_value_is_asked_at_no_progress_where_rollouts_are_shorter_than_an_epis
     longer = paid.replace(spec=dataclasses.replace(chain.SPEC, horizon=100))
 
     class Window(Value):
-        def __call__(self, state, progress):
-            return jnp.where(progress == 0, 1.0, 1e3)
+        def __call__(self, state, elapsed):
+            return jnp.where(elapsed == 0, 1.0, 1e3)
 
     value = Window(VALUE.network, VALUE.center, VALUE.scale)
     options: dict[str, Any] = {"horizon": 1, "baseline": "value", "value": value}

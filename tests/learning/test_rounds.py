@@ -15,7 +15,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP
 from paracosm.core.members import drawn, member_world
 from paracosm.core.networks import MLP, rescaled, restandardised
-from paracosm.learning.continued_split import row_keys
+from paracosm.learning.continued_split import row_ids
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.parts import (
@@ -297,12 +297,12 @@ def test_a_world_that_was_stored_goes_on_as_one_whose_split_stays(bought):
     assert copy.deepcopy(Learned(first.world, {})).splits == {}
     second = learn(data, spec, settings=BEST, before=first)
     held = growing_split(data.episode, BEST.held_out).held_out
-    assert sides(second, "dynamics")[1] == set(row_keys(data, "dynamics")[held].tolist())
+    assert sides(second, "dynamics")[1] == set(row_ids(data, "dynamics")[held].tolist())
     assert len(second.splits["dynamics"][1]) == 12
     none = data.first(60)
     without = none.buy(60, 60, 0)
-    keys = row_keys(none, "dynamics")
-    seen = second._replace(splits={"dynamics": (keys, keys[:0], keys[:0])})
+    ids = row_ids(none, "dynamics")
+    seen = second._replace(splits={"dynamics": (ids, ids[:0], ids[:0])})
     with pytest.raises(checks.BadData, match="of the 60 rows of the dynamics none is left"):
         learn(without, spec, settings=BEST, before=seen)
 

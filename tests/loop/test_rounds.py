@@ -99,7 +99,7 @@ def test_a_policy_that_was_led_astray_is_left_for_the_best_one(go_on):
     start = go_on(before(-1200.0, -130.0, state=State("b"), best=best), -900.0)
     assert start.best is best
     assert start.earlier is not None
-    assert start.earlier.astray
+    assert start.earlier.last_policy_failed
     assert start.state is best.state
 
 
@@ -108,7 +108,7 @@ def test_no_purchase_follows_the_last_round(go_on):
     for owned, last in [(999, False), (1000, True)]:
         earlier = go_on(round, -130.0, owned=owned).earlier
         assert earlier is not None
-        assert earlier.last is last
+        assert earlier.final_round is last
 
 
 def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
@@ -118,7 +118,7 @@ def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
     assert start.state is None, "it trains for something else now"
     assert start.best is best
     assert start.earlier is not None
-    assert not start.earlier.astray
+    assert not start.earlier.last_policy_failed
     still = go_on(explored, -900.0, explores=True)
     assert still.state.name == "b"
     assert still.best is best

@@ -153,7 +153,7 @@ def test_rounds_grow_with_what_is_owned(owned, bought):
     assert ShortRounds(50_000, 50_000, 200).decision(3, owned).transitions == bought
 
 
-def test_what_tells_no_state_is_explored_but_not_at_the_end():
+def test_uninformative_rewards_are_explored_but_not_at_the_end():
     source = connect("MountainCarContinuous-v0")
     data = source.collect(100, seed=0)
     fit = FitSettings(members=1, width=4, most_epochs=1)

@@ -108,7 +108,7 @@ def test_starts_stated_ranges_and_planners_run_and_resume(tmp_path, env, options
     assert again.to_json() == result.to_json()
     run = paracosm.load(tmp_path / "run", trust=True)
     assert run.config.action_range == options.get("action_range")
-    assert run.source().evaluate(run.policy, episodes=2).steps.sum() == 24
+    assert run.source().evaluate(run.policy, episodes=2).horizons.sum() == 24
 
 
 def test_an_unbounded_box_needs_a_range_before_anything_is_made(tmp_path):

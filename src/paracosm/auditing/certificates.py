@@ -120,7 +120,7 @@ def certificates(
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     with jax.enable_x64(True):
         system = in_double(_System(world, policy, constants, local, end, *limits))
-        bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, episodes.steps))
+        bounds, noisy = jax.tree.map(np.asarray, _bounds(system, episodes, episodes.horizons))
     values = {rung: float(np.mean(bounds[rung])) for rung in (_OF_LAWS if noisy else _NEEDS)}
     standing = functools.partial(
         _standing, brackets=brackets, local=local, noisy=bool(noisy), episodes=len(gap)

@@ -93,7 +93,7 @@ def imagined_returns(subject: AuditSubject, *, samples: int = SAMPLES) -> Imagin
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    start, steps = subject.episodes.state[:, 0], subject.episodes.steps
+    start, steps = subject.episodes.state[:, 0], subject.episodes.horizons
     of_samples = jax.random.split(jax.random.fold_in(subject.key, 1), max(samples, 1) * len(start))
     imaginer = _imaginer(subject)
     first = imaginer.first(start, steps, subject.key, of_samples[:: max(samples, 1)])
@@ -125,7 +125,7 @@ def redrawn_returns(subject: AuditSubject, keys: Sequence[PRNGKey]) -> ReturnDra
         BadData: if the world leaves the finite numbers.
     """
     imaginer, episodes = _imaginer(subject), subject.episodes
-    draws = [imaginer.again(episodes.state[:, 0], episodes.steps, key) for key in keys]
+    draws = [imaginer.again(episodes.state[:, 0], episodes.horizons, key) for key in keys]
     columns = ReturnDraws(*(np.stack(column) for column in zip(*draws, strict=True)))
     _check_returns(columns._asdict())
     return columns
@@ -174,7 +174,7 @@ def member_returns(
         BadData: if a member's world leaves the finite numbers.
     """
     keys = jax.random.split(key, len(episodes.alive))
-    rows = EpisodeStarts(episodes.state[:, 0], episodes.steps, keys)
+    rows = EpisodeStarts(episodes.state[:, 0], episodes.horizons, keys)
     horizon = episodes.alive.shape[1]
     columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
     imagined = MemberReturns(*map(np.asarray, columns))

@@ -109,7 +109,7 @@ def _allowed(world: MDP, episodes: Trajectory, reference: Reference | None) -> t
     rewards = np.concatenate(
         [episodes.reward[episodes.alive], reference.reward if reference else ()]
     )
-    steps = int(episodes.steps.max())
+    steps = int(episodes.horizons.max())
     ends = world.termination is not never or bool(episodes.terminated.any())
     low, high = rewards.min() * steps, rewards.max() * steps
     return (min(low, rewards.min()), max(high, rewards.max())) if ends else (low, high)

@@ -183,7 +183,7 @@ def weights(subject: AuditSubject) -> tuple[Weights, Weights]:
         world,
         subject.played,
         np.asarray(episodes.state)[:, 0],
-        episodes.steps,
+        episodes.horizons,
         subject.key,
         horizon=horizon,
     )

@@ -48,7 +48,7 @@ def shapley_values(
     )
     corrected = subject.reported_world.replace(reward=reward)
     start, key = np.asarray(episodes.state[:, 0]), jax.random.fold_in(subject.key, 5)
-    paid = values(corrected, subject.played, start, episodes.steps, key)
+    paid = values(corrected, subject.played, start, episodes.horizons, key)
     at_real = {
         "reward": terms.reward.sum(axis=1),
         "model": (terms.termination + terms.dynamics).sum(axis=1),

@@ -40,7 +40,7 @@ class Trajectory(eqx.Module):
         _columns(self, self.alive, 2)
 
     @property
-    def steps(self) -> Int[np.ndarray, " episode"]:
+    def horizons(self) -> Int[np.ndarray, " episode"]:
         """The horizon H of each episode: the steps that it could take, not those that it took.
 
         An ended episode could go on to the last step of the record; one whose record stops without
@@ -57,7 +57,7 @@ class Trajectory(eqx.Module):
     @property
     def remaining_steps(self) -> Int[np.ndarray, "episode time"]:
         """Steps `H - t - 1` that follow step t, `[episode, time]`."""
-        return np.maximum(self.steps[:, None] - 1 - np.arange(self.alive.shape[1]), 0)
+        return np.maximum(self.horizons[:, None] - 1 - np.arange(self.alive.shape[1]), 0)
 
 
 class Transitions(eqx.Module):

@@ -18,9 +18,9 @@ class Learned(NamedTuple):
     """A learned world and how each of its parts was learned; a part without a fit is known, not
     learned.
 
-    `splits` has the rows that a part was fitted to, validated on and measured on, as keys (see
-    `learning/continued_split.py`). A part whose split hangs on the number of its rows alone is not
-    in it, nor one that a part learner of one's own fitted; in a world that was stored it is empty.
+    `splits` holds, by part, the identities of the rows that were fitted, that validated and that
+    were held out (see `learning/continued_split.py`). It lacks parts whose split follows from the
+    number of rows, and parts of one's own part learners; in a stored world it is empty.
     """
 
     world: MDP

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -31,6 +31,7 @@ from jaxtyping import Float, Key
 
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import Policy
+from paracosm.core.recordings import constant
 from paracosm.core.types import Array, PRNGKey, Scalar
 
 # Numbers of one training step by name. The training loop reads three, all optional: `edge_share`,
@@ -58,6 +59,13 @@ class StartStates(NamedTuple):
             return jnp.where(jax.random.bernoulli(choice, visited_share), visited, initial)
 
         return jax.vmap(draw_one)(keys)
+
+    def units(self) -> tuple[Array, Array]:
+        """Mean and standard deviation of visited states, `[state]`; a component that does not vary
+        keeps its unit.
+        """
+        center, scale = jnp.mean(self.visited, axis=0), jnp.std(self.visited, axis=0)
+        return center, jnp.where(constant(center, scale), 1.0, scale)
 
 
 class RecordedRewards(NamedTuple):
@@ -93,21 +101,23 @@ class Problem(eqx.Module):
     explore: Scalar | float = 0.0
 
     @property
-    def cut(self) -> bool:
-        """Whether rollouts are shorter than an episode, so that a value must complete them."""
-        return self.horizon < self.world.spec.horizon
+    def whole_episodes(self) -> bool:
+        """Whether rollouts reach the end of an episode, so that no value need complete them."""
+        return self.horizon >= self.world.spec.horizon
 
 
 class Learner(eqx.Module):
     """Trains a policy for a `Problem`; every method may be compiled.
 
     Attributes:
-        cautious_by_default: Whether it trains with caution at the edge of the data unless another
-            caution is given; then also the state of the highest score in `Problem.training_world`
-            is kept, and else the last state.
+        cautious_by_default: Whether rollouts end at the edge of the data unless another caution is
+            given.
+        keep: Which state training gives: the best by its score in `Problem.training_world`, or the
+            last.
     """
 
     cautious_by_default: ClassVar[bool] = True
+    keep: ClassVar[Literal["best", "last"]] = "best"
 
     @abc.abstractmethod
     def init(self, problem: Problem, key: PRNGKey) -> Any:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from paracosm.core.mdp import MDP
+from paracosm.core.records import PARTS
 from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 
 P = TypeVar("P")
@@ -27,8 +28,7 @@ def drawn(world: MDP, key: PRNGKey) -> MDP:
     """The world of one member of each part, of equal numbers; a part that is no ensemble stays as
     it is.
     """
-    parts = ("dynamics", "reward", "termination")
-    return world.replace(**{name: drawn_part(getattr(world, name), key) for name in parts})
+    return world.replace(**{name: drawn_part(getattr(world, name), key) for name in PARTS})
 
 
 def drawn_part(part: Any, key: PRNGKey) -> Any:
@@ -130,7 +130,7 @@ def disagreement(world: MDP, state: State, action: Action) -> Scalar:
     return jnp.sqrt(jnp.mean(apart) + 1e-12)  # the root has a derivative at 0 too
 
 
-def doubt(
+def disagreement_share(
     world: MDP,
     state: Float[Array, "rows state"],
     action: Array,

@@ -50,8 +50,9 @@ class PredictedReturn(eqx.Module):
 class Bootstrapped(eqx.Module):
     """`Σ_{t<h} γ^t r_t + γ^h v(s_h)`: imagined steps, then a value of the state where they stopped.
 
-    `value(state, progress)` is asked at progress 0, as the first state of another rollout. An
-    episode that ended has no value left, nor has one that reached the horizon of the world.
+    `value(state, elapsed)` is asked at an elapsed share of 0, as the first state of another
+    rollout. An episode that ended has no value left, nor has one that reached the horizon of the
+    world.
     """
 
     world: MDP

@@ -18,6 +18,7 @@ from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP, Discrete
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.records import PARTS
 from paracosm.core.types import PRNGKey
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.settings import ImagineSettings
@@ -73,18 +74,13 @@ def check_kinds(
     if label_source is not None:
         checks.function("label_source", label_source, _FORM)
     if progress is not None:
-        checks.function(
-            "progress", progress, "of (training steps done, at the most, numbers by name)"
-        )
+        checks.function("progress", progress, "of (steps done, most steps, numbers by name)")
     size, needed = data.state.shape[1], learned.world.spec.state_size
     if size != needed:
         raise checks.BadData(
             f"the data's states have {size} components; the world's have {needed}."
         )
-    parts = {
-        f"the world's {name}": getattr(learned.world, name)
-        for name in ("dynamics", "reward", "termination")
-    }
+    parts = {f"the world's {name}": getattr(learned.world, name) for name in PARTS}
     for name, part in {**parts, "the policy": policy}.items():
         if any(
             np.isnan(leaf).any() for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array))

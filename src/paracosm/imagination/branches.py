@@ -34,13 +34,17 @@ _LEAST_WEIGHT = 0.01
 
 
 class TwinValue(eqx.Module):
-    """The smaller of two networks' values of a state, in the world's rewards."""
+    """The smaller of two networks' values of a state, in sizes of a recorded reward; `scale` is
+    what a network's answer of 1 is worth.
+    """
 
     networks: tuple[ValueNetwork, ValueNetwork]
     scale: Scalar | float
 
-    def __call__(self, state: Float[Array, " state"], progress: Array | None = None) -> Scalar:
-        """Expected discounted return at `state`; a branch is a window, which has no progress."""
+    def __call__(self, state: Float[Array, " state"]) -> Scalar:
+        """Expected discounted return at `state`; it does not depend on the time, since a branch is
+        a window.
+        """
         first, second = (network(state) for network in self.networks)
         return self.scale * jnp.minimum(first, second)
 

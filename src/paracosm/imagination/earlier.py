@@ -26,28 +26,28 @@ class Earlier(NamedTuple):
 
     Attributes:
         state: The state of its learner.
-        mean: Mean return of the episodes that it collected, not discounted.
-        least: Mean return of random actions, not discounted.
-        astray: Whether the last policy did so badly that this one is kept while the world learns
-            from the failure.
-        last: Whether no purchase follows, which would show what the last training came to.
+        real_return: Mean return of the episodes that it collected, not discounted.
+        random_return: Mean return of random actions, not discounted.
+        last_policy_failed: Whether the last policy did so badly that this one is kept while the
+            world learns from the failure.
+        final_round: Whether no purchase follows, which would show what the last training came to.
     """
 
     state: Any
-    mean: float
-    least: float
-    astray: bool
-    last: bool
+    real_return: float
+    random_return: float
+    last_policy_failed: bool
+    final_round: bool
 
 
 def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     """The training as it is, or with the state of an earlier round in its place.
 
-    The earlier state takes its place where the last policy was astray; where the earlier policy has
-    clearly the higher imagined return in this world; and at last where this world does not believe
-    what the earlier policy brought, within half of what it brought above random actions: then no
-    training in it is worth more than what was seen. (The real episodes were of actions drawn from
-    the policy, and so are the imagined ones that this compares; the others are of its mode.)
+    The earlier state is taken if the last policy failed; if its imagined return here is clearly
+    higher; or, in the final round, if its imagined return here misses its real one by more than
+    half of its gain over random actions: then no training in this world is worth more than what was
+    seen. (The real episodes were of actions drawn from the policy, and so are the imagined ones
+    that this compares; the others are of its mode.)
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
@@ -57,19 +57,15 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     now = imagined.own_prediction
     if now is None:
         return imagined
-    policies = (now.learner.policy(earlier.state), imagined.policy)
-    before, after = (_returns(policy.greedy(), now.problem, key) for policy in policies)
-    difference = before - after
-    error = jnp.std(difference) / jnp.sqrt(len(difference))
-    clear = jnp.mean(difference) > _CLEAR * error
-    gained = earlier.mean - earlier.least
-    as_collected = _returns(policies[0], now.problem, key) if earlier.last else before
-    disbelieved = abs(float(jnp.mean(as_collected)) - earlier.mean) > gained / 2 > 0
-    if not (earlier.astray or clear or (earlier.last and disbelieved)):
+    earlier_policy = now.learner.policy(earlier.state)
+    before = _returns(earlier_policy.greedy(), now.problem, key)
+    after = _returns(imagined.policy.greedy(), now.problem, key)
+    denied = earlier.final_round and _is_denied(earlier, earlier_policy, now.problem, key)
+    if not (earlier.last_policy_failed or _is_clearly_higher(before, after) or denied):
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
     return imagined._replace(
-        policy=policies[0],
+        policy=earlier_policy,
         own_prediction=LearnerPrediction(now.learner, earlier.state, now.problem),
         training=dataclasses.replace(
             training,
@@ -78,6 +74,28 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
             stop_reason=reason,
         ),
     )
+
+
+def _is_clearly_higher(before: Array, after: Array) -> bool:
+    """Whether returns `before` exceed those `after`, `[episode]`, by more than chance explains."""
+    difference = before - after
+    error = jnp.std(difference) / jnp.sqrt(len(difference))
+    return bool(jnp.mean(difference) > _CLEAR * error)
+
+
+def _is_denied(earlier: Earlier, policy: Policy, problem: Problem, key: PRNGKey) -> bool:
+    """Whether this world gives the earlier policy another return than it really had, by more than
+    half of its gain over random actions; never if it gained nothing.
+
+    Args:
+        earlier: The best policy before.
+        policy: That policy, whose actions are drawn as in its real episodes.
+        problem: Says where it is imagined.
+        key: Randomness of the imagined episodes.
+    """
+    gained = earlier.real_return - earlier.random_return
+    imagined_mean = float(jnp.mean(_returns(policy, problem, key)))
+    return gained > 0 and abs(imagined_mean - earlier.real_return) > gained / 2
 
 
 @eqx.filter_jit

@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
     """One evaluation of a policy.
 
     Attributes:
-        score: The mean discounted return in the pessimistic world, which decides.
+        score: The mean discounted return in the training world, which decides.
         imagined_return: The mean undiscounted return from the initial states in the world itself.
         entropy: The policy's entropy at the starts, 0 of a policy without a density.
     """
@@ -55,8 +55,8 @@ class Score(eqx.Module):
         """
 
 
-class PessimisticReturn(Score):
-    """The mean discounted return that the episodes would have had in the pessimistic world."""
+class TrainingWorldReturn(Score):
+    """The mean discounted return that the episodes would have had in the training world."""
 
     def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
         reward = rewards_in(problem.training_world, episodes.episodes)
@@ -74,7 +74,7 @@ class GoldReturn(Score):
     gold: GoldLabels
 
     def by_episode(self, problem: Problem, episodes: Rollouts) -> Any:
-        score = PessimisticReturn().by_episode(problem, episodes)
+        score = TrainingWorldReturn().by_episode(problem, episodes)
         rows, subset = pick(self.gold, episodes)
         counts = subset.alive & _before_end(self.gold.world, subset)
         by_gold = returns(jnp.where(counts, subset.reward, 0), problem.world.discount)
@@ -120,21 +120,21 @@ def evaluation_starts(problem: Problem, key: PRNGKey) -> tuple[Array, Key[jax.Ar
     return states, jax.random.split(key, len(states))
 
 
-def rewards_in(pessimistic: MDP, episodes: Trajectory) -> Float[Array, "episode time"]:
-    """The rewards `[episode, time]` that episodes of the world would have had in its
-    pessimistic copy.
+def rewards_in(training_world: MDP, episodes: Trajectory) -> Float[Array, "episode time"]:
+    """The rewards `[episode, time]` that episodes of the learned world would have had in the
+    training world.
     """
-    reward = jax.vmap(jax.vmap(pessimistic.reward))(
+    reward = jax.vmap(jax.vmap(training_world.reward))(
         episodes.state, episodes.action, episodes.next_state
     )
-    return jnp.where(episodes.alive & _before_end(pessimistic, episodes), reward, 0)
+    return jnp.where(episodes.alive & _before_end(training_world, episodes), reward, 0)
 
 
-def _before_end(pessimistic: MDP, episodes: Trajectory) -> Bool[Array, "episode time"]:
-    """Whether a step comes no later than the first one that ends the episode in the pessimistic
+def _before_end(training_world: MDP, episodes: Trajectory) -> Bool[Array, "episode time"]:
+    """Whether a step comes no later than the first one that ends the episode in the training
     world.
     """
-    ended = jax.vmap(jax.vmap(pessimistic.termination))(
+    ended = jax.vmap(jax.vmap(training_world.termination))(
         episodes.state, episodes.action, episodes.next_state
     )
     return jnp.cumsum(ended & episodes.alive, axis=1) - (ended & episodes.alive) == 0

@@ -13,7 +13,7 @@ _EXPLAINED = 1e-3
 _MORE = 10
 
 
-def tells_no_state(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
+def rewards_are_uninformative(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
     Nothing does where no transition ended, and all rewards are the same or the action alone

@@ -63,7 +63,7 @@ def require_finite_credit(
     policy: StochasticPolicy,
     value: Value,
     episodes: Trajectory,
-    over: Float[Array, " time"],
+    elapsed: Float[Array, " time"],
     name: str,
 ) -> None:
     """Require what a step's advantages are made of to be finite along its rollouts.
@@ -71,7 +71,7 @@ def require_finite_credit(
     Args:
         policy, value: Those of the learner before the step.
         episodes: The step's rollouts.
-        over: The share of a rollout that is over at each of its times.
+        elapsed: The share of a rollout that is over at each of its times.
         name: What messages call the step.
 
     Raises:
@@ -80,7 +80,7 @@ def require_finite_credit(
     place = f"{name}, rollout"
     density = _densities(policy, episodes)
     checks.finite_steps(place, {"the policy's log-probability": density}, episodes.alive)
-    values = _values(value, episodes.state, over)
+    values = _values(value, episodes.state, elapsed)
     checks.finite_steps(place, {"the learned value": values}, episodes.alive)
 
 
@@ -145,6 +145,6 @@ def _densities(policy: StochasticPolicy, episodes: Trajectory) -> Float[Array, "
 
 @eqx.filter_jit
 def _values(
-    value: Value, states: Float[Array, "episode time state"], over: Float[Array, " time"]
+    value: Value, states: Float[Array, "episode time state"], elapsed: Float[Array, " time"]
 ) -> Array:
-    return jax.vmap(jax.vmap(value), (0, None))(states, over)
+    return jax.vmap(jax.vmap(value), (0, None))(states, elapsed)

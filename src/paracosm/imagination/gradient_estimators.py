@@ -1,9 +1,13 @@
 """From returns to a policy gradient: the plain estimator, and one debiased with gold labels.
 
-Two compositions. REINFORCE with the world's own rewards, and with true ones for a tenth of them:
+Two compositions. REINFORCE with the world's own rewards, and with true ones, `reward`, for a tenth
+of the rollouts:
 
     REINFORCE(settings)
-    REINFORCE(settings, Debiased(GoldLabels(pessimistic(real_reward_world, worst), 0.1)))
+
+    true = problem.world.replace(reward=reward)
+    gold = GoldLabels(EndAtEdge()(true, data, problem.rewards), 0.1)
+    REINFORCE(settings, Debiased(gold))
 
 Of a step's N rollouts all have the world's cheap, possibly biased rewards and n have gold labels
 too. The gradient `λ mean_N(g_cheap) + mean_n(g_gold - λ g_cheap)` has the mean of gold alone for
@@ -42,7 +46,7 @@ Count = Int[Array, ""]
 # degrees of freedom.
 AgreementSums = Float[Array, "4"]
 
-# `(episodes, count) -> (targets, advantages)`, both `[episode, time]`, of `count` rollouts on all
+# `(episodes, count) -> (returns, advantages)`, both `[episode, time]`, of `count` rollouts on all
 # devices.
 Credit = Callable[[Trajectory, int], tuple[Array, Array]]
 
@@ -55,9 +59,9 @@ class Rollouts(NamedTuple):
     total: int
 
 
-class Targets(NamedTuple):
+class TrainingSignal(NamedTuple):
     """What a step learns from: the policy from `advantage` over all rollouts, the value from
-    `targets` at the states of `episodes`.
+    `returns` at the states of `episodes`.
 
     `unit` is the size of advantages.
     """
@@ -65,7 +69,7 @@ class Targets(NamedTuple):
     advantage: Float[Array, "episode time"]
     unit: Scalar
     episodes: Trajectory
-    targets: Float[Array, "taught time"]
+    returns: Float[Array, "taught time"]
 
 
 class GradientEstimator(eqx.Module):
@@ -86,14 +90,14 @@ class GradientEstimator(eqx.Module):
         """
 
     @abc.abstractmethod
-    def targets(
+    def training_signal(
         self,
         state: Any,
         rollouts: Rollouts,
         credit: Credit,
         policy: StochasticPolicy,
         weight: Array,
-    ) -> tuple[Targets, Any, Count]:
+    ) -> tuple[TrainingSignal, Any, Count]:
         """What this device's rollouts teach, the state after them, and the gold labels bought.
 
         Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
@@ -101,7 +105,7 @@ class GradientEstimator(eqx.Module):
         Args:
             state: The estimator's state.
             rollouts: This device's rollouts, with the world's own rewards.
-            credit: From episodes and their number to targets and advantages.
+            credit: From episodes and their number to returns and advantages.
             policy: The policy that played them.
             weight: Time weights of the gradient, `[time]`.
         """
@@ -120,25 +124,25 @@ class Plain(GradientEstimator):
     def init(self, rollouts: Rollouts) -> tuple[Trajectory, Any, Count]:
         return rollouts.episodes, (), jnp.zeros((), int)
 
-    def targets(
+    def training_signal(
         self,
         state: Any,
         rollouts: Rollouts,
         credit: Credit,
         policy: StochasticPolicy,
         weight: Array,
-    ) -> tuple[Targets, Any, Count]:
-        """Advantages and targets by the world's rewards.
+    ) -> tuple[TrainingSignal, Any, Count]:
+        """Advantages and returns by the world's rewards.
 
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
         """
-        targets, advantage = credit(rollouts.episodes, rollouts.total)
+        returns, advantage = credit(rollouts.episodes, rollouts.total)
         unit = size_of(advantage, rollouts.episodes)
-        learned = Targets(
-            advantage=advantage, unit=unit, episodes=rollouts.episodes, targets=targets
+        signal = TrainingSignal(
+            advantage=advantage, unit=unit, episodes=rollouts.episodes, returns=returns
         )
-        return learned, state, jnp.zeros((), int)
+        return signal, state, jnp.zeros((), int)
 
     def labelled(self, rollouts: Rollouts) -> dict[str, Trajectory]:
         return {}
@@ -161,15 +165,15 @@ class Debiased(GradientEstimator):
         episodes = pick(self.gold, rollouts).episodes
         return episodes, jnp.zeros(4), jnp.sum(episodes.alive)
 
-    def targets(
+    def training_signal(
         self,
         state: Any,
         rollouts: Rollouts,
         credit: Credit,
         policy: StochasticPolicy,
         weight: Array,
-    ) -> tuple[Targets, Any, Count]:
-        """The policy's advantages by the mixture, the value's targets by gold labels.
+    ) -> tuple[TrainingSignal, Any, Count]:
+        """The policy's advantages by the mixture, the value's returns by gold labels.
 
         Args:
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
@@ -177,7 +181,7 @@ class Debiased(GradientEstimator):
         self.gold.require(rollouts.total)
         _, cheap = credit(rollouts.episodes, rollouts.total)
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
-        targets, gold = credit(picked.episodes, count)
+        returns, gold = credit(picked.episodes, count)
         before = jnp.asarray(state)
         advantage = mix_advantages(
             cheap,
@@ -189,15 +193,17 @@ class Debiased(GradientEstimator):
         after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
         unit = size_of(gold, picked.episodes)
-        learned = Targets(advantage=advantage, unit=unit, episodes=picked.episodes, targets=targets)
-        return learned, after, labels
+        signal = TrainingSignal(
+            advantage=advantage, unit=unit, episodes=picked.episodes, returns=returns
+        )
+        return signal, after, labels
 
     def labelled(self, rollouts: Rollouts) -> dict[str, Trajectory]:
         return {"the label source's": pick(self.gold, rollouts).episodes}
 
 
 class GoldLabels(eqx.Module):
-    """Where gold labels come from: `world` is the pessimistic one with the true reward, `share` the
+    """Where gold labels come from: `world` is the training world with the true reward, `share` the
     rollouts' part.
     """
 

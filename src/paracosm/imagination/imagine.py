@@ -30,8 +30,8 @@ from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
 from paracosm.imagination.arguments import check_kinds
 from paracosm.imagination.caution import Caution, EndAtEdge, NoCaution
-from paracosm.imagination.evaluation import GoldReturn, PessimisticReturn, Score
-from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.evaluation import GoldReturn, Score, TrainingWorldReturn
+from paracosm.imagination.exploration import rewards_are_uninformative
 from paracosm.imagination.gradient_estimators import (
     Debiased,
     GoldLabels,
@@ -113,8 +113,8 @@ def imagine(
     a fixed number of real initial and visited states; the score is their mean discounted return in
     that world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned; of a learner that is not `cautious_by_default`, the
-    last one. The real environment is never asked.
+    policy with the highest score is returned, or the last one of a learner whose `keep` is "last".
+    The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
     `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
@@ -127,7 +127,8 @@ def imagine(
             known.
         data: The data that it was learned from.
         learner: What is trained; REINFORCE with `settings` if none. A learner of one's own has its
-            own settings: of `settings` then only the loop's count, and `horizon`.
+            own settings; of `settings` only `horizon` and those of the loop apply to it: `rates`,
+            `check`, `patience`, `least_gain`, `most_steps`.
         seed, round: Randomness.
         state: The state in which `learner` goes on, such as `own_prediction.state` of the round
             before; its first one if None.
@@ -144,9 +145,9 @@ def imagine(
             to multiply by their count.
         gold_share: Share of the rollouts with gold labels, of any number at least 3.
         store: Keeps where training has got to after each chunk, and has it go on from there.
-        progress: Called after each chunk with the training steps done, at the most, and numbers by
-            name: `imagined_return`, and of the learner's own metrics the means over the chunk's
-            steps.
+        progress: Called after each chunk as `progress(done, most, numbers)`: training steps so far,
+            the most there can be, and numbers by name: `imagined_return`, and of the learner's own
+            metrics the means over the chunk's steps.
 
     Raises:
         BadArgument: an argument of another kind; a policy that does not act in the world; a
@@ -179,7 +180,7 @@ def imagine(
             explore=explore,
         )
         estimator: GradientEstimator = Plain()
-        score: Score = PessimisticReturn()
+        score: Score = TrainingWorldReturn()
         if label_source is not None:
             true = problem.world.replace(reward=label_source)
             gold = GoldLabels(caution(true, data, problem.rewards), gold_share)
@@ -227,7 +228,7 @@ def problem_of(
     checks.seed("seed", seed)
     checks.count("round", round, 0)
     paid = learned.rewards(data)
-    rewards, explores = recorded_rewards(paid), explore and tells_no_state(data, paid)
+    rewards, explores = recorded_rewards(paid), explore and rewards_are_uninformative(data, paid)
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     world = learned.world.replace(initial=not_drawn)

@@ -29,7 +29,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -41,11 +41,10 @@ from paracosm.core import checks
 from paracosm.core.devices import AXIS, on_all, step_on_all
 from paracosm.core.learner import Learner, Metrics, Problem
 from paracosm.core.mdp import Box, Discrete
-from paracosm.core.members import doubt
+from paracosm.core.members import disagreement_share
 from paracosm.core.networks import MLP, rescaled
 from paracosm.core.policy import Categorical, Mode, SquashedGaussian
 from paracosm.core.predicted import Bootstrapped
-from paracosm.core.recordings import constant
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination.arguments import check_action_form, check_derivatives
 from paracosm.imagination.branches import (
@@ -57,6 +56,7 @@ from paracosm.imagination.branches import (
     value_bounds,
     value_scale,
 )
+from paracosm.imagination.descent import clipped_adam, descend
 from paracosm.imagination.value_network import ValueNetwork
 
 _RANGES = {
@@ -157,6 +157,7 @@ class Pathwise(Learner):
     """Value gradients of short imagined branches, in the world's members as they are drawn."""
 
     cautious_by_default: ClassVar[bool] = False
+    keep: ClassVar[Literal["best", "last"]] = "last"
     settings: PathwiseSettings = eqx.field(static=True, default_factory=PathwiseSettings)
 
     def init(self, problem: Problem, key: PRNGKey) -> PathwiseState:
@@ -217,7 +218,7 @@ class Pathwise(Learner):
         low, high = value_bounds(problem)
         twin, size = TwinValue(state.slow_values, value_scale(problem)), problem.rewards.size
 
-        def value(state: Array, progress: Array) -> Scalar:
+        def value(state: Array, elapsed: Array) -> Scalar:
             return size * jnp.clip(twin(state), low, high)
 
         predict = Bootstrapped(problem.training_world, problem.horizon, value)
@@ -256,8 +257,8 @@ class Pathwise(Learner):
         gradient, (branches, targets) = jax.lax.stop_gradient(
             eqx.filter_grad(loss, has_aux=True)(state.policy)
         )
-        policy, policy_optimiser = self._descend(
-            state.policy, gradient, state.policy_optimiser, problem.rate
+        policy, policy_optimiser = descend(
+            self._adam, state.policy, gradient, state.policy_optimiser, problem.rate
         )
         values, value_optimiser, value_loss = self._step_values(state, problem, branches, targets)
         entropy = jax.lax.psum(
@@ -308,9 +309,9 @@ class Pathwise(Learner):
     ) -> tuple[Array, Array]:
         """Where all branches end, and which go on from there: each step does with the chance
         `γ (1 - p) (1 - u)`, so that states are reached as often as they count and as far as the
-        members agree; `u` is their doubt of what the policy does in the last state of the branch.
-        No branch goes on from the edge of the data, and in the mean none lasts longer than an
-        episode.
+        members agree; `u` is the share of a step's change on which the members disagree, at the
+        action of the policy's mode where the last step of the branch starts. No branch goes on from
+        the edge of the data, and in the mean none lasts longer than an episode.
 
         Args:
             branches: The branches of this device.
@@ -321,9 +322,9 @@ class Pathwise(Learner):
         squares = jnp.mean((steps.next_state - branches.state) ** 2, axis=(0, 1))
         change = jnp.sqrt(jax.lax.pmean(squares, AXIS))
         before, last = branches.state[-1], steps.next_state[-1]
-        sure = 1 - doubt(world, before, jax.vmap(policy.mode)(before), change)
-        counts = min(world.discount, 1 - 1 / world.spec.horizon)
-        chance = jnp.prod(counts * sure * steps.goes_on, axis=0)
+        sure = 1 - disagreement_share(world, before, jax.vmap(policy.mode)(before), change)
+        step_discount = min(world.discount, 1 - 1 / world.spec.horizon)
+        chance = jnp.prod(step_discount * sure * steps.goes_on, axis=0)
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         alive = jax.vmap(jax.random.bernoulli)(keys, chance)
         if world.domain is not None:
@@ -385,7 +386,7 @@ class Pathwise(Learner):
 
         loss_value, gradient = eqx.filter_value_and_grad(loss)(state.values)
         rate = self.settings.value_rate * problem.rate
-        values, optimiser = self._descend(state.values, gradient, state.value_optimiser, rate)
+        values, optimiser = descend(self._adam, state.values, gradient, state.value_optimiser, rate)
         return values, optimiser, jax.lax.psum(loss_value, AXIS)
 
     def _step_alpha(
@@ -405,22 +406,7 @@ class Pathwise(Learner):
 
     @property
     def _adam(self) -> optax.GradientTransformation:
-        return optax.chain(optax.clip_by_global_norm(self.settings.clip), optax.scale_by_adam())
-
-    def _descend(
-        self, part: Any, gradient: Any, optimiser: optax.OptState, rate: Scalar
-    ) -> tuple[Any, optax.OptState]:
-        """A step of Adam down the gradient, which is summed over devices first.
-
-        Args:
-            part: What is trained.
-            gradient: The gradient of this device's share.
-            optimiser: Adam's state before.
-            rate: The learning rate.
-        """
-        update, optimiser = self._adam.update(jax.lax.psum(gradient, AXIS), optimiser)
-        moved = jax.tree.map(lambda u: -rate * u, update)
-        return eqx.apply_updates(part, moved), optimiser
+        return clipped_adam(self.settings.clip)
 
     def _total_weight(self, branches: Branches) -> Scalar:
         """The sum of the weights of all steps, on all devices."""
@@ -475,9 +461,7 @@ class Pathwise(Learner):
             key: Randomness of the weights.
             last: Factor of the last layer's weights.
         """
-        visited = problem.starts.visited
-        center, scale = jnp.mean(visited, axis=0), jnp.std(visited, axis=0)
-        scale = jnp.where(constant(center, scale), 1, scale)
+        center, scale = problem.starts.units()
         width, depth = self.settings.width, self.settings.depth
         size = problem.world.spec.state_size
         return MLP(size, outputs, width, depth, key, center=center, scale=scale, last=last)

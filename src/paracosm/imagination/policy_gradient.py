@@ -66,13 +66,13 @@ def time_weights(weighting: Weighting, discount: float, horizon: int) -> Float[A
     return base ** jnp.arange(horizon, dtype=float)
 
 
-def without_baseline(
+def advantages(
     to_go: Float[Array, "episode time"],
     baseline: Baseline,
     value: Float[Array, "episode time"] | None,
     count: int,
 ) -> Float[Array, "episode time"]:
-    """`A_t = G_t - b_t`.
+    """Advantages `A_t = G_t - b_t`.
 
     Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
@@ -136,7 +136,7 @@ def policy_gradient(
             whole_episodes = horizon >= world.spec.horizon
             values = values_at_states(value, episodes, whole_episodes).current
         to_go = returns_to_go(episodes.reward, world.discount)
-        advantage = without_baseline(to_go, baseline, values, count)
+        advantage = advantages(to_go, baseline, values, count)
         return jax.lax.psum(eqx.filter_grad(surrogate)(policy, episodes, advantage, weight), AXIS)
 
     summed = map_over_devices(local, count, shared=1, total=True)(

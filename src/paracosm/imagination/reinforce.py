@@ -23,27 +23,27 @@ from jaxtyping import Float, Int
 
 from paracosm.core.data import Trajectory
 from paracosm.core.devices import AXIS, on_all, step_on_all
-from paracosm.core.learner import ExplainingLearner, Metrics, Problem, StartStates
+from paracosm.core.learner import ExplainingLearner, Metrics, Problem
 from paracosm.core.mdp import MDP
 from paracosm.core.networks import MLP
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Mode, StochasticPolicy, initial_policy
 from paracosm.core.predicted import Bootstrapped
-from paracosm.core.recordings import constant
 from paracosm.core.rollout import lambda_returns, returns_to_go, unroll
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.imagination import failure
 from paracosm.imagination.arguments import check_action_form, check_density_form
+from paracosm.imagination.descent import clipped_adam, descend
 from paracosm.imagination.gradient_estimators import (
     GradientEstimator,
     Plain,
     Rollouts,
-    Targets,
+    TrainingSignal,
     mean_alive,
 )
-from paracosm.imagination.policy_gradient import surrogate, time_weights, without_baseline
+from paracosm.imagination.policy_gradient import advantages, surrogate, time_weights
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.imagination.value import Value, progress, values_at_states
+from paracosm.imagination.value import Value, elapsed_shares, values_at_states
 
 UNIT_ROLLOUTS = 64  # enough for a mean and a spread of returns within some 10%
 _LEAST_SPREAD = 1e-3  # of returns, in units of reward: below it they are taken not to vary
@@ -141,9 +141,9 @@ class REINFORCE(ExplainingLearner):
             numbers: The numbers of this device's rollouts, `[episode]`.
         """
         rollouts = self.rollouts(state.policy, problem, key, numbers)
-        learned, estimator, labels = self.targets(state, problem, rollouts)
-        policy, policy_optimiser = self._step_policy(state, rollouts.episodes, learned, problem)
-        value, value_optimiser = self._step_value(state, learned, problem)
+        signal, estimator, labels = self.training_signal(state, problem, rollouts)
+        policy, policy_optimiser = self._step_policy(state, rollouts.episodes, signal, problem)
+        value, value_optimiser = self._step_value(state, signal, problem)
         spent = _count_spent(labels, self.settings.rollouts * problem.horizon)
         metrics = {name: spent[name] + state.unreported[name] for name in spent}
         metrics["edge_share"] = _edge_share(problem.training_world, rollouts.episodes)
@@ -213,9 +213,9 @@ class REINFORCE(ExplainingLearner):
         """The time weights `c_t` of the policy gradient."""
         return time_weights(self.settings.weighting, problem.world.discount, problem.horizon)
 
-    def targets(
+    def training_signal(
         self, state: ReinforceState, problem: Problem, rollouts: Rollouts
-    ) -> tuple[Targets, Any, Array]:
+    ) -> tuple[TrainingSignal, Any, Array]:
         """`G_t` and `A_t` of this device's rollouts as the estimator has them, its state after
         them, and the gold labels bought.
 
@@ -224,29 +224,31 @@ class REINFORCE(ExplainingLearner):
         settings, discount = self.settings, problem.world.discount
 
         def credit(episodes: Trajectory, count: int) -> tuple[Array, Array]:
-            values = values_at_states(state.value, episodes, not problem.cut)
+            values = values_at_states(state.value, episodes, problem.whole_episodes)
             lambda_, final = settings.trace, values.later[:, -1]
             targets = lambda_returns(episodes.reward, values.later, discount, lambda_, final)
-            return targets, without_baseline(targets, settings.baseline, values.current, count)
+            return targets, advantages(targets, settings.baseline, values.current, count)
 
         weight = self.time_weights(problem)
-        return self.estimator.targets(state.estimator, rollouts, credit, state.policy, weight)
+        return self.estimator.training_signal(
+            state.estimator, rollouts, credit, state.policy, weight
+        )
 
     # Gradient steps.
 
     @property
     def _adam(self) -> optax.GradientTransformation:
-        return optax.chain(optax.clip_by_global_norm(self.settings.clip), optax.scale_by_adam())
+        return clipped_adam(self.settings.clip)
 
     def _step_policy(
-        self, state: ReinforceState, episodes: Trajectory, learned: Targets, problem: Problem
+        self, state: ReinforceState, episodes: Trajectory, signal: TrainingSignal, problem: Problem
     ) -> tuple[StochasticPolicy, optax.OptState]:
         """A step up `Σ c_t A_t log π(a_t|s_t) / unit + entropy bonus`, per step taken.
 
         Args:
             state: Policy and optimiser before the step.
             episodes: All rollouts of this device.
-            learned: Their advantages, and `unit`, the size of these.
+            signal: Their advantages, and `unit`, the size of these.
             problem: The problem that they are rollouts of.
         """
         weight = self.time_weights(problem)
@@ -256,28 +258,28 @@ class REINFORCE(ExplainingLearner):
             entropy = jnp.sum(
                 jnp.where(episodes.alive, jax.vmap(jax.vmap(policy.entropy))(episodes.state), 0)
             )
-            scaled = surrogate(policy, episodes, learned.advantage / learned.unit, weight)
+            scaled = surrogate(policy, episodes, signal.advantage / signal.unit, weight)
             return -(scaled + self.settings.entropy * entropy) / steps
 
-        gradient = jax.lax.psum(eqx.filter_grad(loss)(state.policy), AXIS)
-        update, optimiser = self._adam.update(gradient, state.policy_optimiser)
-        return _descend(state.policy, update, problem.rate), optimiser
+        gradient = eqx.filter_grad(loss)(state.policy)
+        optimiser = state.policy_optimiser
+        return descend(self._adam, state.policy, gradient, optimiser, problem.rate)
 
     def _step_value(
-        self, state: ReinforceState, learned: Targets, problem: Problem
+        self, state: ReinforceState, signal: TrainingSignal, problem: Problem
     ) -> tuple[Value, optax.OptState]:
         """Regression of the value on the targets, by interleaved shares of the time steps."""
         center, scale = state.value.center, state.value.scale
-        parts, episodes = self.settings.value_steps, learned.episodes
-        over = progress(problem.horizon, whole_episodes=not problem.cut)
+        parts, episodes = self.settings.value_steps, signal.episodes
+        elapsed = elapsed_shares(problem.horizon, problem.whole_episodes)
 
         def loss(network: MLP, times: Array) -> Scalar:
             value = Value(network, center, scale)
-            states, targets = episodes.state[:, times], learned.targets[:, times]
+            states, targets = episodes.state[:, times], signal.returns[:, times]
             counts = episodes.alive[:, times] & (
                 jnp.arange(len(times)) * parts + times[0] < problem.horizon
             )
-            values = jax.vmap(jax.vmap(value), (0, None))(states, over[times])
+            values = jax.vmap(jax.vmap(value), (0, None))(states, elapsed[times])
             off = jnp.where(counts, (values - targets) / scale, 0)
             return jnp.sum(off**2) / jnp.maximum(jax.lax.psum(jnp.sum(counts), AXIS), 1)
 
@@ -287,9 +289,8 @@ class REINFORCE(ExplainingLearner):
             network, optimiser = carry
             times = first + parts * jnp.arange(-(-problem.horizon // parts))
             times = jnp.minimum(times, problem.horizon - 1)
-            gradient = jax.lax.psum(eqx.filter_grad(loss)(network, times), AXIS)
-            update, optimiser = self._adam.update(gradient, optimiser)
-            return (_descend(network, update, problem.rate), optimiser), None
+            gradient = eqx.filter_grad(loss)(network, times)
+            return descend(self._adam, network, gradient, optimiser, problem.rate), None
 
         firsts = jnp.arange(min(parts, problem.horizon))
         start = (state.value.network, state.value_optimiser)
@@ -302,7 +303,7 @@ class REINFORCE(ExplainingLearner):
         """The policy to start from; an untrained one sees states in units of the visited ones."""
         if self.first_policy is not None:
             return self.first_policy
-        center, scale = _units(problem.starts)
+        center, scale = problem.starts.units()
         return initial_policy(
             problem.world.spec,
             key,
@@ -314,12 +315,12 @@ class REINFORCE(ExplainingLearner):
         )
 
     def _new_network(self, problem: Problem, key: PRNGKey) -> MLP:
-        """An untrained network of the value: of a state, and of progress, which is uniform on
-        [0, 1].
+        """An untrained network of the value: of a state, and of the elapsed share of a rollout,
+        which is uniform on [0, 1].
         """
         center, scale = (
-            jnp.append(of_states, of_progress)
-            for of_states, of_progress in zip(_units(problem.starts), (0.5, 0.3), strict=True)
+            jnp.append(of_states, of_elapsed)
+            for of_states, of_elapsed in zip(problem.starts.units(), (0.5, 0.3), strict=True)
         )
         width, depth = self.settings.width, self.settings.depth
         return MLP(len(center), 1, width, depth, key, center=center, scale=scale, last=0.01)
@@ -357,8 +358,8 @@ class REINFORCE(ExplainingLearner):
         rollouts = replay(dataclasses.replace(self, noise=None))
         noisy = None if self.noise is None else replay(self).episodes
         failure.require_finite_rollouts(self.estimator, rollouts, noisy, name)
-        over = progress(problem.horizon, whole_episodes=not problem.cut)[:-1]
-        failure.require_finite_credit(before.policy, before.value, rollouts.episodes, over, name)
+        elapsed = elapsed_shares(problem.horizon, problem.whole_episodes)[:-1]
+        failure.require_finite_credit(before.policy, before.value, rollouts.episodes, elapsed, name)
         parts = {
             "policy": (after.policy, after.policy_optimiser),
             "value": (after.value, after.value_optimiser),
@@ -367,12 +368,12 @@ class REINFORCE(ExplainingLearner):
 
 
 def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array) -> Trajectory:
-    """Episodes of a pessimistic `world` with noise on the world's own rewards; the price of
-    caution stays as it is.
+    """Episodes of the training world with noise on the rewards of `world`, the learned one; the
+    price of caution stays.
 
     Args:
         noise: What is put on the rewards.
-        world: The world whose own rewards get it.
+        world: The learned world, whose rewards get it.
         episodes: Rollouts, arrays `[episode, time, …]`.
         keys: Randomness of each rollout, `[episode]`; not the keys that it was played with.
     """
@@ -394,14 +395,6 @@ def with_noise(noise: LabelNoise, world: MDP, episodes: Trajectory, keys: Array)
     return dataclasses.replace(episodes, reward=reward)
 
 
-def _units(starts: StartStates) -> tuple[Array, Array]:
-    """Mean and standard deviation of visited states; a component that does not vary keeps
-    its unit.
-    """
-    center, scale = jnp.mean(starts.visited, axis=0), jnp.std(starts.visited, axis=0)
-    return center, jnp.where(constant(center, scale), 1.0, scale)
-
-
 def _count_spent(labels: Array, imagined_steps: int) -> dict[str, Array]:
     """What rollouts cost, by the names that metrics have for it."""
     return {"labels": labels, "imagined_steps": jnp.asarray(imagined_steps)}
@@ -412,8 +405,3 @@ def _edge_share(world: MDP, episodes: Trajectory) -> Scalar:
     if world.domain is None:
         return jnp.zeros(())
     return mean_alive(world.domain.at_edge(episodes.next_state), episodes)
-
-
-def _descend(tree: Any, update: Any, rate: Scalar) -> Any:
-    """The tree after a step of Adam at this rate."""
-    return eqx.apply_updates(tree, jax.tree.map(lambda u: -rate * u, update))

@@ -3,7 +3,8 @@
 Training is cut into chunks of a few steps, one compiled program each, which ends in an evaluation
 of the policy in the learned world. The stop rule reads the scores: while they rise, training goes
 on; when they stall, it goes back to the best state seen and on with the next learning rate; after
-the last rate it ends. The best state seen is what training gives.
+the last rate it ends. What training gives is the best state seen, or the last one of a learner
+whose `keep` is "last".
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from paracosm.imagination.arguments import check_action_form, check_world_forms
 from paracosm.imagination.evaluation import (
     EPISODES,
     Evaluation,
-    PessimisticReturn,
     Score,
+    TrainingWorldReturn,
     evaluate,
     evaluation_starts,
 )
@@ -42,8 +43,7 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's state of the highest score; the last one if the learner is not
-            `cautious_by_default`.
+        state: The learner's state of the highest score, or its last one, as its `keep` says.
         checkpoints: The numbers of each chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -77,21 +77,21 @@ def train(
         key: Randomness.
         settings: Those of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
-        score: How evaluations are scored; by the pessimistic world unless given.
+        score: How evaluations are scored; by the training world unless given.
         store: Keeps where training has got to after each chunk, and has it go on from there.
-        progress: Called after each chunk with the training steps done, at the most, and numbers by
-            name: `imagined_return`, and of the learner's own metrics the means over the chunk's
-            steps.
+        progress: Called after each chunk as `progress(done, most, numbers)`: training steps so far,
+            the most there can be, and numbers by name: `imagined_return`, and of the learner's own
+            metrics the means over the chunk's steps.
 
     Raises:
         BadData: a world or a policy that answers in another form, or a number that is not finite:
             the sentence names the part and the step where the learner can say them.
     """
-    score = PessimisticReturn() if score is None else score
+    score = TrainingWorldReturn() if score is None else score
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
     before = None if store is None else store.load(state)
-    rule = StopRule(settings, state, by_score=learner.cautious_by_default, before=before)
+    rule = StopRule(settings, state, by_score=learner.keep == "best", before=before)
     while rule.stop is None:
         chunk_key = jax.random.fold_in(key, 2 + len(rule.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(rule.rate))

@@ -26,9 +26,9 @@ class Value(eqx.Module):
     center: Scalar
     scale: Scalar
 
-    def __call__(self, state: Float[Array, " state"], progress: Array) -> Scalar:
-        """Expected return-to-go at `state` when the share `progress` of the rollout is over."""
-        return self.center + self.scale * self.network(jnp.append(state, progress))[0]
+    def __call__(self, state: Float[Array, " state"], elapsed: Array) -> Scalar:
+        """Expected return-to-go at `state` when the share `elapsed` of the rollout is over."""
+        return self.center + self.scale * self.network(jnp.append(state, elapsed))[0]
 
 
 class ValuesAtStates(NamedTuple):
@@ -43,7 +43,7 @@ class ValuesAtStates(NamedTuple):
     later: Float[Array, "episode time"]
 
 
-def progress(horizon: int, whole_episodes: bool) -> Float[Array, " _"]:
+def elapsed_shares(horizon: int, whole_episodes: bool) -> Float[Array, " _"]:
     """The share of a rollout of `horizon` steps that is over at each of its `horizon + 1` states.
 
     A rollout shorter than an episode is a window onto an endless one: its value does not know the
@@ -56,8 +56,8 @@ def progress(horizon: int, whole_episodes: bool) -> Float[Array, " _"]:
 def values_at_states(value: Value, episodes: Trajectory, whole_episodes: bool) -> ValuesAtStates:
     """The value along rollouts; of whole episodes nothing is left at their last state."""
     states = jnp.concatenate([episodes.state, episodes.next_state[:, -1:]], axis=1)
-    over = progress(episodes.reward.shape[1], whole_episodes)
-    values = jax.vmap(jax.vmap(value), (0, None))(states, over)
+    elapsed = elapsed_shares(episodes.reward.shape[1], whole_episodes)
+    values = jax.vmap(jax.vmap(value), (0, None))(states, elapsed)
     later = jnp.where(episodes.alive & ~episodes.terminated, values[:, 1:], 0)
     later = later.at[:, -1].set(0) if whole_episodes else later
     return ValuesAtStates(current=values[:, :-1], later=later)

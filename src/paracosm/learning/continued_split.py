@@ -24,9 +24,9 @@ from paracosm.learning.splits import (
 )
 
 
-def row_keys(data: Dataset, part: Part) -> np.ndarray:
-    """What tells the rows from which a part is learned from each other and from those of other
-    collections, `[rows]`: the episode, the time and a checksum of the step.
+def row_ids(data: Dataset, part: Part) -> np.ndarray:
+    """An identity of each row that `part` is learned from, `[rows]`, by which the row is recognised
+    in a later data set: episode, time and a checksum of the step.
     """
     bought = _bought(data, part)
     rows = int(bought.sum())
@@ -68,17 +68,17 @@ def continued_split(
     if part not in before.splits:
         return _growing_split_with_validation(episode, key, settings)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
-    keys = row_keys(data, part)
-    is_new = ~np.isin(keys, np.concatenate(earlier))
+    ids = row_ids(data, part)
+    is_new = ~np.isin(ids, np.concatenate(earlier))
     sides = Split(
         *(
-            np.concatenate([np.flatnonzero(np.isin(keys, was)), rows[is_new[rows]]])
+            np.concatenate([np.flatnonzero(np.isin(ids, was)), rows[is_new[rows]]])
             for was, rows in zip(earlier, fresh, strict=True)
         )
     )
     if not all(map(len, sides)):
         raise checks.BadData(
-            f"of the {len(keys)} rows of the {part} none is left to be fitted, to validate or to"
+            f"of the {len(ids)} rows of the {part} none is left to be fitted, to validate or to"
             " be held out; where networks go on, rows that the fit before saw stay what they were."
         )
     return sides

@@ -14,9 +14,9 @@ from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
 from paracosm.core.noise import LabelNoise
-from paracosm.core.records import Part, PartFit
+from paracosm.core.records import PARTS, Part, PartFit
 from paracosm.core.types import PRNGKey
-from paracosm.learning.continued_split import continued_split, row_keys
+from paracosm.learning.continued_split import continued_split, row_ids
 from paracosm.learning.part_learner import (
     EnsembleDynamics,
     EnsembleReward,
@@ -25,7 +25,6 @@ from paracosm.learning.part_learner import (
     PartLearner,
 )
 from paracosm.learning.parts import Starts
-from paracosm.learning.problem import UNITS
 from paracosm.learning.settings import LearnSettings
 from paracosm.learning.splits import Split
 
@@ -96,9 +95,9 @@ def learn(
         )
     known_reward = isinstance(chosen.get("reward"), Known)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
-    keys: dict[Part, PRNGKey] = {part: stage_key(seed, part, round) for part in UNITS}
+    keys: dict[Part, PRNGKey] = {part: stage_key(seed, part, round) for part in PARTS}
     splits = _splits(data, chosen, before, keys, settings)
-    warm_start = {} if before is None else {part: getattr(before.world, part) for part in UNITS}
+    warm_start = {} if before is None else {part: getattr(before.world, part) for part in PARTS}
 
     def fit(part: Part, ensemble: PartLearner) -> tuple[Callable[..., Any], PartFit]:
         return chosen.get(part, ensemble).fit(data, spec, keys[part])
@@ -153,15 +152,15 @@ def _splits(
     """
     return {
         part: continued_split(before, part, data, key=keys[part], settings=settings)
-        for part in UNITS
+        for part in PARTS
         if part not in chosen
     }
 
 
 def _seen_rows(data: Dataset, splits: Mapping[Part, Split]) -> dict[str, tuple[np.ndarray, ...]]:
-    """The keys of the rows on each side of each part's split; see `Learned.splits`."""
+    """The identities of the rows on each side of each part's split; see `Learned.splits`."""
     return {
-        part: tuple(row_keys(data, part)[rows] for rows in split) for part, split in splits.items()
+        part: tuple(row_ids(data, part)[rows] for rows in split) for part, split in splits.items()
     }
 
 
@@ -177,7 +176,7 @@ def _choose_learners(
         part: Known(part, function) for part, function in known.items() if function is not None
     }
     for part, learner in ({} if parts is None else parts).items():
-        checks.one_of("a part to learn", part, tuple(UNITS))
+        checks.one_of("a part to learn", part, PARTS)
         checks.of_kind(f"the part learner of {part}", learner, PartLearner, "a PartLearner")
         if part in chosen:
             raise checks.BadArgument(

@@ -105,10 +105,10 @@ def imagined_twice(
         world, policy, episodes, discount, seed: As for `assisted_return`.
         fresh: The fresh starts.
     """
-    if np.ptp(episodes.steps):
+    if np.ptp(episodes.horizons):
         fresh = fresh[:0]
     first = np.concatenate([np.asarray(episodes.state[:, 0], fresh.dtype), fresh])
-    steps = np.concatenate([episodes.steps, np.full(len(fresh), episodes.steps[0])])
+    steps = np.concatenate([episodes.horizons, np.full(len(fresh), episodes.horizons[0])])
     key = stage_key(seed, "assist")
     returns = imagined_from(world, policy, first, steps, discount=discount, key=key)
     return returns[: len(episodes.alive)], returns[len(episodes.alive) :]

@@ -6,7 +6,7 @@ import numpy as np
 
 from paracosm.core.data import Dataset
 from paracosm.core.records.discount import DiscountChoice, DiscountReason
-from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.exploration import rewards_are_uninformative
 
 # For rollouts of a fixed length, which are some thirty steps long.
 _DISCOUNT_OF_ROLLOUTS = 0.95
@@ -36,7 +36,7 @@ def discount_choice(
     if rollouts is not None:
         return DiscountChoice(_DISCOUNT_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollouts)
     rewards = np.asarray(first.labels.reward)
-    sparse = len(rewards) > 0 and tells_no_state(first, rewards)
+    sparse = len(rewards) > 0 and rewards_are_uninformative(first, rewards)
     reason = DiscountReason.SPARSE if sparse else DiscountReason.LENGTH
     share = _SHARE_IF_SPARSE if sparse else _SHARE
     ahead = min(max(round(share * horizon), _LEAST_STEPS), _MOST_STEPS)

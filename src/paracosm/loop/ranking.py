@@ -404,7 +404,7 @@ class _Playing:
 
     def lengths(self) -> list[np.ndarray]:
         """How many steps the record of each policy's episodes could have had, `[episode]`."""
-        return [np.concatenate([part.steps for part in parts]) for parts in self.episodes]
+        return [np.concatenate([part.horizons for part in parts]) for parts in self.episodes]
 
     def bounds(self) -> tuple[float, float] | None:
         """Between which returns lie, if rare episodes may decide those of a policy, by all episodes

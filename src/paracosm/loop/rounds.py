@@ -140,11 +140,11 @@ def training_start(
     if best is not None and not explores:
         earlier = Earlier(
             state=best.state,
-            mean=best.mean,
+            real_return=best.mean,
             # Where it is not known, no policy counts as better than random actions.
-            least=math.inf if returns[0] is None else returns[0],
-            astray=continuation is Continuation.RETURN_TO_BEST,
-            last=data.real_steps >= short.transitions,
+            random_return=math.inf if returns[0] is None else returns[0],
+            last_policy_failed=continuation is Continuation.RETURN_TO_BEST,
+            final_round=data.real_steps >= short.transitions,
         )
     return TrainingStart(
         returns=returns,

@@ -24,7 +24,7 @@ from paracosm.core.learner import Learner
 from paracosm.core.mdp import Box, Discrete
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.exploration import tells_no_state
+from paracosm.imagination.exploration import rewards_are_uninformative
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise
 from paracosm.imagination.settings import ImagineSettings
@@ -109,7 +109,9 @@ class ShortRounds:
         """Whether the policy of this round is to look for what is unknown, by what was bought and
         learned from it.
         """
-        return not self._too_late_to_restart(data) and tells_no_state(data, learned.rewards(data))
+        if self._too_late_to_restart(data):
+            return False
+        return rewards_are_uninformative(data, learned.rewards(data))
 
     def is_lost(
         self, data: Dataset, returns: Sequence[float | None], rounds_of_this_policy: int

@@ -63,6 +63,7 @@ from paracosm.core.records.rounds import OutsizedTerm, RoundAudit, TermGrowth, t
 from paracosm.core.records.verdict import (
     CAUSES,
     LEARNED_CAUSES,
+    PARTS,
     Advice,
     Cause,
     FirstStep,
@@ -82,6 +83,7 @@ from paracosm.core.records.verdict import (
 __all__ = [
     "CAUSES",
     "LEARNED_CAUSES",
+    "PARTS",
     "Advice",
     "Agreement",
     "Anchor",

@@ -10,6 +10,7 @@ from paracosm.core.records.base import Record
 
 Cause = Literal["reward", "termination", "dynamics", "horizon"]
 Part = Literal["dynamics", "reward", "termination"]
+PARTS: tuple[Part, ...] = ("dynamics", "reward", "termination")
 LEARNED_CAUSES: tuple[Part, ...] = ("reward", "termination", "dynamics")
 CAUSES: tuple[Cause, ...] = (*LEARNED_CAUSES, "horizon")
 VerdictKind = Literal[
