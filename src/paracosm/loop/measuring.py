@@ -341,7 +341,7 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
         predictions = predict_steps(world, played, episodes, key)
         if part == "reward":
             errors = np.where(
-                episodes.alive, episodes.reward - np.asarray(predictions.real.reward), 0.0
+                episodes.alive, episodes.reward - np.asarray(predictions.at_real.reward), 0.0
             )
             return float(np.mean(errors @ world.discount ** np.arange(errors.shape[1])))
         subject = AuditSubject(world, played, episodes, predictions, key, (world.discount,))
