@@ -28,7 +28,7 @@ import numpy as np
 
 import paracosm
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.sensitivities import weights
+from paracosm.auditing.sensitivities import error_weights
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core.checks import BadData
 from paracosm.core.data import Dataset, Trajectory
@@ -130,7 +130,7 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
         key = jax.random.key(0)
         predictions = predict_steps(wide, policy, episodes, key)
         subject = AuditSubject(wide, policy, episodes, predictions, key, (wide.discount,))
-        routes = weights(subject)
+        routes = error_weights(subject)
     try:
         recommendation = plan(
             curves,

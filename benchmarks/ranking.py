@@ -41,9 +41,9 @@ def trained(tasks: Sequence[str], checkpoints: int, folder: Path) -> Iterator[Pa
 
 def true_returns(checkpoints: list[Run], episodes: int) -> np.ndarray:
     """Real returns of each checkpoint, `[policy, episode]`, of the same starts."""
-    again = checkpoints[0].shown()
+    observed = checkpoints[0].observed_source()
     played = [
-        run.source(again).evaluate(run.policy, episodes=episodes, first_seed=FIRST_SEED)
+        run.source(observed).evaluate(run.policy, episodes=episodes, first_seed=FIRST_SEED)
         for run in checkpoints
     ]
     return np.stack([np.asarray(trajectory.reward).sum(axis=1) for trajectory in played])

@@ -59,20 +59,19 @@ def test_unpaid_episodes_say_what_they_can_exclude():
     """The row of the trials: 5% of episodes are paid, none of 20 was; imagination paid one."""
     averaging = of(np.zeros(20), PAID)
     assert averaging.sparse
-    real, term = averaging.value(np.zeros(20)), averaging.term(np.zeros(20), "dynamics")
+    real, term = averaging.mean_return(np.zeros(20)), averaging.mean_term(np.zeros(20), "dynamics")
     assert (real.mean, real.low) == (0, 0)
     assert 0.13 <= real.high <= 0.22
     assert (term.low, term.high) == pytest.approx((-real.high, real.high), abs=1e-6)
-    assert (
-        averaging.term(-PAID, "dynamics").low < -0.05 < 0 <= averaging.term(-PAID, "dynamics").high
-    )
+    lower = averaging.mean_term(-PAID, "dynamics")
+    assert lower.low < -0.05 < 0 <= lower.high
 
 
 def test_where_nothing_was_ever_paid_rewards_known_from_elsewhere_are_the_range():
     nothing, known = of(np.zeros(20)), of(np.zeros(20), extra_rewards=(0.0, 10.0))
-    assert nothing.value(np.zeros(20)).high == np.inf
-    assert "17% of others" in nothing.term(np.zeros(20), "dynamics").method
-    assert 1.3 <= known.value(np.zeros(20)).high <= 2.2
+    assert nothing.mean_return(np.zeros(20)).high == np.inf
+    assert "17% of others" in nothing.mean_term(np.zeros(20), "dynamics").method
+    assert 1.3 <= known.mean_return(np.zeros(20)).high <= 2.2
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.002])
@@ -83,7 +82,7 @@ def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
     rng, covered = np.random.default_rng(1), 0
     for _ in range(800):
         real, trembles = (rng.random(20) < 0.05) * 1.0, spread * rng.normal(size=20)
-        term = of(real, trembles, extra_rewards=(0.0, 1.0), steps=1).term(
+        term = of(real, trembles, extra_rewards=(0.0, 1.0), steps=1).mean_term(
             real - trembles, "dynamics"
         )
         covered += term.low <= 0.05 <= term.high
@@ -93,17 +92,17 @@ def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
 def test_an_exact_part_has_the_term_zero_where_returns_vary():
     averaging = of(VARIED)
     assert not averaging.sparse
-    exact = averaging.term(np.zeros(20), "reward")
+    exact = averaging.mean_term(np.zeros(20), "reward")
     assert (exact.low, exact.high) == (0, 0)
     assert "constant" in exact.method
-    assert "skew" in averaging.value(VARIED).method
+    assert "skew" in averaging.mean_return(VARIED).method
 
 
 def test_an_end_rule_has_no_term_where_nothing_can_end():
     ends, endless = of(np.zeros(20), PAID), of(np.zeros(20), PAID, termination=never)
-    assert ends.term(np.zeros(20), "termination").high > 0
-    assert endless.term(np.zeros(20), "termination").high == 0
-    assert endless.term(np.zeros(20), "dynamics").high > 0
+    assert ends.mean_term(np.zeros(20), "termination").high > 0
+    assert endless.mean_term(np.zeros(20), "termination").high == 0
+    assert endless.mean_term(np.zeros(20), "dynamics").high > 0
 
 
 def test_episodes_that_all_survive_do_not_prove_that_all_do():
@@ -112,13 +111,13 @@ def test_episodes_that_all_survive_do_not_prove_that_all_do():
     """
     real = trajectory(np.ones((20, 500)))
     averaging = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
-    survived = averaging.value(np.full(20, 500.0))
+    survived = averaging.mean_return(np.full(20, 500.0))
     assert 390 <= survived.low <= 420
     assert survived.high == 500
-    reward = averaging.term(np.zeros(20), "reward")
+    reward = averaging.mean_term(np.zeros(20), "reward")
     assert (reward.low, reward.high) == (0, 0)
-    assert averaging.term(np.zeros(20), "dynamics").high > 75
-    varied = averaging.term(20 + 20 * np.random.default_rng(2).normal(size=20), "dynamics")
+    assert averaging.mean_term(np.zeros(20), "dynamics").high > 75
+    varied = averaging.mean_term(20 + 20 * np.random.default_rng(2).normal(size=20), "dynamics")
     assert "skew" in varied.method  # what varies says how sure it is
 
 
@@ -136,8 +135,8 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
         averaging = averages(
             world(never, STEPS), real, predictions(real), imagined, discount=1.0, extra_rewards=cost
         )
-        total = averaging.term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
-        value = averaging.value(real.reward.sum(axis=1))
+        total = averaging.mean_term(real.reward.sum(axis=1) - imagined.reward.sum(axis=1))
+        value = averaging.mean_return(real.reward.sum(axis=1))
         truth, spent = 0.05 * steps_paid, 0.01 * STEPS / 3
         covered += total.low <= truth <= total.high and value.low <= truth - spent <= value.high
     assert covered > 360
@@ -146,27 +145,27 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
 def test_an_end_rule_that_nothing_tested_may_be_wrong_where_returns_vary():
     untested = of(VARIED)
     assert not untested.sparse
-    term = untested.term(np.zeros(20), "termination")
+    term = untested.mean_term(np.zeros(20), "termination")
     assert term.low < -20 < 20 < term.high
-    assert of(VARIED, termination=never).term(np.zeros(20), "termination").high == 0
+    assert of(VARIED, termination=never).mean_term(np.zeros(20), "termination").high == 0
 
 
 def test_an_end_rule_is_known_where_it_was_right_about_an_end():
     real = recorded(VARIED, STEPS)
     real.terminated[3, -1] = True
     wrong = averages(world(ends_sometimes, STEPS), real, predictions(real), real, discount=1.0)
-    right = predictions(real)._replace(real=predictions(real).real._replace(ended=real.terminated))
+    right = predictions(real)
+    right = right._replace(at_real=right.at_real._replace(ended=real.terminated))
     right = averages(world(ends_sometimes, STEPS), real, right, real, discount=1.0)
     assert not wrong.ends_known
-    assert right.term(np.zeros(20), "termination").high == 0
+    assert right.mean_term(np.zeros(20), "termination").high == 0
 
 
 def test_returns_that_vary_stay_within_what_the_rewards_allow():
     steps = np.array([175, 180, 200, 185, 260, 195, 205, 217, 300, 500])
     real = trajectory(-1.0 * (np.arange(500) < steps[:, None]))
-    value = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0).value(
-        -1.0 * steps
-    )
+    averaging = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
+    value = averaging.mean_return(-1.0 * steps)
     assert -500 <= value.low < -260
 
 
@@ -184,25 +183,25 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
         world(never, 200), real, predictions(real), real, discount=1.0, extra_rewards=(-16.3, 0.0)
     )
     assert not averaging.sparse
-    value, student = averaging.value(returns), student_mean(returns)
+    value, student = averaging.mean_return(returns), student_mean(returns)
     assert value.high - value.low <= 1.6 * (student.high - student.low)
-    assert averaging.term(np.zeros(20), "reward").high == 0
+    assert averaging.mean_term(np.zeros(20), "reward").high == 0
 
 
 def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
     sane, wild = of(VARIED), of(VARIED, 1e6 * VARIED)
     assert not wild.sparse
-    assert wild.value(VARIED) == sane.value(VARIED)
+    assert wild.mean_return(VARIED) == sane.mean_return(VARIED)
 
 
 def test_reweighted_returns_have_no_known_range():
     reweighted = of(np.zeros(20), PAID, reweighted=True)
     assert not reweighted.sparse
-    assert reweighted.term(np.zeros(20), "termination").high == 0
+    assert reweighted.mean_term(np.zeros(20), "termination").high == 0
 
 
 def test_one_episode_has_no_interval():
-    assert of(np.ones(1)).term(np.zeros(1), "dynamics").high == np.inf
+    assert of(np.ones(1)).mean_term(np.zeros(1), "dynamics").high == np.inf
 
 
 def test_a_better_policy_may_fail_where_a_known_failure_was_not_seen():
@@ -227,12 +226,12 @@ def test_the_known_reward_that_makes_intervals_wide_is_named():
 
 def test_a_given_part_that_was_right_has_no_term_however_rare_episodes_are():
     rare = of(np.zeros(20), PAID)
-    assert rare.term(np.zeros(20), "reward").high > 0
+    assert rare.mean_term(np.zeros(20), "reward").high > 0
     given_parts = of(np.zeros(20), PAID, given=("reward", "termination"))
-    assert given_parts.term(np.zeros(20), "reward").high == 0
-    assert given_parts.term(np.zeros(20), "termination").high == 0
-    assert given_parts.term(np.zeros(20), "dynamics").high > 0
+    assert given_parts.mean_term(np.zeros(20), "reward").high == 0
+    assert given_parts.mean_term(np.zeros(20), "termination").high == 0
+    assert given_parts.mean_term(np.zeros(20), "dynamics").high > 0
     wrong = np.append(np.zeros(19), 0.5)
-    assert given_parts.term(wrong, "reward") == rare.term(wrong, "reward")
+    assert given_parts.mean_term(wrong, "reward") == rare.mean_term(wrong, "reward")
     shifted = np.full(20, -0.5)
-    assert given_parts.term(shifted, "reward") == rare.term(shifted, "reward")
+    assert given_parts.mean_term(shifted, "reward") == rare.mean_term(shifted, "reward")

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from paracosm.auditing.gate import gate
-from paracosm.auditing.refits import Chance, reaches
+from paracosm.auditing.refits import RunValues, reach_of_chance
 from paracosm.core.records.gate import GateRule, GateRules
 from tests.auditing.test_gate import ranked
 from tests.statistical import FALSE_ALARM
@@ -22,24 +22,24 @@ def refits(rng, runs, count, between, within, *, episodes=EPISODES):
     """
     share = within * np.sqrt(EPISODES / episodes)
     error = share * np.sqrt(rng.chisquare(episodes - 1, (runs, count)) / (episodes - 1))
-    return Chance(
+    return RunValues(
         rng.normal(0, between, (runs, count)) + rng.normal(0, share, (runs, count)), error
     )
 
 
 def alarms(baselines, candidate, level, worse="larger"):
     """Whether each replication's candidate is above its limit."""
-    reach = reaches(baselines, candidate, level, degrees=EPISODES - 1, worse=worse)
+    reach = reach_of_chance(baselines, candidate, level, degrees=EPISODES - 1, worse=worse)
     value = np.abs(candidate.value) if worse == "further from 0" else candidate.value
-    return value > reach.center + np.maximum(reach.refits, reach.episodes)
+    return value > reach.center + np.maximum(reach.by_refits, reach.by_episodes)
 
 
-def moved(chance, by):
-    return Chance(chance.value + by, chance.error)
+def moved(values, by):
+    return RunValues(values.value + by, values.error)
 
 
-def first(chance):
-    return Chance(chance.value[0], chance.error[0])
+def first(values):
+    return RunValues(values.value[0], values.error[0])
 
 
 def assert_at_most(hits, rate):
@@ -53,7 +53,7 @@ def test_a_signed_quantity_alarms_at_most_at_its_rate(runs, between, within, off
     rng = np.random.default_rng([runs, int(10 * between), int(10 * within), int(offset)])
     baselines = moved(refits(rng, runs, 20_000, between, within), offset)
     candidate = moved(first(refits(rng, 1, 20_000, between, within)), offset)
-    candidate = Chance(candidate.value, np.abs(candidate.error))
+    candidate = RunValues(candidate.value, np.abs(candidate.error))
     assert_at_most(alarms(baselines, candidate, ALARMS, "further from 0"), ALARMS)
 
 
@@ -67,7 +67,7 @@ def test_the_rate_is_exact_where_refits_are_normal_and_episodes_are_not_noisy(ru
 def test_in_proportion_the_rate_is_exact_where_logarithms_are_normal():
     rng = np.random.default_rng(2)
     baselines, candidate = refits(rng, 5, 50_000, 0.7, 0), first(refits(rng, 1, 50_000, 0.7, 0))
-    exponentials = [Chance(np.exp(chance.value), chance.error) for chance in (baselines, candidate)]
+    exponentials = [RunValues(np.exp(run.value), run.error) for run in (baselines, candidate)]
     hits = alarms(*exponentials, ALARMS, "larger in proportion")
     assert stats.binomtest(int(hits.sum()), hits.size, ALARMS).pvalue > FALSE_ALARM
     # On their own scale the same draws would alarm more often than they may.
@@ -92,10 +92,13 @@ def test_a_candidate_of_fewer_episodes_alarms_no_more_often(between):
     episodes = 5
     baselines = refits(rng, 5, 20_000, between, 1)
     candidate = first(refits(rng, 1, 20_000, between, 1, episodes=episodes))
-    reach = reaches(baselines, candidate, ALARMS, degrees=episodes - 1, worse="larger")
-    limit = reach.center + np.maximum(reach.refits, reach.episodes)
+    reach = reach_of_chance(baselines, candidate, ALARMS, degrees=episodes - 1, worse="larger")
+    limit = reach.center + np.maximum(reach.by_refits, reach.by_episodes)
     assert_at_most(candidate.value > limit, ALARMS)
-    plain = Chance(baselines.value, 0 * baselines.error), Chance(candidate.value, np.zeros(20_000))
+    plain = (
+        RunValues(baselines.value, 0 * baselines.error),
+        RunValues(candidate.value, np.zeros(20_000)),
+    )
     assert alarms(*plain, ALARMS).mean() > 1.3 * ALARMS  # which is what the excess is for
 
 
@@ -107,7 +110,7 @@ def gates(rng, count, runs, quantities, *, correlation, planted=0.0):
     def draws(of):
         shared = rng.normal(size=(of, 1, count)) * np.sqrt(correlation)
         own = rng.normal(size=(of, quantities, count)) * np.sqrt(1 - correlation)
-        return Chance(shared + own, np.full((of, quantities, count), 0.3))
+        return RunValues(shared + own, np.full((of, quantities, count), 0.3))
 
     baselines, candidate = draws(runs), first(draws(1))
     candidate.value[0] += planted
@@ -115,8 +118,8 @@ def gates(rng, count, runs, quantities, *, correlation, planted=0.0):
     signed, scaled = slice(0, quantities // 2), slice(quantities // 2, None)
     hits = [
         alarms(
-            Chance(baselines.value[:, part], baselines.error[:, part]),
-            Chance(candidate.value[part], candidate.error[part]),
+            RunValues(baselines.value[:, part], baselines.error[:, part]),
+            RunValues(candidate.value[part], candidate.error[part]),
             tail,
             worse,
         )

@@ -374,7 +374,7 @@ def test_sparse_rewards_recorded_some_steps_off(shift):
     predictions = fit.predictions()
     noise = draws.normal(size=reward.shape)
     predictions = predictions._replace(
-        real=predictions.real._replace(reward=np.roll(reward, -shift, axis=1) + noise)
+        at_real=predictions.at_real._replace(reward=np.roll(reward, -shift, axis=1) + noise)
     )
     findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), predictions)
     assert kinds(findings) == ["reward timing"]
@@ -388,7 +388,7 @@ def test_a_last_payment_that_the_model_misses_is_no_timing():
     reward[:, -1] = 100.0
     predictions = fit.predictions()
     small = np.random.default_rng(4).normal(size=reward.shape)
-    predictions = predictions._replace(real=predictions.real._replace(reward=small))
+    predictions = predictions._replace(at_real=predictions.at_real._replace(reward=small))
     findings = findings_of(fit, None, dataclasses.replace(fit.episodes, reward=reward), predictions)
     assert "reward timing" not in kinds(findings)
 

@@ -7,7 +7,7 @@ import pytest
 from paracosm.auditing.advice import CONSTANT_REWARD, UNEXPLAINED_REWARD, advise
 from paracosm.auditing.conditions import policy_standing
 from paracosm.auditing.next_step import next_step
-from paracosm.auditing.verdict import decide
+from paracosm.auditing.verdict import verdict_on
 from paracosm.core.mdp import Discrete
 from paracosm.core.policy import Uniform
 from paracosm.core.records import (
@@ -33,7 +33,7 @@ UNSURE = gap({"reward": (10.0, 20.0)})
 
 def diagnosis(of, *findings: Finding, **changes):
     """The record of a gap with what was decided of it; its policy is far better than random."""
-    fields, decision = evidence(*findings), changes.pop("decision", decide(of))
+    fields, decision = evidence(*findings), changes.pop("decision", verdict_on(of))
     advice = advise(of, decision, fields["causes"], fields["dynamics_by_dimension"], findings)
     return records.diagnosis(gap=of, decision=decision, advice=advice, **fields | changes)
 
@@ -187,7 +187,7 @@ def test_rare_episodes_that_cannot_cost_what_matters_need_no_more_episodes():
     for half, kind in ((1.5, "nothing"), (21.0, "episodes")):
         rare = gap({"termination": (0.0, half)})
         rare = dataclasses.replace(rare, total=estimate(0.0, half))
-        assert decide(rare).kind == "unseen"
+        assert verdict_on(rare).kind == "unseen"
         assert step(rare).kind == kind
 
 
@@ -239,7 +239,7 @@ def test_an_unsure_gap_needs_episodes_and_a_small_one_nothing():
 
 def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_unsure():
     unsure = gap({"dynamics": (10.0, 20.0)})
-    decision = dataclasses.replace(decide(unsure), few_steps=20)
+    decision = dataclasses.replace(verdict_on(unsure), few_steps=20)
     assert step(unsure, decision=decision).kind == "steps"
     options = {"decision": decision, "imagined_steps": 5_000, "fits": RUN, "real_steps": 100}
     sentence = words(unsure, audited_steps=20, **options)
@@ -254,11 +254,11 @@ def test_more_audited_steps_go_before_episodes_where_their_subset_makes_terms_un
 def test_a_subset_whose_terms_are_zero_is_no_proof_that_a_large_gap_is_rounding():
     """Six of 600 steps, none of them where the world is wrong, and a gap of 155."""
     missed = dataclasses.replace(gap({}, real=-569.0), total=estimate(155.0, 90.0))
-    decision = decide(missed, 6)
+    decision = verdict_on(missed, 6)
     assert (decision.kind, decision.few_steps) == ("undetermined", 6)
     assert step(missed, decision=decision, fits=RUN).kind == "steps"
     small = dataclasses.replace(gap({}, real=-569.0), total=estimate(0.0, 0.0))
-    assert decide(small, 6).kind == "rounding"
+    assert verdict_on(small, 6).kind == "rounding"
 
 
 def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
@@ -267,7 +267,7 @@ def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
     """
     missed = gap({"reward": (-0.3, 0.2), "dynamics": (36.0, 53.0)}, real=-67.7)
     missed = dataclasses.replace(missed, total=estimate(-2.5, 1.8))
-    decision = decide(missed, 67)
+    decision = verdict_on(missed, 67)
     assert (decision.kind, decision.few_steps) == ("undetermined", 67)
     assert step(missed, decision=decision, fits=RUN).kind == "steps"
     verdict = diagnosis_words.verdict(diagnosis(missed, decision=decision))
@@ -278,12 +278,14 @@ def test_terms_of_a_subset_that_miss_the_gap_by_far_buy_nothing():
     assert "cancel" not in verdict
     assert diagnosis(missed, decision=decision).advice.blamed is None
     near = dataclasses.replace(REWARD, total=estimate(46.0, 10.0))
-    assert decide(near, 67) == dataclasses.replace(decide(REWARD), share=decide(near).share)
+    assert verdict_on(near, 67) == dataclasses.replace(
+        verdict_on(REWARD), share=verdict_on(near).share
+    )
 
 
 def test_no_audited_steps_are_promised_for_a_reward_term_which_uses_all_of_them():
     opposed = gap({"reward": (9.0, 10.0), "dynamics": (-4.0, 1.0)})
-    decision = dataclasses.replace(decide(opposed), few_steps=20)
+    decision = dataclasses.replace(verdict_on(opposed), few_steps=20)
     assert decision.unsure == ("reward",)
     assert step(opposed, decision=decision).kind != "steps"
     assert "audited steps" not in diagnosis_words.verdict(diagnosis(opposed, decision=decision))

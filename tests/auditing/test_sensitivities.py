@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.sensitivities import by_step, directional, weights
+from paracosm.auditing.sensitivities import by_step, directional, error_weights
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic
@@ -113,13 +113,13 @@ def test_realised_weights_times_the_errors_are_the_gap_to_first_order():
     for part in ("dynamics", "reward"):
         world = case.real.replace(**{part: Shifted(getattr(case.real, part), by)})
         subject = subject_of(world, case.policy, case.episodes, case.key)
-        realised, steepest = weights(subject)
+        realised, steepest = error_weights(subject)
         gap = abs(np.mean(case.returns(case.real) - case.returns(world)))
         off = subject.predictions.imagined_state - case.episodes.next_state
         size = {
             "dynamics": np.sqrt(np.mean(np.sum(off**2, axis=-1))),
             "reward": np.sqrt(
-                np.mean((subject.predictions.real.reward - case.episodes.reward) ** 2)
+                np.mean((subject.predictions.at_real.reward - case.episodes.reward) ** 2)
             ),
         }[part]
         np.testing.assert_allclose(getattr(realised, part) * size, gap, rtol=0.02)
@@ -146,7 +146,7 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
     episodes = rollout(world_of(0.0), policy, jnp.asarray(start), jax.random.split(key, 8), horizon)
     episodes = jax.tree.map(np.asarray, episodes)
     slopes = by_step(world_of(1e-4), policy, start, np.full(8, horizon), key, horizon=horizon)
-    realised, steepest = weights(subject_of(world_of(1e-4), policy, episodes, key))
+    realised, steepest = error_weights(subject_of(world_of(1e-4), policy, episodes, key))
     most = 2 * np.sum(discount ** np.arange(horizon))
     assert np.abs(slopes.dynamics).max() * 1e-4 > 1e6 * most
     assert realised.dynamics * 1e-4 <= steepest.dynamics * 1e-4 <= most
@@ -155,5 +155,5 @@ def test_where_rollouts_fork_no_error_costs_more_than_the_rewards_allow():
 
 def test_the_steepest_weight_of_the_reward_is_the_sum_of_discounts():
     case = Case("smooth", 1)
-    steepest = weights(subject_of(case.world, case.policy, case.episodes, case.key))[1]
+    steepest = error_weights(subject_of(case.world, case.policy, case.episodes, case.key))[1]
     assert steepest.reward == pytest.approx(np.sum(case.real.discount ** np.arange(HORIZON)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paracosm.auditing.advice import advise
-from paracosm.auditing.verdict import culprit, decide, decide_training
+from paracosm.auditing.verdict import culprit, training_verdict_on, verdict_on
 from paracosm.core.records import CAUSES, LEARNED_CAUSES, Estimate, HorizonParts
 from paracosm.reporting import diagnosis_words as words
 from tests.auditing.gaps import estimate, evidence, gap
@@ -17,15 +17,15 @@ from tests.reporting import report_records as records
 
 def verdict(gap, discount=1.0):
     """The sentence about a gap."""
-    return words.verdict(records.diagnosis(gap=gap, discount=discount, decision=decide(gap)))
+    return words.verdict(records.diagnosis(gap=gap, discount=discount, decision=verdict_on(gap)))
 
 
 def two_gaps(reported, training, discounts, horizons, parts=None):
     """The record of two gaps, at the reporting and at the training discount."""
-    decision = decide(reported)
+    decision = verdict_on(reported)
     decided = None
     if training is not None:
-        decided = decide_training(decision, training, parts, discounts[1], horizons[0])
+        decided = training_verdict_on(decision, training, parts, discounts[1], horizons[0])
     return records.diagnosis(
         gap=reported,
         gap_training=training,
@@ -200,7 +200,7 @@ def test_nothing_clear_is_larger_than_what_is_named(drawn):
 @given(st.fixed_dictionaries(dict.fromkeys(CAUSES, terms)))
 def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_sign(drawn):
     drawn_gap = gap(drawn, real=1.0)
-    decision = decide(drawn_gap)
+    decision = verdict_on(drawn_gap)
     sentence = verdict(drawn_gap)
     assert ("comes most from" in sentence) == (decision.lead_share == "most")
     if decision.lead_share != "most":
@@ -213,7 +213,7 @@ def test_no_verdict_says_most_of_a_cause_that_is_not_half_of_the_gap_with_its_si
 
 
 def explanation(gap, fields):
-    decision = decide(gap)
+    decision = verdict_on(gap)
     causes, dimensions = fields["causes"], fields["dynamics_by_dimension"]
     advice = advise(gap, decision, causes, dimensions, fields["findings"])
     return words.explanation(records.diagnosis(gap=gap, decision=decision, advice=advice, **fields))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.advice import advise
-from paracosm.auditing.verdict import decide
+from paracosm.auditing.verdict import verdict_on
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.reporting import chart_tables, fold_words, render, round_words
 from tests.auditing import gaps
@@ -203,7 +203,7 @@ def test_no_component_is_named_that_is_unsure_or_less_than_what_is_left_over(
 )
 def test_the_fold_and_the_advice_name_the_same_component(terms, remainder, fold, advised):
     dynamics = gaps.gap({"dynamics": (9.0, 2.0)})
-    fields, decision = gaps.evidence(), decide(dynamics)
+    fields, decision = gaps.evidence(), verdict_on(dynamics)
     split = dataclasses.replace(
         records.diagnosis().dynamics_by_dimension,
         dimensions=tuple(estimate(*term) for term in terms),

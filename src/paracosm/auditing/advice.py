@@ -29,7 +29,7 @@ _MOST_COMPONENTS = 3  # named: more are no place to look at
 
 def advise(
     gap: Gap,
-    decision: Verdict,
+    verdict: Verdict,
     causes: Mapping[str, CauseByStep],
     dimensions: DynamicsByDimension,
     findings: Sequence[Finding],
@@ -38,16 +38,16 @@ def advise(
 
     Args:
         gap: At the reporting discount, as all that follows.
-        decision: The verdict on it.
+        verdict: On the gap.
         causes: The learned parts' terms by step.
         dimensions: The dynamics term by state component.
         findings: What looks wrong with how the world was made.
     """
-    if decision.unfit or decision.kind in ("rounding", "unseen"):
+    if verdict.unfit or verdict.kind in ("rounding", "unseen"):
         return None
-    explained = decision.lead if decision.kind == "explained" else None
+    explained = verdict.lead if verdict.kind == "explained" else None
     blamed = explained if explained in LEARNED_CAUSES else culprit(gap, LEARNED_CAUSES)
-    if blamed is None or decision.missed_by_subset is not None:
+    if blamed is None or verdict.missed_by_subset is not None:
         kinds = about_parts(findings)
         return Advice(None, finding=kinds[0].kind if kinds else None)
     first, times = _larger(gap, blamed)

@@ -107,16 +107,16 @@ def imagine_rest(
         most_imagined_steps,
         subject.key,
         followed,
-        wrong_end=np.asarray(predictions.real.ended) != np.asarray(episodes.terminated),
+        wrong_end=np.asarray(predictions.at_real.ended) != np.asarray(episodes.terminated),
     )
     values, last_values = _values_after_steps(subject, sample.audited, followed, block)
     return AuditRollouts(
         audited=sample.audited,
-        weight=np.where(sample.audited, sample.weight * subject.weights, 0.0),
+        weight=np.where(sample.audited, sample.weight * subject.step_weights, 0.0),
         followed=followed,
         step_values=np.stack(
             [
-                predictions.imagined._replace(value=value).step_value(discount)
+                predictions.at_imagined._replace(value=value).step_value(discount)
                 for discount, value in zip(subject.discounts, values, strict=True)
             ]
         ),
@@ -130,14 +130,15 @@ def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...
     episodes = subject.episodes
 
     def at_discount(discount: float, step_value: np.ndarray, last_value: np.ndarray) -> Terms:
-        next_value = np.where(rollouts.followed, _next(step_value), last_value)
-        real = subject.predictions.real._replace(value=next_value)
+        next_value = np.where(rollouts.followed, _one_step_later(step_value), last_value)
+        at_real = subject.predictions.at_real._replace(value=next_value)
         powers = discount ** np.arange(step_value.shape[1])
         weights = rollouts.weight * powers
+        end_error = at_real.ended * 1.0 - episodes.terminated
         return Terms(
-            reward=subject.weights * powers * (episodes.reward - real.reward),
-            termination=weights * discount * (real.ended * 1.0 - episodes.terminated) * real.value,
-            dynamics=weights * (real.step_value(discount) - step_value),
+            reward=subject.step_weights * powers * (episodes.reward - at_real.reward),
+            termination=weights * discount * end_error * at_real.value,
+            dynamics=weights * (at_real.step_value(discount) - step_value),
             audited=rollouts.audited,
             imagined_steps=rollouts.cost,
         )
@@ -146,14 +147,14 @@ def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...
     return tuple(map(at_discount, *columns))
 
 
-def _next(column: np.ndarray) -> np.ndarray:
+def _one_step_later(column: np.ndarray) -> np.ndarray:
     """The column one step later, `[episode, time]`; zero after the last."""
     return np.concatenate([column[:, 1:], np.zeros_like(column[:, :1])], axis=1)
 
 
 def _followed(alive: np.ndarray) -> np.ndarray:
     """Whether a step's next state is where another recorded step starts."""
-    return alive & _next(alive)
+    return alive & _one_step_later(alive)
 
 
 class StepSample(NamedTuple):
@@ -175,17 +176,19 @@ def choose_steps(
     *,
     wrong_end: np.ndarray | bool = False,
 ) -> StepSample:
-    """Choose the steps to audit.
+    """Choose the steps to audit, and how many steps each stands for.
 
-    An audited step takes a rollout from ŝ'. A `followed` step takes V̂(s') from the rollout at the
-    next step's ŝ', which is therefore run even if that step is not audited; other steps take a
-    rollout from s'. Without `followed` there is the rollout from ŝ' alone. Where all steps take
-    more than `most` imagined steps, step t is taken with probability `p_t = min(1, c γ^t)`, apart
-    from the others, and stands for `1/p_t` (Horvitz & Thompson 1952); c is such that the expected
-    cost is `most`. Below γ = ½ it is ½, so that every step can be taken. Steps that end their
-    episodes, and those whose end the world predicts wrongly, are few and have the largest terms:
-    all are taken, unless they alone cost half of `most`. However small `most` is, it is one step on
-    average, and an empty subset is drawn again, for which the weights allow.
+    All are audited if that costs at most `most`. Otherwise step t is taken independently with
+    probability `p_t = min(1, c γ^t)` and stands for `1/p_t` steps (Horvitz & Thompson 1952). Here γ
+    is at least ½, so that late steps can be taken, and c makes the expected cost `most`, but
+    expects at least one step. Steps that end an episode, or whose end the world predicts wrongly,
+    are few and have the largest terms: they are always taken, unless they alone cost more than half
+    of `most`. An empty subset is drawn again, and weights are multiplied by the chance of a
+    non-empty one.
+
+    A step costs a rollout from ŝ' and one for V̂(s'): that from the next step's ŝ' if the step is
+    `followed` (run even where the next step is not audited), else one from s'. Without `followed`
+    the second is not counted.
 
     Args:
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.

@@ -15,7 +15,7 @@ from paracosm.auditing.attribution import (
     imagine_rest,
     terms_of,
 )
-from paracosm.auditing.bounds import UNBOUNDED, bounds
+from paracosm.auditing.bounds import UNBOUNDED, bound_gap
 from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension, unsplit
 from paracosm.auditing.draws import Drawn, draw
@@ -25,7 +25,7 @@ from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.pairing import Paired, StatePart, paired
 from paracosm.auditing.plausibility import plausibility
-from paracosm.auditing.sensitivities import weights
+from paracosm.auditing.sensitivities import error_weights
 from paracosm.auditing.shapley import shapley_values
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import callbacks, checks
@@ -87,7 +87,7 @@ def diagnose(
         pairs = paired(world, policy, episodes, sampled=not plays_mode)
         world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
         predicted = None if predicted is None else pairs.predicted_at_pairs(predicted)
-        reward = None if reward is None else StatePart(reward, pairs.size)
+        reward = None if reward is None else StatePart(reward, pairs.state_size)
     with jax.enable_x64(True), callbacks.as_raised():
         subject = _subject(
             world,
@@ -113,14 +113,14 @@ def diagnose(
             most_imagined_steps=most_imagined_steps if noisy else None,
         )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
-        orders = None if reward is None else shapley_values(subject, terms, returns, reward)
-        by_component, sensitivities, bounded = unsplit(terms), (), UNBOUNDED
+        shapley = None if reward is None else shapley_values(subject, terms, returns, reward)
+        by_component, weights, bounds = unsplit(terms), (), UNBOUNDED
         if dimensions:
             most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
             by_component = by_dimension(subject, terms, most=most)
-            sensitivities = weights(subject) if subject.importance is None else ()
+            weights = error_weights(subject) if subject.importance is None else ()
         if certify and plays_mode and pairs is None:
-            bounded = bounds(subject, np.asarray(returns.full))
+            bounds = bound_gap(subject, np.asarray(returns.full))
         predictions = subject.predictions
         if pairs is not None:
             predictions = pairs.predictions_of_states(predictions)
@@ -138,16 +138,16 @@ def diagnose(
             plausibility=plausibility(states_world, states_episodes, returns.episodes, reference),
             reference=reference,
             dimensions=by_component,
-            weights=sensitivities,
-            bounds=bounded,
-            orders=orders,
+            weights=weights,
+            bounds=bounds,
+            shapley=shapley,
             findings=lint(states_world, states_episodes, predictions, subject.key),
             importance=subject.importance,
             noisy=noisy,
             imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
             if noisy
             else None,
-            differences=_by_differences(
+            finite_differences=_finite_differences(
                 dynamics=states_world.dynamics, reward=states_world.reward, policy=subject.policy
             ),
         )
@@ -227,12 +227,12 @@ def _samples(pairs: Paired | None, *, sampled: bool) -> int:
             what it carries after a sampled action is not recorded.
         sampled: Whether samples are wanted.
     """
-    if not sampled or (pairs is not None and pairs.world.spec.state_size > pairs.size):
+    if not sampled or (pairs is not None and pairs.carries):
         return 0
     return SAMPLES if pairs is None else 1
 
 
-def _by_differences(**parts: Any) -> tuple[str, ...]:
+def _finite_differences(**parts: Any) -> tuple[str, ...]:
     """The names of the parts whose derivatives are finite differences; an end rule needs none."""
     return tuple(
         name

@@ -48,7 +48,7 @@ class Span(NamedTuple):
     def width(self) -> float:
         return self.high - self.low
 
-    def around(self, samples: np.ndarray) -> tuple[float, float]:
+    def widened_to(self, samples: np.ndarray) -> tuple[float, float]:
         return min(self.low, float(np.min(samples))), max(self.high, float(np.max(samples)))
 
     def limits(self, samples: np.ndarray) -> ReturnRange:
@@ -78,17 +78,17 @@ class Averages(NamedTuple):
     unseen_reward: float | None
     given: tuple[str, ...]
 
-    def value(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
+    def mean_return(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
         returns = np.asarray(returns, np.float64)
         span = self.span if imagined or not self.real.width else self.real
         if self.reweighted:
             return mean(returns)
-        if (self.sparse or _constant(returns)) and concentrated(returns, *span.around(returns)):
-            return _bounded(returns, span.around(returns))
+        if (self.sparse or _constant(returns)) and concentrated(returns, *span.widened_to(returns)):
+            return _bounded(returns, span.widened_to(returns))
         return varied_mean(returns, bounds=span.limits(returns))
 
-    def term(self, differences: ArrayLike, cause: str = "") -> Estimate:
+    def mean_term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
@@ -104,7 +104,7 @@ class Averages(NamedTuple):
             return mean(differences)
         width = min(self.span.width, self.reward_error) if cause == "reward" else self.span.width
         span = Span(-width, width, (-width, width))
-        low, high = span.around(differences)
+        low, high = span.widened_to(differences)
         if low == high and self.span.width:
             return _as_constant(differences)
         everywhere = -self.span.width, self.span.width
@@ -160,7 +160,8 @@ def averages(
     steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
     real, of_world = episodes.returns(discount), imagined.returns(discount)
     alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
-    paid, predicted = np.asarray(episodes.reward)[alive], np.asarray(predictions.real.reward)[alive]
+    paid = np.asarray(episodes.reward)[alive]
+    predicted = np.asarray(predictions.at_real.reward)[alive]
     recorded = np.concatenate([paid, extra_rewards])
     possible = np.concatenate(
         [recorded, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
@@ -183,7 +184,7 @@ def averages(
         reward_error=float(np.ptp(possible)) * steps,
         ends_known=bool(
             (ended & alive).any()
-            and np.array_equal(np.asarray(predictions.real.ended) & alive, ended & alive)
+            and np.array_equal(np.asarray(predictions.at_real.ended) & alive, ended & alive)
         ),
         never_ends=never_ends,
         reweighted=reweighted,
@@ -231,7 +232,7 @@ def rare_bounds(
     ends = any(np.asarray(rows.terminated).any() for rows in played)
     never_ends = not ends and all(world.termination is never for world in worlds)
     spans = [
-        rare_range(rows, recorded, discount=discount, never_ends=never_ends) for rows in played
+        _rare_range(rows, recorded, discount=discount, never_ends=never_ends) for rows in played
     ]
     sparse = [span for span in spans if span is not None]
     if not sparse:
@@ -260,12 +261,14 @@ def _limits(outer: tuple[float, float], samples: np.ndarray) -> ReturnRange:
     """All that the rewards allow, `outer`, where two of them are known, and as far as these
     samples.
     """
-    return around(outer, samples) if outer[0] < outer[1] else None
+    return widened_to(outer, samples) if outer[0] < outer[1] else None
 
 
-def around(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
-    """The bounds, as far as these samples and no nearer: only those of sparse policies make them,
-    and others, or imagined episodes, may reach beyond.
+def widened_to(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
+    """The bounds, widened to hold these samples.
+
+    Sparse policies alone make the bounds; returns of other policies, and imagined ones, may lie
+    beyond.
     """
     if bounds is None:
         return None
@@ -280,7 +283,7 @@ def of_differences(bounds: ReturnRange, differences: np.ndarray) -> ReturnRange:
     return -span, span
 
 
-def rare_range(
+def _rare_range(
     episodes: Trajectory, extra_rewards: np.ndarray, *, discount: float, never_ends: bool
 ) -> tuple[float, float] | None:
     """Where returns lie as far as rare episodes make them, None where they vary by themselves.

@@ -37,7 +37,7 @@ class Bounds(NamedTuple):
 UNBOUNDED = Bounds({}, None, ())
 
 
-def bounds(subject: AuditSubject, full: np.ndarray) -> Bounds:
+def bound_gap(subject: AuditSubject, full: np.ndarray) -> Bounds:
     """Brackets, contraction factor and certificates of a learned world at the reporting discount.
 
     Args:
@@ -96,7 +96,7 @@ def _clip(world: MDP, episodes: Trajectory) -> Clip:
 def _span(episodes: Trajectory, predictions: OneStep) -> float:
     """Largest minus smallest reward seen, real or learned, 0 among them."""
     alive = np.asarray(episodes.alive)
-    columns = (episodes.reward, predictions.real.reward)
+    columns = (episodes.reward, predictions.at_real.reward)
     rewards = np.concatenate([[0.0], *(np.asarray(column)[alive] for column in columns)])
     return float(np.ptp(rewards))
 

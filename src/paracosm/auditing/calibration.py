@@ -163,7 +163,7 @@ def _check_dynamics(world: MDP, episodes: Trajectory) -> None:
 
 def _check_finite(one_step: OneStepPredictions, episodes: Trajectory) -> None:
     columns = {
-        "the world's next state": one_step.prediction.audited,
+        "the world's next state": one_step.prediction.by_world,
         "the world's next state after another step's action": one_step.shuffled,
     }
     checks.finite_steps("real episode", columns, episodes.alive)
@@ -271,7 +271,7 @@ def _calibration_by_horizon(
             prediction = Prediction(*(column[:, :, i - 1] for column in ahead))
         else:
             prediction = Prediction(*(column[rows, time] for column in one_step))
-        if not (np.abs(prediction.audited) < _LARGEST).all():
+        if not (np.abs(prediction.by_world) < _LARGEST).all():
             break
         records.append(of_horizon(steps, real, prediction))
     return tuple(records), int(valid.sum())
@@ -375,7 +375,7 @@ def _one_horizon(
         return own_means(np.sum(((guess - real.state) / scale) ** 2, axis=-1), real.valid)
 
     model, no_change, mean_state = map(
-        squares, map(np.asarray, (prediction.audited, real.start, center))
+        squares, map(np.asarray, (prediction.by_world, real.start, center))
     )
     better = no_change if no_change.mean() < mean_state.mean() else mean_state
     shares = None
@@ -411,7 +411,7 @@ def _returns(
     imagined = member_returns(world, policy, episodes, count=count, discount=discount, key=key)
     by_member = imagined.members.mean(axis=1)
     spread = float(by_member.std(ddof=1)) if count > 1 else 0.0
-    gap = mean(episodes.returns(discount) - imagined.audited)
+    gap = mean(episodes.returns(discount) - imagined.by_world)
     ratio = _in_spreads(gap, spread, float(np.abs(by_member).max()))
     return ReturnSpread(
         discount=discount,
@@ -456,7 +456,7 @@ def _action_use(
         return None
     recorded, shuffled = (
         own_means(np.sum(((guess - episodes.next_state) / scale) ** 2, axis=-1), valid)
-        for guess in (one_step.prediction.audited, one_step.shuffled)
+        for guess in (one_step.prediction.by_world, one_step.shuffled)
     )
     rise = _rise(recorded, shuffled, _rounding(episodes, scale))
     return ActionUse(

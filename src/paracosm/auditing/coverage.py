@@ -43,18 +43,18 @@ def widths(prediction: Prediction, real: Float[np.ndarray, "*row state"]) -> np.
 
 def own_means(
     values: Float[np.ndarray, "episode row"], valid: Bool[np.ndarray, "episode row"]
-) -> Float[np.ndarray, " held"]:
+) -> Float[np.ndarray, " with_rows"]:
     """Each episode's mean over its valid rows; an episode without one is left out."""
     counts = valid.sum(axis=1)
-    held = counts > 0
-    return np.where(valid, values, 0).sum(axis=1)[held] / counts[held]
+    has_rows = counts > 0
+    return np.where(valid, values, 0).sum(axis=1)[has_rows] / counts[has_rows]
 
 
 def shares_held(
     required_widths: Float[np.ndarray, "level episode row state"],
     valid: Bool[np.ndarray, "episode row"],
     judged: Bool[np.ndarray, " state"],
-) -> Float[np.ndarray, "level held"]:
+) -> Float[np.ndarray, "level with_rows"]:
     """The share of each episode's real states in the intervals of each level.
 
     Args:
@@ -103,15 +103,15 @@ def widening(
     """
     level = LEVELS[HEADLINE]
     present = valid.any(axis=1)
-    held, rows = required_widths[present][..., judged], valid[present]
-    weights = np.broadcast_to((rows / rows.sum(axis=1, keepdims=True))[..., None], held.shape)
-    order = np.argsort(held, axis=None)
+    required, rows = required_widths[present][..., judged], valid[present]
+    weights = np.broadcast_to((rows / rows.sum(axis=1, keepdims=True))[..., None], required.shape)
+    order = np.argsort(required, axis=None)
     total = np.cumsum(weights.ravel()[order]) / weights.sum()
     least = order[np.searchsorted(total, level * (1 - 1e-12))]
-    factor = float(held.ravel()[least])
+    factor = float(required.ravel()[least])
 
     def at(width: float) -> Estimate:
-        return share(own_means((held <= width).mean(axis=-1), rows))
+        return share(own_means((required <= width).mean(axis=-1), rows))
 
     low = factor / _least_ratio(lambda ratio: at(factor / ratio).high < level)
     ratio = _least_ratio(lambda ratio: at(factor * ratio).low > level)

@@ -232,7 +232,7 @@ def _factor(assisted: AssistedMean, pairs: int) -> float:
 def decide(
     proven: BoundedDifference | None,
     bounds: Sequence[BoundedDifference],
-    episodes: AssistedMean,
+    assisted: AssistedMean,
 ) -> tuple[DeploymentVerdict, str]:
     """The verdict on the mean over all starts, and the form that it rests on.
 
@@ -246,8 +246,8 @@ def decide(
             return DeploymentVerdict.CERTIFIED, "certificate"
         if max(proven.high, proven.over_starts[1]) < 0:
             return DeploymentVerdict.WORSE, "certificate"
-    if episodes.value.excludes_zero:
-        better = episodes.value.low > 0
+    if assisted.value.excludes_zero:
+        better = assisted.value.low > 0
         return (DeploymentVerdict.ESTIMATED if better else DeploymentVerdict.WORSE), "episodes"
     for bound in (bound for bound in bounds if bound.old_rung == _MEAN_ERROR):
         if bound.over_starts and bound.over_starts[0] > 0:

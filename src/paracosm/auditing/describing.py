@@ -20,7 +20,7 @@ def described(
         left_out: Rows that were no steps.
         remarks: What was said while it was read.
     """
-    first = np.flatnonzero(np.append(True, np.diff(data.episode) != 0))
+    first = data.episode_starts
     lengths = np.diff(np.append(first, len(data.episode)))
     last = first + lengths - 1
     labelled = np.logical_and.reduceat(data.has_label, first)

@@ -16,7 +16,7 @@ from paracosm.auditing.dimensions import Dimensions
 from paracosm.auditing.imagined_returns import ImaginedReturns, informative_horizon, overlay
 from paracosm.auditing.importance import Importance
 from paracosm.auditing.one_step import OneStep, baselines
-from paracosm.auditing.verdict import decide, decide_training
+from paracosm.auditing.verdict import training_verdict_on, verdict_on
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import student_mean
 from paracosm.core.mdp import MDP, Box
@@ -64,12 +64,12 @@ class AuditMeasurements(NamedTuple):
         dimensions: The dynamics term of `terms` by state component.
         weights: What errors of the parts cost; none for episodes of another policy.
         bounds: Lipschitz brackets, and what they prove.
-        orders: Shapley values; None without the real reward.
+        shapley: Shapley values; None without the real reward.
         findings: Of the linter.
         importance: Weights of episodes of another policy; None for the policy's own.
         noisy: Whether chance is left in the terms.
         imagination: How often a stochastic world or policy was drawn; None if nothing is noisy.
-        differences: The parts whose derivatives are finite differences.
+        finite_differences: The parts whose derivatives are finite differences.
     """
 
     world: MDP
@@ -85,12 +85,12 @@ class AuditMeasurements(NamedTuple):
     dimensions: Dimensions
     weights: tuple[Weights, ...]
     bounds: Bounds
-    orders: ShapleyValues | None
+    shapley: ShapleyValues | None
     findings: tuple[Finding, ...]
     importance: Importance | None
     noisy: bool
     imagination: Imagination | None
-    differences: tuple[str, ...]
+    finite_differences: tuple[str, ...]
 
     @property
     def reweighted(self) -> bool:
@@ -130,12 +130,16 @@ class _Causes(NamedTuple):
         exact = Estimate(
             0.0, 0.0, 0.0, len(self.real), "0 by definition: whole episodes are imagined"
         )
-        terms = {cause: self.average.term(term, cause) for cause, term in self.by_cause.items()}
+        terms = {
+            cause: self.average.mean_term(term, cause) for cause, term in self.by_cause.items()
+        }
         real, predicted = (
-            self.average.value(self.real),
-            self.average.value(self.predicted, imagined=True),
+            self.average.mean_return(self.real),
+            self.average.mean_return(self.predicted, imagined=True),
         )
-        return Gap(real, predicted, self.average.term(self.total), **{"horizon": exact, **terms})
+        return Gap(
+            real, predicted, self.average.mean_term(self.total), **{"horizon": exact, **terms}
+        )
 
 
 def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
@@ -155,17 +159,17 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     shown = 0 if reweighted else min(_OVERLAYS, len(causes.real))
     weight = 1 if measured.importance is None else measured.importance.weights
     undiscounted = _averages(measured, 1.0)
-    real_return = undiscounted.value((weight * episodes.reward).sum(axis=1))
+    real_return = undiscounted.mean_return((weight * episodes.reward).sum(axis=1))
     check = _check(causes, measured)
     audited = int(terms.audited.sum())
     subset = audited if measured.partial and not reweighted else 0
-    decision = unfit(check, measured.plausibility, gap) or decide(gap, subset)
+    verdict = unfit(check, measured.plausibility, gap) or verdict_on(gap, subset)
     few = 0 if reweighted else _few_steps(gap, terms, check.steps)
-    decision = dataclasses.replace(decision, few_steps=few or decision.few_steps)
-    decision_training = None
-    if gap_training is not None and not decision.unfit:
-        decision_training = decide_training(
-            decision, gap_training, parts, world.discount, horizon, audited=subset
+    verdict = dataclasses.replace(verdict, few_steps=few or verdict.few_steps)
+    training_verdict = None
+    if gap_training is not None and not verdict.unfit:
+        training_verdict = training_verdict_on(
+            verdict, gap_training, parts, world.discount, horizon, audited=subset
         )
     return Diagnosis(
         gap=gap,
@@ -176,12 +180,12 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         training_horizon=measured.training_horizon or horizon,
         causes=by_step,
         real_return=real_return,
-        imagined_return=undiscounted.value(imagined.undiscounted, imagined=True),
+        imagined_return=undiscounted.mean_return(imagined.undiscounted, imagined=True),
         reference=measured.reference,
         plausibility=measured.plausibility,
         mode_versus_sampled=None
         if imagined.sampled is None
-        else causes.average.term(_difference(imagined.mode, imagined.sampled)),
+        else causes.average.mean_term(_difference(imagined.mode, imagined.sampled)),
         baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
@@ -198,17 +202,17 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         overlays=tuple(overlay(episodes, imagined.episodes, i) for i in range(shown)),
         dynamics_by_dimension=dimensions,
         horizon_parts=parts,
-        orders=measured.orders,
+        orders=measured.shapley,
         effective_episodes=None if measured.importance is None else measured.importance.effective,
         weights=measured.weights,
         lipschitz=measured.bounds.lipschitz,
         contraction=measured.bounds.contraction,
         certificates=measured.bounds.certificates,
         findings=measured.findings,
-        valid=not decision.unfit,
-        decision=decision,
-        decision_training=decision_training,
-        advice=advise(gap, decision, by_step, dimensions, measured.findings),
+        valid=not verdict.unfit,
+        decision=verdict,
+        decision_training=training_verdict,
+        advice=advise(gap, verdict, by_step, dimensions, measured.findings),
         remarks=dataclasses.replace(
             _remarks(measured, real_return, _widening(causes, gap)),
             unseen_ends=_unseen_ends(measured, gap),
@@ -231,7 +235,7 @@ def _remarks(
         noisiest=noisiest(measured.imagination),
         sums=_sum_check(measured),
         noise_share=noise_share(measured.imagination),
-        finite_differences=measured.differences,
+        finite_differences=measured.finite_differences,
         unseen_reward=unseen_reward,
     )
 
@@ -250,7 +254,7 @@ def _unseen_ends(measured: AuditMeasurements, gap: Gap) -> bool:
     said that one does.
     """
     episodes, term, predictions = measured.episodes, gap.termination, measured.predictions
-    said = np.asarray(predictions.real.ended) | np.asarray(predictions.imagined.ended)
+    said = np.asarray(predictions.at_real.ended) | np.asarray(predictions.at_imagined.ended)
     ends = (np.asarray(episodes.terminated) | said) & np.asarray(episodes.alive)
     imagined = np.asarray(measured.imagined.episodes.terminated)
     if measured.reweighted or bool(ends.any() or imagined.any()):
@@ -379,9 +383,9 @@ def _dimensions(
 ) -> DynamicsByDimension:
     by_episode = parts.terms.sum(axis=1)
     return DynamicsByDimension(
-        dimensions=tuple(average.term(column) for column in by_episode.T),
+        dimensions=tuple(average.mean_term(column) for column in by_episode.T),
         by_step=tuple(_by_step(parts.terms[..., i]) for i in range(parts.terms.shape[-1])),
-        remainder=average.term(parts.remainder),
+        remainder=average.mean_term(parts.remainder),
         steps=parts.steps,
         components=names if len(names) == by_episode.shape[1] else (),
     )
@@ -389,8 +393,8 @@ def _dimensions(
 
 def _horizon_parts(imagined: ImaginedReturns, average: Averages) -> HorizonParts:
     return HorizonParts(
-        bootstrap=average.term(imagined.in_training_world - imagined.predicted),
-        edge=average.term(imagined.full_training - imagined.in_training_world),
+        bootstrap=average.mean_term(imagined.in_training_world - imagined.predicted),
+        edge=average.mean_term(imagined.full_training - imagined.in_training_world),
     )
 
 

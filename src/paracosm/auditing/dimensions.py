@@ -84,7 +84,7 @@ def by_dimension(
     sample = choose_steps(subject.episodes, world.discount, most_first, key)
     chosen = sample.audited
     powers = world.discount ** np.arange(chosen.shape[1])
-    weights = (sample.weight * powers * subject.weights)[chosen]
+    weights = (sample.weight * powers * subject.step_weights)[chosen]
     parts = np.zeros(subject.episodes.state.shape)
     paths = _paths(subject, chosen, key)
     parts[chosen] = weights[:, None] * _integrate(world, subject.played, paths, most)

@@ -120,7 +120,7 @@ def _redrawn_steps(subject: AuditSubject) -> tuple[np.ndarray, np.ndarray]:
     """
     episodes = subject.episodes
     alive = np.asarray(episodes.alive)
-    wrong_end = np.asarray(subject.predictions.real.ended) != np.asarray(episodes.terminated)
+    wrong_end = np.asarray(subject.predictions.at_real.ended) != np.asarray(episodes.terminated)
     wrong_end &= alive
     from_imagined, last = alive.copy(), alive.copy()
     from_imagined[:, 1:] &= wrong_end[:, :-1]

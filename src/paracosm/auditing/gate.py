@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from paracosm.auditing.refits import REFITS, Chance, Worse, reaches
+from paracosm.auditing.refits import REFITS, RunValues, Worse, reach_of_chance
 from paracosm.core import checks
 from paracosm.core.records import Diagnosis, Estimate
 from paracosm.core.records.gate import SHARES, Gate, GateCheck, GateRule, GateRules, GateSection
@@ -70,20 +70,20 @@ class _Gated(NamedTuple):
     def rounding(self) -> float:
         return ROUNDING * self.unit
 
-    def chances(self) -> tuple[Chance, Chance]:
+    def values_worse_upwards(self) -> tuple[RunValues, RunValues]:
         """Baselines `[run]` and candidate `[]`, turned so that worse is upwards."""
         worse = [_side(estimate, self.sign) for estimate in self.baselines]
         values = self.sign * np.array([estimate.mean for estimate in self.baselines])
         better = _side(self.candidate, -self.sign)
         return (
-            Chance(values, np.array(worse)),
-            Chance(np.array(self.sign * self.candidate.mean), np.array(better)),
+            RunValues(values, np.array(worse)),
+            RunValues(np.array(self.sign * self.candidate.mean), np.array(better)),
         )
 
     @property
     def varies(self) -> bool:
         """Whether chance has any part in the baselines; else any difference is a change."""
-        baselines, _ = self.chances()
+        baselines, _ = self.values_worse_upwards()
         spread = np.ptp(baselines.value)
         return bool(max(spread, np.max(baselines.error)) > self.rounding)
 
@@ -159,13 +159,14 @@ def _order(check: GateCheck) -> tuple[int, float]:
 
 def _check(quantity: _Gated, tail: float) -> GateCheck:
     """The limit of one quantity, and whether the candidate is beyond it."""
-    baselines, candidate = quantity.chances()
+    baselines, candidate = quantity.values_worse_upwards()
     degrees = max(min(e.n for e in (*quantity.baselines, quantity.candidate)) - 1, 1)
-    chance = reaches(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
-    center, refits, episodes = map(float, chance)
+    center, by_refits, by_episodes = map(
+        float, reach_of_chance(baselines, candidate, tail, degrees=degrees, worse=quantity.worse)
+    )
     if quantity.rule.section == "ranks":
-        episodes = max(baseline.high for baseline in quantity.baselines) - center
-    reach = max(refits, episodes, quantity.rounding)
+        by_episodes = max(baseline.high for baseline in quantity.baselines) - center
+    reach = max(by_refits, by_episodes, quantity.rounding)
     if np.isinf(reach) and np.isfinite(candidate.value):
         return _uncompared(quantity.rule, center, float(candidate.value))
     allowance, sign = _allowance(quantity, center), 1.0 if quantity.signed else quantity.sign
@@ -180,7 +181,9 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
         limit=sign * limit,
         reach=reach,
         allowance=allowance,
-        reason="refits" if reach == refits else "episodes" if reach == episodes else "neither",
+        reason="refits"
+        if reach == by_refits
+        else ("episodes" if reach == by_episodes else "neither"),
         named=quantity.rule.allowance is not None,
     )
 

@@ -148,7 +148,7 @@ class MemberReturns(NamedTuple):
     """
 
     members: Array
-    audited: Array
+    by_world: Array
 
 
 def member_returns(
@@ -179,7 +179,7 @@ def member_returns(
     columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
     imagined = MemberReturns(*map(np.asarray, columns))
     _check_returns({f"member {i}": column for i, column in enumerate(imagined.members)})
-    _check_returns({"full": imagined.audited})
+    _check_returns({"full": imagined.by_world})
     return imagined
 
 

@@ -30,16 +30,16 @@ def next_step(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
 
 
 def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
-    decision = diagnosis.decision
-    unfit = _OF_UNFIT.get(decision.kind)
+    verdict = diagnosis.decision
+    unfit = _OF_UNFIT.get(verdict.kind)
     if unfit in ("own episodes", "same answers"):
         return NextStep(unfit)
-    if decision.kind == "rounding":
-        return _of_policy(diagnosis) or NextStep("episodes" if decision.unpaid else "nothing")
-    if decision.kind == "unseen":
-        costs_nothing = decision.reach is not None and decision.reach <= diagnosis.gap.largest_small
+    if verdict.kind == "rounding":
+        return _of_policy(diagnosis) or NextStep("episodes" if verdict.unpaid else "nothing")
+    if verdict.kind == "unseen":
+        costs_nothing = verdict.reach is not None and verdict.reach <= diagnosis.gap.largest_small
     else:
-        costs_nothing = diagnosis.gap.small and decision.kind in ("undetermined", "explained")
+        costs_nothing = diagnosis.gap.small and verdict.kind in ("undetermined", "explained")
     fine = costs_nothing and diagnosis.remarks.policy is None
     steps = (
         _of_finding(diagnosis),
@@ -50,7 +50,7 @@ def _first(diagnosis: Diagnosis, fits: Mapping[str, PartFit]) -> NextStep:
     )
     return next(
         filter(None, steps),
-        NextStep("steps" if decision.lacks_steps(decision.unsure) else "episodes"),
+        NextStep("steps" if verdict.lacks_steps(verdict.unsure) else "episodes"),
     )
 
 

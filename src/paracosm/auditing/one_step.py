@@ -69,8 +69,8 @@ class OneStep(NamedTuple):
     """
 
     imagined_state: Array
-    real: StepOutcome
-    imagined: StepOutcome
+    at_real: StepOutcome
+    at_imagined: StepOutcome
     action: Array
     other_action: Array
     noisy: Array
@@ -125,8 +125,8 @@ def predict_steps(
 def _check_finite(predictions: OneStep, episodes: Trajectory) -> None:
     columns = {
         "the world's next state": predictions.imagined_state,
-        "the world's reward": predictions.real.reward,
-        "the world's reward to its own next state": predictions.imagined.reward,
+        "the world's reward": predictions.at_real.reward,
+        "the world's reward to its own next state": predictions.at_imagined.reward,
         "the policy's action": predictions.action,
     }
     checks.finite_steps("real episode", columns, np.asarray(episodes.alive))
@@ -153,8 +153,8 @@ def _predict(world: MDP, policy: MarkovPolicy, episodes: Trajectory, key: PRNGKe
         again = move(state, action, jax.random.fold_in(key, 2))
         return OneStep(
             imagined_state=imagined,
-            real=step_outcome(world, state, action, next_state),
-            imagined=step_outcome(world, state, action, imagined),
+            at_real=step_outcome(world, state, action, next_state),
+            at_imagined=step_outcome(world, state, action, imagined),
             action=chosen,
             other_action=differ(world.spec.action, action, chosen),
             noisy=jnp.any(again != imagined[: len(again)]),
@@ -243,7 +243,7 @@ def baselines(world: MDP, episodes: Trajectory, predictions: OneStep) -> Baselin
             predictions.imagined_state,
             episodes.next_state,
             episodes.reward,
-            predictions.real.reward,
+            predictions.at_real.reward,
         )
     )
 

@@ -51,35 +51,42 @@ _MOST_ROWS_IN_64 = 256  # steps at which the policy is asked in 64 bits: a searc
 class Paired(NamedTuple):
     """A world of pairs, the Markov policy that plays there, and the episodes with their carries.
 
-    The first `size` components of a pair are the state.
+    The first `state_size` components of a pair are the state.
     """
 
     world: MDP
     policy: MarkovPolicy
     episodes: Trajectory
-    size: int
+    state_size: int
+
+    @property
+    def carries(self) -> bool:
+        """Whether the policy carries something from step to step."""
+        return self.world.spec.state_size > self.state_size
 
     def episodes_of_states(self, episodes: Trajectory) -> Trajectory:
         """Episodes of pairs without their carries."""
         return dataclasses.replace(
             episodes,
-            state=episodes.state[..., : self.size],
-            next_state=episodes.next_state[..., : self.size],
+            state=episodes.state[..., : self.state_size],
+            next_state=episodes.next_state[..., : self.state_size],
         )
 
     def predictions_of_states(self, predictions: OneStep) -> OneStep:
         """One-step predictions of pairs without their carries."""
-        return predictions._replace(imagined_state=predictions.imagined_state[..., : self.size])
+        return predictions._replace(
+            imagined_state=predictions.imagined_state[..., : self.state_size]
+        )
 
     def predicted_at_pairs(self, predicted: PredictedReturn) -> PredictedReturn:
         """What training predicted of states, asked at pairs."""
         policy = predicted.policy
-        layout = PairLayout(policy.greedy(), self.size)
+        layout = PairLayout(policy.greedy(), self.state_size)
         return PredictedReturn(
             policy=PairPolicy(policy, layout),
             trained_in=_pair_world(predicted.trained_in, layout, self.world.spec),
             horizon=predicted.horizon,
-            function=StatePrediction(predicted.function, policy.greedy(), self.size),
+            function=StatePrediction(predicted.function, policy.greedy(), self.state_size),
         )
 
     def dimensions_of_states(self, dimensions: Dimensions) -> Dimensions:
@@ -87,9 +94,9 @@ class Paired(NamedTuple):
         remainder.
         """
         terms = dimensions.terms
-        rest = terms[..., self.size :].sum(axis=(1, 2))
+        rest = terms[..., self.state_size :].sum(axis=(1, 2))
         return dimensions._replace(
-            terms=terms[..., : self.size], remainder=dimensions.remainder + rest
+            terms=terms[..., : self.state_size], remainder=dimensions.remainder + rest
         )
 
 
@@ -139,7 +146,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
             state=np.concatenate([episodes.state, carries], axis=-1),
             next_state=np.concatenate([episodes.next_state, following], axis=-1),
         ),
-        size=size,
+        state_size=size,
     )
 
 

@@ -60,7 +60,7 @@ class Prediction(NamedTuple):
     mean: Array
     variance: Array
     freedom: Array
-    audited: Array
+    by_world: Array
 
 
 class OneStepPredictions(NamedTuple):
@@ -135,11 +135,11 @@ def predict_one_step(
             draw = jax.vmap(world.dynamics, (None, None, 0))
             shuffled = jnp.mean(draw(state, permuted, keys), axis=0)
             prediction = _pooled(draw(state, action, keys)[None, :])
-            return OneStepPredictions(prediction._replace(audited=prediction.mean), shuffled)
+            return OneStepPredictions(prediction._replace(by_world=prediction.mean), shuffled)
         mean, variance = predictive_moments(world.dynamics, state, action)
-        audited, shuffled = (world.dynamics(state, a, key) for a in (action, permuted))
+        by_world, shuffled = (world.dynamics(state, a, key) for a in (action, permuted))
         return OneStepPredictions(
-            Prediction(mean, variance, jnp.full_like(variance, jnp.inf), audited), shuffled
+            Prediction(mean, variance, jnp.full_like(variance, jnp.inf), by_world), shuffled
         )
 
     return jax.vmap(jax.vmap(at))(episodes.state, episodes.action, permuted)
@@ -189,10 +189,10 @@ def predict_ahead(
         first = jnp.broadcast_to(start[:, None], (len(start), draws, start.shape[1]))
         return jnp.moveaxis(_played(dynamics, first, by_time, key, noisy=noisy)[at], 0, 2)
 
-    audited = path(world.dynamics, 1, key)[:, 0]
+    by_world = path(world.dynamics, 1, key)[:, 0]
     if source.spread == "none":
-        unknown = jnp.full_like(audited, jnp.nan)
-        return Prediction(audited, unknown, unknown, audited)
+        unknown = jnp.full_like(by_world, jnp.nan)
+        return Prediction(by_world, unknown, unknown, by_world)
 
     def of_member(index: Array) -> Array:
         part, noise = member_dynamics(world.dynamics, index), jax.random.fold_in(key, index)
@@ -202,7 +202,7 @@ def predict_ahead(
 
     paths = jax.lax.map(of_member, jnp.arange(source.members))
     pooled = _pooled(paths)
-    return pooled if source.spread == "drawn" else pooled._replace(audited=audited)
+    return pooled if source.spread == "drawn" else pooled._replace(by_world=by_world)
 
 
 def _played(

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from paracosm.auditing.averages import ReturnRange, around, of_differences
+from paracosm.auditing.averages import ReturnRange, of_differences, widened_to
 from paracosm.auditing.sequential import added_up, corrected_order
 from paracosm.core import checks
 from paracosm.core.anytime import anytime_mean
@@ -274,8 +274,8 @@ def _policy(
     averaged = anytime_mean if sides.anytime else mean
     return RankedPolicy(
         name,
-        averaged(real, level, around(sides.bounds, real)),
-        mean(imagined, level, around(sides.bounds, imagined)),
+        averaged(real, level, widened_to(sides.bounds, real)),
+        mean(imagined, level, widened_to(sides.bounds, imagined)),
     )
 
 

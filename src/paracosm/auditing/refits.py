@@ -40,7 +40,7 @@ REFITS = 3  # baselines from which on their spread is used
 Worse = Literal["larger", "larger in proportion", "further from 0"]
 
 
-class Chance(NamedTuple):
+class RunValues(NamedTuple):
     """A quantity of runs, `[run, …]`, and its standard errors over the runs' episodes, likewise.
 
     It is worse upwards. Errors are those on the side that matters: of baselines where they may be
@@ -53,16 +53,16 @@ class Chance(NamedTuple):
 
 class Reach(NamedTuple):
     """Where the baselines are, and how far refits and how far episodes alone carry a candidate
-    above that, `[…]`; `refits` is 0 where the baselines are too few.
+    above that, `[…]`; `by_refits` is 0 where the baselines are too few.
     """
 
     center: np.ndarray
-    refits: np.ndarray
-    episodes: np.ndarray
+    by_refits: np.ndarray
+    by_episodes: np.ndarray
 
 
-def reaches(
-    baselines: Chance, candidate: Chance, tail: float, *, degrees: float, worse: Worse
+def reach_of_chance(
+    baselines: RunValues, candidate: RunValues, tail: float, *, degrees: float, worse: Worse
 ) -> Reach:
     """How far chance carries a candidate above the baselines with probability `tail`.
 
@@ -74,19 +74,19 @@ def reaches(
     """
     mean, signed = np.mean(baselines.value, axis=0), worse == "further from 0"
     tail = tail / 2 if signed else tail
-    episodes = _of_episodes(baselines, candidate, tail, degrees)
+    by_episodes = _of_episodes(baselines, candidate, tail, degrees)
     if worse != "larger in proportion":
-        refits = _of_refits(baselines, candidate, tail)
-        return Reach(np.abs(mean) if signed else mean, refits, episodes)
+        by_refits = _of_refits(baselines, candidate, tail)
+        return Reach(np.abs(mean) if signed else mean, by_refits, by_episodes)
     positive = np.asarray(np.all(baselines.value > 0, axis=0) & (candidate.value > 0))
     logs = _in_shares(baselines, positive), _in_shares(candidate, positive)
     middle = np.exp(np.mean(logs[0].value, axis=0))
     in_proportion = middle * np.expm1(_of_refits(*logs, tail))
-    refits = np.where(positive, in_proportion, _of_refits(baselines, candidate, tail))
-    return Reach(np.where(positive, middle, mean), refits, episodes)
+    by_refits = np.where(positive, in_proportion, _of_refits(baselines, candidate, tail))
+    return Reach(np.where(positive, middle, mean), by_refits, by_episodes)
 
 
-def _of_refits(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
+def _of_refits(baselines: RunValues, candidate: RunValues, tail: float) -> np.ndarray:
     """How far refits carry the candidate, `[…]`:
     `t_{K-1}(1 - tail) √(s² (1 + 1/K) + max(0, excess of the candidate's variance))`.
     """
@@ -101,18 +101,20 @@ def _of_refits(baselines: Chance, candidate: Chance, tail: float) -> np.ndarray:
     return np.asarray(-special.stdtrit(runs - 1, tail) * np.sqrt(variance))
 
 
-def _of_episodes(baselines: Chance, candidate: Chance, tail: float, degrees: float) -> np.ndarray:
+def _of_episodes(
+    baselines: RunValues, candidate: RunValues, tail: float, degrees: float
+) -> np.ndarray:
     """How far episodes alone carry the candidate, by its standard error and that of the baselines'
     mean, `[…]`.
 
     Args:
-        baselines, candidate, tail, degrees: As for `reaches`.
+        baselines, candidate, tail, degrees: As for `reach_of_chance`.
     """
     of_mean = np.sum(baselines.error**2, axis=0) / len(baselines.error) ** 2
     return np.asarray(-special.stdtrit(degrees, tail) * np.sqrt(candidate.error**2 + of_mean))
 
 
-def _in_shares(chance: Chance, positive: np.ndarray) -> Chance:
+def _in_shares(values: RunValues, positive: np.ndarray) -> RunValues:
     """Logarithms of positive values, their standard errors to first order; 1 for the others."""
-    value = np.where(positive, chance.value, 1.0)
-    return Chance(np.log(value), chance.error / value)
+    value = np.where(positive, values.value, 1.0)
+    return RunValues(np.log(value), values.error / value)

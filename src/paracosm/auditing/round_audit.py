@@ -81,7 +81,7 @@ def audit_round(
     checks.finite("the termination terms along the run", ends, "wrong end")
     real, believed = (
         np.array([column[rows].sum() for rows in episodes])
-        for column in (_rewards(learned, bought, steps), np.asarray(steps.real.reward))
+        for column in (_rewards(learned, bought, steps), np.asarray(steps.at_real.reward))
     )
     predicted, termination = float(values.mean()), float(np.sum(ends) / len(episodes))
     labelled = bool(np.isfinite(real).all())
@@ -106,7 +106,7 @@ def whole_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
     """The rows of each episode of which all steps were bought, from its start to its end or the
     horizon.
     """
-    first = np.flatnonzero(np.append(True, bought.episode[1:] != bought.episode[:-1]))
+    first = bought.episode_starts
     episodes = np.split(np.arange(bought.real_steps), first[1:])
     return [
         rows
@@ -122,7 +122,7 @@ def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:
     NaN.
     """
     reward_known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
-    unlabelled = steps.real.reward if reward_known else np.nan
+    unlabelled = steps.at_real.reward if reward_known else np.nan
     return np.where(bought.has_label, bought.reward, unlabelled)
 
 
@@ -133,8 +133,8 @@ class _Steps(NamedTuple):
     """
 
     imagined_state: Array
-    real: StepOutcome
-    imagined: StepOutcome
+    at_real: StepOutcome
+    at_imagined: StepOutcome
     squared: Array
 
 
@@ -166,8 +166,8 @@ def _predict(world: MDP, state: Array, action: Array, next_state: Array, key: PR
         squared = jnp.square(next_state - mean) / (variance + jnp.square(rounding))
         return _Steps(
             imagined_state=imagined,
-            real=step_outcome(world, state, action, next_state),
-            imagined=step_outcome(world, state, action, imagined),
+            at_real=step_outcome(world, state, action, next_state),
+            at_imagined=step_outcome(world, state, action, imagined),
             squared=squared,
         )
 
@@ -192,7 +192,7 @@ def _values(
     """
     starts = np.array([rows[0] for rows in episodes])
     inside = np.concatenate(episodes)
-    wrong = inside[steps.real.ended[inside] != bought.terminated[inside]]
+    wrong = inside[steps.at_real.ended[inside] != bought.terminated[inside]]
     draws = max(1, _ROWS // len(episodes))
     rows = np.concatenate([np.repeat(starts, draws), wrong])
     states = np.concatenate(
@@ -209,8 +209,8 @@ def _values(
         block=_ROWS,
     )[0]
     drawn = values[: len(starts) * draws].reshape(len(starts), draws)
-    reward, ended = (column[starts, None] for column in steps.imagined[:2])
-    differ = steps.real.ended[wrong] * 1.0 - bought.terminated[wrong]
+    reward, ended = (column[starts, None] for column in steps.at_imagined[:2])
+    differ = steps.at_real.ended[wrong] * 1.0 - bought.terminated[wrong]
     at_wrong = values[len(starts) * draws : len(rows)]
     return StepOutcome(reward, ended, drawn).step_value(1.0), differ * at_wrong
 

@@ -165,7 +165,7 @@ def _by_step(
     return jax.vmap(of_episode)(start, steps, keys)
 
 
-def weights(subject: AuditSubject) -> tuple[Weights, Weights]:
+def error_weights(subject: AuditSubject) -> tuple[Weights, Weights]:
     """What a unit of root mean square error of each part costs in return, at errors of the size
     that was measured.
 
@@ -191,7 +191,7 @@ def weights(subject: AuditSubject) -> tuple[Weights, Weights]:
     off = np.where(
         alive[..., None], (np.asarray(predictions.imagined_state) - episodes.next_state) / scale, 0
     )
-    learned = np.asarray(predictions.real.reward)
+    learned = np.asarray(predictions.at_real.reward)
     miss = np.where(alive, learned - episodes.reward, 0)
     size = [float(np.sqrt(np.sum(error**2) / alive.sum())) for error in (off, miss)]
     cut = _Cut(

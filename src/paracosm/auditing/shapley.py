@@ -56,10 +56,10 @@ def shapley_values(
     at_imagined = {"reward": paid - imagined.full}
     at_imagined["model"] = at_real["reward"] + at_real["model"] - at_imagined["reward"]
     return ShapleyValues(
-        reward_at_real=average.term(at_real["reward"]),
-        reward_at_imagined=average.term(at_imagined["reward"]),
-        reward_shapley=average.term((at_real["reward"] + at_imagined["reward"]) / 2),
-        model_at_real=average.term(at_imagined["model"]),
-        model_at_imagined=average.term(at_real["model"]),
-        model_shapley=average.term((at_real["model"] + at_imagined["model"]) / 2),
+        reward_at_real=average.mean_term(at_real["reward"]),
+        reward_at_imagined=average.mean_term(at_imagined["reward"]),
+        reward_shapley=average.mean_term((at_real["reward"] + at_imagined["reward"]) / 2),
+        model_at_real=average.mean_term(at_imagined["model"]),
+        model_at_imagined=average.mean_term(at_real["model"]),
+        model_shapley=average.mean_term((at_real["model"] + at_imagined["model"]) / 2),
     )

@@ -53,7 +53,7 @@ class AuditSubject(NamedTuple):
         return self.world.replace(discount=self.discounts[0])
 
     @property
-    def weights(self) -> np.ndarray:
+    def step_weights(self) -> np.ndarray:
         """How much each step that was taken counts, `[episode, time]`: 1, or its importance."""
         importance = 1.0 if self.importance is None else self.importance.weights
         return np.asarray(self.episodes.alive) * importance

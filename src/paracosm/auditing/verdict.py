@@ -30,7 +30,7 @@ def culprit(gap: Gap, among: Iterable[Cause] = CAUSES) -> Cause | None:
     return max(_clear(gap, among), key=lambda cause: _size(gap, cause), default=None)
 
 
-def decide(gap: Gap, audited: int = 0) -> Verdict:
+def verdict_on(gap: Gap, audited: int = 0) -> Verdict:
     """What the gap comes from, or why that is not known.
 
     Errors cancel if less than half of the larger side is left: the gap is then the cause of
@@ -73,8 +73,8 @@ def _misses_by_far(gap: Gap) -> bool:
     return abs(_missed(gap)) > max(gap.rounding, _FAR * max(abs(gap.total.mean), half, *sizes))
 
 
-def decide_training(
-    decision: Verdict,
+def training_verdict_on(
+    verdict: Verdict,
     gap: Gap,
     parts: HorizonParts | None,
     discount: float,
@@ -85,28 +85,29 @@ def decide_training(
     """The verdict on what training believed beside that on whole episodes.
 
     Args:
-        decision: On whole episodes.
+        verdict: On whole episodes.
         gap: Of what training believed, at the training discount.
         parts: Of its horizon term, where the training is known.
         discount: The training discount, in [0, 1].
         steps: Of a whole episode.
-        audited: As for `decide`.
+        audited: As for `verdict_on`.
     """
-    training = decide(gap, audited)
-    training = dataclasses.replace(training, few_steps=training.few_steps or decision.few_steps)
+    of_training = verdict_on(gap, audited)
+    few_steps = of_training.few_steps or verdict.few_steps
+    of_training = dataclasses.replace(of_training, few_steps=few_steps)
     leads = parts is not None and culprit(gap) == "horizon"
     part = None
     if parts is not None and leads:
         part = "edge" if abs(parts.edge.mean) > abs(parts.bootstrap.mean) else "bootstrap"
     return TrainingVerdict(
-        training, _gist(training) != _gist(decision), _weighty(discount, steps), part
+        of_training, _gist(of_training) != _gist(verdict), _weighty(discount, steps), part
     )
 
 
-def _gist(decision: Verdict) -> tuple[str, Cause | None, int]:
+def _gist(verdict: Verdict) -> tuple[str, Cause | None, int]:
     """What must be equal for two verdicts to be one: kind, and the lead that explains the gap."""
-    lead = decision.lead if decision.kind == "explained" else None
-    return decision.kind, lead, decision.sign
+    lead = verdict.lead if verdict.kind == "explained" else None
+    return verdict.kind, lead, verdict.sign
 
 
 def _weighty(discount: float, steps: int) -> int:

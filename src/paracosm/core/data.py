@@ -177,6 +177,11 @@ class Dataset:
         return self.state[(self.time == 0) & (self.has_transition | self.has_label)]
 
     @property
+    def episode_starts(self) -> np.ndarray:
+        """The first row of each episode, `[episodes]`, of a data set that has rows."""
+        return np.flatnonzero(np.append(True, np.diff(self.episode) != 0))
+
+    @property
     def bought_states(self) -> np.ndarray:
         """States of the rows of which anything was bought, `[rows, state]`."""
         (states,) = _rows_of(self.has_transition | self.has_label, (self.state,))

@@ -128,10 +128,8 @@ def _require_states_of(source: Source, episodes: Trajectory) -> None:
 def assisted_diagnosis(
     run: Run, diagnosis: Diagnosis, episodes: Trajectory | None = None, first_seed: int = FRESH_SEED
 ) -> Diagnosis:
-    """The diagnosis of a run with the assisted mean of its real return.
-
-    It stays as it is of a planner, each of whose imagined episodes is a search at every step, and
-    where the environment cannot be had again: the audit itself needs none.
+    """The diagnosis of a run with the assisted mean of its real return, where the run has one: the
+    audit itself needs none.
 
     Args:
         run: The run.
@@ -139,20 +137,47 @@ def assisted_diagnosis(
         episodes: Real ones of the run's policy; the run's own if None.
         first_seed: Of the fresh starts.
     """
+    assisted = assisted_return_of_run(
+        run,
+        episodes,
+        first_seed=first_seed,
+        discount=diagnosis.discount,
+        plain=diagnosis.gap.real,
+        extra_rewards=diagnosis.reference.reward if diagnosis.reference else (),
+    )
+    return diagnosis if assisted is None else dataclasses.replace(diagnosis, assisted=assisted)
+
+
+def assisted_return_of_run(
+    run: Run,
+    episodes: Trajectory | None = None,
+    *,
+    discount: float,
+    first_seed: int = FRESH_SEED,
+    plain: Estimate | None = None,
+    extra_rewards: Sequence[float] = (),
+) -> AssistedMean | None:
+    """The real return of a run's policy; None of a planner, each of whose imagined episodes is a
+    search at every step, and where the environment cannot be had again.
+
+    Args:
+        run: The run.
+        episodes: Real ones of the run's policy; the run's own if None.
+        discount, first_seed, plain, extra_rewards: As for `assisted_return`.
+    """
     if run.config.planner is not None:
-        return diagnosis
+        return None
     try:
-        assisted = assisted_return(
+        return assisted_return(
             run.world,
             run.policy,
             run.source(),
             run.episodes if episodes is None else episodes,
             first_seed=first_seed,
-            discount=diagnosis.discount,
+            discount=discount,
             seed=run.config.seed,
-            plain=diagnosis.gap.real,
-            extra_rewards=diagnosis.reference.reward if diagnosis.reference else (),
+            plain=plain,
+            extra_rewards=extra_rewards,
         )
     except checks.ParacosmError:  # not installed, not trusted, or imagination left the numbers
-        return diagnosis
-    return dataclasses.replace(diagnosis, assisted=assisted)
+        return None

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from paracosm.auditing import deployment
-from paracosm.auditing.averages import around, of_differences, rare_bounds
+from paracosm.auditing.averages import of_differences, rare_bounds, widened_to
 from paracosm.auditing.control_variate import assisted_mean
 from paracosm.auditing.deployment import ImaginedPair
 from paracosm.core import checks
@@ -130,8 +130,8 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         level=level,
         pairs=len(differences),
         paired=_same_starts(old, new),
-        old_return=mean(old.returns, level, around(rare, old.returns)),
-        new_return=mean(new.returns, level, around(rare, new.returns)),
+        old_return=mean(old.returns, level, widened_to(rare, old.returns)),
+        new_return=mean(new.returns, level, widened_to(rare, new.returns)),
         certified=proven,
         bounds=bounds,
         episodes=assisted,

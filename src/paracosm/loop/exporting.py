@@ -129,7 +129,7 @@ def _of_run(run: Run) -> _PolicyToExport:
         _require_no_planner(policy)
         shape = (spec.state_size,)
         return _PolicyToExport(policy, spec.action, shape, _recorded(run, shape, np.float32), title)
-    source, policy = run.shown(), run.observing
+    source, policy = run.observed_source(), run.observing
     shape = source.image or (source.state_size,)
     recorded = _recorded(run, shape, source.state_type)
     return _PolicyToExport(policy, source.action, shape, recorded, title)

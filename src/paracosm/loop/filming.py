@@ -62,7 +62,7 @@ def _film_of_pictures(run: Run, overlay: Overlay) -> Film:
     """
     run.trusted(run.config.env)
     steps, ends = _steps_and_ends(overlay)
-    source = run.shown()
+    source = run.observed_source()
     sequences = [_observed(run, source, rows) for rows in _states_at(overlay, steps)]
     real, imagined, hidden = _pictures(run, source, sequences)
     decoded = run.latent_networks is not None

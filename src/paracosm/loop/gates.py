@@ -14,7 +14,6 @@ from paracosm.core.records.gate import GATED, Gate, GateRule, GateRules, GateSec
 from paracosm.core.records.results import Comparison
 
 LEVEL = 0.95
-_LEVEL = checks.Range(0, 1, open_left=True, open_right=True)
 
 
 def gate(comparison: Comparison, rules: GateRules) -> Gate:
@@ -63,7 +62,7 @@ def _toml(file: Path) -> dict[str, Any]:
 
 
 def _rules(tree: dict[str, Any]) -> GateRules:
-    level = _LEVEL.check("level", tree.pop("level", LEVEL))
+    level = checks.LEVEL.check("level", tree.pop("level", LEVEL))
     for section in tree:
         if section not in GATED:
             raise checks.BadData(

@@ -281,7 +281,7 @@ class Run:
         """What makes states of observations, None where observations are states."""
         if self._learned_encoder is not None:
             return self._learned_encoder
-        return None if self.config.encoder is None else self._observed()[1]
+        return None if self.config.encoder is None else self._encoder_for(self.observed_source())
 
     @property
     def _learned_encoder(self) -> Encoder | None:
@@ -332,11 +332,13 @@ class Run:
     def _policy_file(self, round: int) -> Path:
         return self.path / f"models/policy-{round}.json"
 
-    def source(self, again: Source | None = None) -> Source:
-        """The real environment, opened again or as `again` shows it, through the run's encoder if
-        it has one.
+    def source(self, observed: Source | None = None) -> Source:
+        """The real environment through the run's encoder, if it has one; `observed` is the
+        environment as it shows itself, opened anew if None.
         """
-        observed, encoder = (again, self._made_encoder(again)) if again else self._observed()
+        if observed is None:
+            observed = self.observed_source()
+        encoder = self._encoder_for(observed)
         return observed if encoder is None else observed.through(encoder)
 
     @functools.cached_property
@@ -344,7 +346,8 @@ class Run:
         """The policy as one of what the environment shows: it carries the belief that the run's
         encoder makes; the policy itself where observations are states.
         """
-        observed, encoder = self._observed()
+        observed = self.observed_source()
+        encoder = self._encoder_for(observed)
         if encoder is None:
             return self.policy
         size, kind = observed.state_size, np.dtype(observed.state_type).name
@@ -357,21 +360,16 @@ class Run:
         """
         if self.config.encoder is None:
             return Predictor(self.policy, self.spec.action)
-        return Predictor(self.observing, self.spec.action, shape=self.shown().image)
+        return Predictor(self.observing, self.spec.action, shape=self.observed_source().image)
 
-    def shown(self) -> Source:
+    def observed_source(self) -> Source:
         """The real environment again, as it shows itself."""
         for where in (self.config.env, self.config.encoder):
             if where is not None:
                 self.trusted(where)
         return observed_source(self.config)
 
-    def _observed(self) -> tuple[Source, Encoder | None]:
-        """The real environment as it shows itself, and the run's encoder."""
-        observed = self.shown()
-        return observed, self._made_encoder(observed)
-
-    def _made_encoder(self, observed: Source) -> Encoder | None:
+    def _encoder_for(self, observed: Source) -> Encoder | None:
         """The run's encoder of what an environment shows, learned or named."""
         named = self.config.encoder and self.trusted(self.config.encoder)
         return self._learned_encoder or encoder_of(named, observed.action)

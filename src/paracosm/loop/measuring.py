@@ -36,7 +36,7 @@ from paracosm.core.records.regions import StateRegions
 from paracosm.imagination.gradient_noise import gradient_noise
 from paracosm.imagination.policy_gradient import Baseline, Weighting
 from paracosm.learning.curves import HELD_OUT, VISITED, MeasuredCurve, Refit, learning_curve
-from paracosm.loop.assisting import assisted_return
+from paracosm.loop.assisting import assisted_return_of_run
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import Run, load
 from paracosm.planning.plan import PARTS
@@ -125,18 +125,11 @@ def episode_deviation(
 
 
 def _variance_left(run: Run, discount: float) -> float:
-    """The share of the variance that imagination leaves; all of it of a planner, each of whose
-    steps is a search, and where fresh starts cannot be had.
+    """The share of the variance that imagination leaves; all of it where the run has no assisted
+    return.
     """
-    if run.config.planner is not None:
-        return 1.0
-    seed = run.config.seed
-    try:
-        return assisted_return(
-            run.world, run.policy, run.source(), run.episodes, discount=discount, seed=seed
-        ).factor
-    except checks.ParacosmError:  # not installed, not trusted, or imagination left the numbers
-        return 1.0
+    assisted = assisted_return_of_run(run, discount=discount)
+    return 1.0 if assisted is None else assisted.factor
 
 
 def gradient_noise_of_run(
@@ -348,7 +341,7 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
         predictions = predict_steps(world, played, episodes, key)
         if part == "reward":
             errors = np.where(
-                episodes.alive, episodes.reward - np.asarray(predictions.real.reward), 0.0
+                episodes.alive, episodes.reward - np.asarray(predictions.at_real.reward), 0.0
             )
             return float(np.mean(errors @ world.discount ** np.arange(errors.shape[1])))
         subject = AuditSubject(world, played, episodes, predictions, key, (world.discount,))

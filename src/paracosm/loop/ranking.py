@@ -199,11 +199,11 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
     Raises:
         BadArgument: the common world is of other beliefs than a policy's.
     """
-    again = runs[0].shown()
-    common_encoder = None if common is None else common.source(again).encoder
+    observed = runs[0].observed_source()
+    common_encoder = None if common is None else common.source(observed).encoder
     contenders = []
     for name, run in zip(names, runs, strict=True):
-        source, world = run.source(again), (common or run).world
+        source, world = run.source(observed), (common or run).world
         if common is not None and not eqx.tree_equal(common_encoder, source.encoder):
             raise checks.BadArgument(
                 f"the world of {shown(common.path)} is of other beliefs than the policy of {name};"

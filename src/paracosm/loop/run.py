@@ -105,7 +105,7 @@ def run(
                 tracker=run_tracker,
             )
             try:
-                return runner.finish()
+                return runner.run_stages()
             except Exception:
                 directory.discard_if_empty_handed(real_steps=source.steps)
                 raise

@@ -84,7 +84,7 @@ class Runner:
     progress: Progress
     tracker: RunTracker
 
-    def finish(self) -> RunResult:
+    def run_stages(self) -> RunResult:
         """Go through all stages; those that were finished before are read back."""
         rounds = [self._round(self._first_decision(), None)]
         first_purchase = rounds[0].data.real_steps
@@ -171,7 +171,7 @@ class Runner:
         number, encoders = decision.round, self._encoders
         purchase = self._collect(decision, before)
         if encoders.kind is not None:
-            self.progress("encode" + self._of(number), 0, 1)
+            self.progress("encode" + self._round_suffix(number), 0, 1)
         view = encoders.view(number, purchase, before and before.view)
         is_new = before is None or not view.has_encoder_of(before.view)
         if view.networks is not None and is_new:
@@ -240,7 +240,7 @@ class Runner:
                 are taken.
         """
         file = f"plan-{round}.json"
-        self.progress("plan" + self._of(round), 0, 1)
+        self.progress("plan" + self._round_suffix(round), 0, 1)
 
         data, seed = before.data, self.config.seed
 
@@ -301,7 +301,7 @@ class Runner:
         if before is not None:
             first = int(before.data.episode.max()) + 1
             explorer = before.view.observing(self._explorer(before))
-        owned = 0 if before is None else before.data.real_steps
+        bought_before = 0 if before is None else before.data.real_steps
         rows = collect_or_resume(
             self.source,
             steps,
@@ -312,10 +312,10 @@ class Runner:
             first_episode=first,
             workers=self.config.workers,
             lanes=LANES if short is None else 1,
-            spare=0 if short is None else short.spare(decision, owned),
+            spare=0 if short is None else short.spare(decision, bought_before),
         )
         if short is not None:
-            return short.with_labels(rows, owned, seed)
+            return short.with_labels(rows, bought_before, seed)
         return rows.buy(decision.transitions, decision.labels, seed)
 
     def _explorer(self, before: Round) -> Policy:
@@ -332,7 +332,7 @@ class Runner:
         round, imagined = before.decision.round, before.imagined
         if not can_audit(bought, self.source.horizon, imagined.policy):
             return None
-        self.progress("audit" + self._of(round), 0, 1)
+        self.progress("audit" + self._round_suffix(round), 0, 1)
         round_audit = audit_stage(
             self.directory,
             before.learned,
@@ -367,7 +367,7 @@ class Runner:
         if short is not None:
             settings, old = short.learn_settings(round), before and before.learned
         file = self.directory.file(f"models/world-{round}")
-        self.progress("learn" + self._of(round), 0, 1)
+        self.progress("learn" + self._round_suffix(round), 0, 1)
         return self.directory.stage(
             f"learn-{round}",
             lambda: learn(
@@ -588,10 +588,10 @@ class Runner:
         """The progress of a stage: told done, total and a word; `round` is None if the run has the
         stage once.
         """
-        name = stage if round is None else stage + self._of(round)
+        name = stage if round is None else stage + self._round_suffix(round)
         return lambda done, total, word="": self.progress(name, done, total, word)
 
-    def _of(self, round: int) -> str:
+    def _round_suffix(self, round: int) -> str:
         """What follows a stage's name in progress: which round it is of."""
         if self._short is not None:
             return f" (round {round + 1})"

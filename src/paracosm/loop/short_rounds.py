@@ -75,31 +75,35 @@ class ShortRounds:
     labels: int
     horizon: int
 
-    def decision(self, round: int, owned: int) -> Decision | None:
-        """What to buy in a round, at the least, beside `owned` transitions; None when all is
-        bought.
+    def decision(self, round: int, bought_before: int) -> Decision | None:
+        """What to buy in a round, at the least, once `bought_before` transitions have been bought;
+        None when all are.
         """
-        left = self.transitions - owned
+        left = self.transitions - bought_before
         if left <= 0:
             return None
-        count = min(max(TRANSITIONS, int(SHARE * owned)), left)
-        labels = self._labels(owned, count)
+        count = min(max(TRANSITIONS, int(SHARE * bought_before)), left)
+        labels = self._labels(bought_before, count)
         return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
-    def spare(self, decision: Decision, owned: int) -> int:
+    def spare(self, decision: Decision, bought_before: int) -> int:
         """How many transitions more may be bought to finish an episode."""
-        return min(self.horizon, self.transitions - owned - decision.transitions)
+        return min(self.horizon, self.transitions - bought_before - decision.transitions)
 
-    def with_labels(self, collected: Dataset, owned: int, seed: int) -> Dataset:
-        """All that was collected beside `owned` transitions, with its share of the labels."""
-        count = collected.real_steps
-        return collected.buy(count, self._labels(owned, count), seed)
-
-    def _labels(self, owned: int, transitions: int) -> int:
-        """How many labels a purchase of `transitions` beside `owned` ones has: all purchases
-        together hold their share, and the first one as many as a reward can be learned from.
+    def with_labels(self, collected: Dataset, bought_before: int, seed: int) -> Dataset:
+        """All that was collected once `bought_before` transitions had been bought, with its share
+        of the labels.
         """
-        return self._labels_until(owned + transitions) - (self._labels_until(owned) if owned else 0)
+        count = collected.real_steps
+        return collected.buy(count, self._labels(bought_before, count), seed)
+
+    def _labels(self, bought_before: int, transitions: int) -> int:
+        """How many labels a purchase of `transitions` after `bought_before` ones has: all
+        purchases together hold their share, and the first one as many as a reward can be learned
+        from.
+        """
+        before = self._labels_until(bought_before) if bought_before else 0
+        return self._labels_until(bought_before + transitions) - before
 
     def _labels_until(self, transitions: int) -> int:
         share = -(-self.labels * transitions // self.transitions)

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
-from paracosm.auditing.linter import queries
-from paracosm.auditing.linter.readings import Judge, errors
+from paracosm.auditing.linter.inputs import JudgedDynamics
+from paracosm.auditing.linter.readings import errors
 from paracosm.auditing.linter.steps import standardised
-from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding, FindingForm
-from paracosm.core.types import PRNGKey
 
 _NO_LARGER = 1.02  # times the error with the recorded actions
 # Of the error of standing still, root mean square: with smaller ones actions may not matter
@@ -23,60 +21,46 @@ _ROUNDING = 1e-9  # of the largest next state: differences below are none
 _SHUFFLE = 0xAC7104  # any seed; fixed, so that one world has one finding
 
 
-def blind(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Finding]:
+def blind(dynamics: JudgedDynamics) -> Iterator[Finding]:
     """Next states that are no worse with the actions of other steps, though the errors go with the
     action.
-
-    Args:
-        world: The learned world.
-        judge: Of the errors of its next states.
-        unit: Of each of their components, `[state]`.
-        key: Of the world's noise.
     """
+    judge = dynamics.judge
     steps = judge.steps
     order = np.random.default_rng(_SHUFFLE).permutation(len(steps.action))
     if len(np.unique(steps.block)) < 2 or not np.any(steps.action[order] != steps.action):
         return
-    plain, answer = (
-        queries.next_states(world, steps.state, action, key, len(order))
-        for action in (steps.action, steps.action[order])
-    )
-    if not np.isfinite(answer).all() or not _matters(judge, unit):
+    plain, answer = map(dynamics.next_states, (steps.action, steps.action[order]))
+    if not np.isfinite(answer).all() or not _matters(dynamics):
         return
     same = bool(np.all(np.abs(answer - plain) <= _ROUNDING * np.abs(plain).max(axis=0)))
-    permuted = errors(((answer - steps.next_state) / unit) ** 2)
+    permuted = errors(dynamics.squares(answer))
     larger = judge.overall(permuted, judge.own)[-1].high > np.log(_NO_LARGER)
-    if same or (not larger and _goes_with_action(judge, unit, plain, answer)):
+    if same or (not larger and _goes_with_action(dynamics, plain, answer)):
         times = float(np.exp(judge.overall(permuted, judge.own)[-1].mean / 2))
         form: FindingForm = "the same" if same else ""
         yield Finding("action blindness", "dynamics", {"times": times}, form)
 
 
-def _matters(judge: Judge, unit: np.ndarray) -> bool:
-    still = ((judge.steps.next_state - judge.steps.state) / unit) ** 2
+def _matters(dynamics: JudgedDynamics) -> bool:
+    judge = dynamics.judge
+    still = dynamics.squares(judge.steps.state)
     return bool(np.any(judge.own.squares.mean(axis=0) > _MATTERS**2 * still.mean(axis=0)))
 
 
-def _goes_with_action(
-    judge: Judge, unit: np.ndarray, plain: np.ndarray, permuted: np.ndarray
-) -> bool:
+def _goes_with_action(dynamics: JudgedDynamics, plain: np.ndarray, permuted: np.ndarray) -> bool:
     """Whether errors are explained by the action, beyond the state, and are larger than what the
     world makes of it.
 
     Args:
-        judge: Of the errors of the world's next states.
-        unit: Of each of their components, `[state]`.
+        dynamics: The learned dynamics.
         plain: The next states, `[n, state]`.
         permuted: Those with the actions of other steps.
     """
+    judge, unit = dynamics.judge, dynamics.unit
     steps = judge.steps
     error = (steps.next_state - plain) / unit
-    action = (
-        steps.action
-        if steps.action.ndim > 1
-        else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
-    )
-    state, action = standardised(steps.state), standardised(np.asarray(action, float))
+    state, action = standardised(steps.state), standardised(steps.encoded_action)
     alone = np.concatenate([np.ones((len(state), 1)), state, state**2], axis=1)
     joined = np.concatenate([alone, action], axis=1)
     off, off_alone = (_crossed(design, error, steps.block % 2 == 0) for design in (joined, alone))
@@ -100,9 +84,10 @@ def _crossed(
     return residual
 
 
-def standing_still(world: MDP, judge: Judge, unit: np.ndarray) -> Iterator[Finding]:
+def standing_still(dynamics: JudgedDynamics) -> Iterator[Finding]:
     """A world that is clearly worse than the prediction that nothing moves."""
-    steps, scale = judge.steps, np.asarray(world.spec.state_scale)
+    judge, unit = dynamics.judge, dynamics.unit
+    steps, scale = judge.steps, np.asarray(dynamics.world.spec.state_scale)
     still = errors(np.sum(((steps.next_state - steps.state) / scale) ** 2, axis=1, keepdims=True))
     own = errors(np.sum(judge.own.squares * (unit / scale) ** 2, axis=1, keepdims=True))
     summed = judge._replace(own=own, floor=np.full(1, 1e-12), weight=np.ones(1))

@@ -33,7 +33,7 @@ class _Episodes(NamedTuple):
 
 def data_findings(data: Dataset) -> tuple[DataFinding, ...]:
     """What is odd about a data set; the sentences are still empty."""
-    first = np.flatnonzero(np.append(True, np.diff(data.episode) != 0))
+    first = data.episode_starts
     last = np.append(first[1:], len(data.episode)) - 1
     episodes = _Episodes(first, last, last - first + 1)
     vectors = data.state.dtype != np.uint8

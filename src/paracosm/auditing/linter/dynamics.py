@@ -12,13 +12,13 @@ import numpy as np
 from paracosm.auditing.linter import queries
 from paracosm.auditing.linter.baselines import blind, standing_still
 from paracosm.auditing.linter.fitting import ReadingFit, linear
-from paracosm.auditing.linter.inputs import Change
+from paracosm.auditing.linter.inputs import Change, JudgedDynamics
 from paracosm.auditing.linter.readings import (
+    A_TENTH,
     HALF,
-    NEARLY_ALL,
     Explanation,
     Judge,
-    Most,
+    MostLeft,
     Reading,
     errors,
 )
@@ -35,7 +35,7 @@ _ACTION_FACTORS = (
 )  # a sign, an unused action, a box of half or twice the width
 _STATE_FACTORS = (-1.0, 180 / np.pi, np.pi / 180)  # a sign; degrees and radians
 # Of the sum nothing is required: walls and contacts make outliers that no reading mends
-_LEFT = Most(0.6, 1.0)
+_LEFT = MostLeft(0.6, 1.0)
 # Of a factor, or of the spread: models of ordinary quality are as far off
 _MARGIN = {"action": 0.05, "state": 0.2}
 _SAME = 5e-3  # of a factor, or of the spread: too little to be worth a word
@@ -52,25 +52,24 @@ _FORMS: dict[str, MisreadingForm] = {
 
 def dynamics_findings(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Finding, ...]:
     """The reading of the learned dynamics that explains its errors, if one does."""
-    judge, unit = _judge(world, steps, key)
-    if judge is None:
+    dynamics = _judged(world, steps, key)
+    if dynamics is None:
         return ()
-    space = world.spec.action
     readings = (
-        [*_numberings(world, judge, unit, key)]
-        if isinstance(space, Discrete)
-        else [*_actions(world, judge, unit, key), *_clipped(world, judge, unit, key)]
+        [*_numberings(dynamics)]
+        if isinstance(world.spec.action, Discrete)
+        else [*_actions(dynamics), *_clipped(dynamics)]
     )
-    readings += [*_observations(world, judge, unit, key), *_changes(world, judge, unit, key)]
-    choice = judge.choose(readings)
+    readings += [*_observations(dynamics), *_changes(dynamics)]
+    choice = dynamics.judge.choose(readings)
     if choice is not None and not choice.reading.silent:
-        return (_finding(world, judge, choice, unit),)
-    return (*blind(world, judge, unit, key), *standing_still(world, judge, unit))
+        return (_finding(dynamics, choice),)
+    return (*blind(dynamics), *standing_still(dynamics))
 
 
-def _judge(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Judge | None, np.ndarray]:
-    """Errors by component, each in units of its own root mean square; nothing where all are
-    rounding.
+def _judged(world: MDP, steps: SampledSteps, key: PRNGKey) -> JudgedDynamics | None:
+    """The dynamics and the judge of their errors, those of each component in units of its own root
+    mean square; None where all are rounding.
     """
     answer = queries.next_states(world, steps.state, steps.action, key, len(steps.state))
     off = answer - steps.next_state
@@ -78,18 +77,15 @@ def _judge(world: MDP, steps: SampledSteps, key: PRNGKey) -> tuple[Judge | None,
     unit = np.maximum(np.sqrt((off**2).mean(axis=0)), _ROUNDING * size + 1e-12)
     own = errors((off / unit) ** 2)
     if not np.isfinite(off).all() or (own.squares.mean(axis=0) < 1 - 1e-9).all():
-        return None, unit
+        return None
     weight = (unit / np.asarray(world.spec.state_scale)) ** 2
-    return Judge(steps, own, np.full(len(unit), _FINEST), weight, _LEFT), unit
+    judge = Judge(steps, own, np.full(len(unit), _FINEST), weight, _LEFT)
+    return JudgedDynamics(world, judge, unit, key)
 
 
-def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Actions in other units, among them those of the other box.
-
-    Args:
-        world, judge, unit, key: As for `blind`.
-    """
-    space = world.spec.action
+def _actions(dynamics: JudgedDynamics) -> Iterator[Reading]:
+    """Actions in other units, among them those of the other box."""
+    space = dynamics.world.spec.action
     assert isinstance(space, Box)
     low, high = np.asarray(space.low, float), np.asarray(space.high, float)
     half, center = (high - low) / 2, (high + low) / 2
@@ -98,40 +94,31 @@ def _actions(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
         if np.isfinite(half).all()
         else []
     )
-    spread = np.where(np.isfinite(half), half, judge.steps.action.std(axis=0) + 1e-9)
-    change = Change(world, judge, key, "action", spread, unit)
+    spread = np.where(np.isfinite(half), half, dynamics.judge.steps.action.std(axis=0) + 1e-9)
+    change = Change(dynamics, "action", spread)
     yield from _affine(
         change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread)
     )
 
 
-def _clipped(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Actions that the environment clips to its bounds, and the world does not.
-
-    Args:
-        world, judge, unit, key: As for `blind`.
-    """
-    steps, space = judge.steps, world.spec.action
+def _clipped(dynamics: JudgedDynamics) -> Iterator[Reading]:
+    """Actions that the environment clips to its bounds, and the world does not."""
+    steps, space = dynamics.judge.steps, dynamics.world.spec.action
     assert isinstance(space, Box)
     if not space.outside(steps.action).any():
         return
     action = np.clip(steps.action, np.asarray(space.low), np.asarray(space.high))
-    answer = queries.next_states(world, steps.state, action, key, len(action))
-    squares = ((answer - steps.next_state) / unit) ** 2
+    squares = dynamics.squares(dynamics.next_states(action))
     yield Reading("action clipping", "clipping", Misreading("clipped actions"), squares)
 
 
-def _observations(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Observations in other units, among them standardised ones.
-
-    Args:
-        world, judge, unit, key: As for `blind`.
-    """
-    state = judge.steps.state
+def _observations(dynamics: JudgedDynamics) -> Iterator[Reading]:
+    """Observations in other units, among them standardised ones."""
+    state = dynamics.judge.steps.state
     deviation = state.std(axis=0)
     spread = np.where(deviation > 1e-9 * np.abs(state).max(axis=0), deviation, 1.0)
     standard = np.concatenate([1 / spread, -state.mean(axis=0) / spread])
-    change = Change(world, judge, key, "state", spread, unit)
+    change = Change(dynamics, "state", spread)
     if change.size > _MOST_STATES:
         residual = change.residuals(standard[None])[0]
         misreading = Misreading("standardised observations")
@@ -164,14 +151,14 @@ def _affine(
         fit = change.fitted(start, mask)
         if fit is not None and np.any(_beyond(change, fit)):
             misreading = Misreading(_FORMS[kind], components=_components(change, fit))
-            leaves = NEARLY_ALL if change.of == "state" else HALF  # of many parameters
+            may_leave = A_TENTH if change.of == "state" else HALF  # of many parameters
             yield Reading(
                 f"{kind[:-1]} {name}",
                 kind,
                 misreading,
                 fit.residual**2,
                 int(mask.sum()),
-                leaves=leaves,
+                may_leave=may_leave,
             )
 
 
@@ -196,15 +183,11 @@ def _components(change: Change, fit: ReadingFit) -> tuple[ComponentChange, ...]:
     )
 
 
-def _numberings(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
-    """Discrete actions under other numbers.
-
-    Args:
-        world, judge, unit, key: As for `blind`.
-    """
-    space = world.spec.action
+def _numberings(dynamics: JudgedDynamics) -> Iterator[Reading]:
+    """Discrete actions under other numbers."""
+    space = dynamics.world.spec.action
     assert isinstance(space, Discrete)
-    n, steps = space.n, judge.steps
+    n, steps = space.n, dynamics.judge.steps
     numberings = (
         [*itertools.permutations(range(n))][1:]
         if n <= _MOST_ORDERS
@@ -212,26 +195,23 @@ def _numberings(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Ite
     )
     for numbering in numberings:
         action = np.asarray(numbering, steps.action.dtype)[steps.action]
-        answer = queries.next_states(world, steps.state, action, key, len(action))
         misreading = Misreading("other action numbers", numbering=numbering)
-        squares = ((answer - steps.next_state) / unit) ** 2
+        squares = dynamics.squares(dynamics.next_states(action))
         yield Reading("action order", "actions", misreading, squares)
 
 
-def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterator[Reading]:
+def _changes(dynamics: JudgedDynamics) -> Iterator[Reading]:
     """Answers that are changes of the state; and, silent, changes that are too small or too large
     by a factor each.
 
     A model that was fitted too little shrinks all it predicts; no change of what it is given
     explains that better.
-
-    Args:
-        world, judge, unit, key: As for `blind`.
     """
+    judge, unit = dynamics.judge, dynamics.unit
     steps = judge.steps
-    answer = queries.next_states(world, steps.state, steps.action, key, len(steps.state))
-    summed = (steps.state + answer - steps.next_state) / unit
-    yield Reading("state change", "output", Misreading("state changes"), summed**2)
+    answer = dynamics.next_states(steps.action)
+    summed = dynamics.squares(steps.state + answer)
+    yield Reading("state change", "output", Misreading("state changes"), summed)
     fits = [
         linear(
             judge._replace(floor=judge.floor[:1], weight=judge.weight[:1]),
@@ -245,14 +225,10 @@ def _changes(world: MDP, judge: Judge, unit: np.ndarray, key: PRNGKey) -> Iterat
     yield Reading("changes", "shrunk", None, residual**2, 2 * len(unit), silent=True)
 
 
-def _finding(world: MDP, judge: Judge, choice: Explanation, unit: np.ndarray) -> Finding:
-    """The choice as a finding.
-
-    Args:
-        world, judge, unit: As for `blind`.
-        choice: The reading that explains the errors, and its rivals.
-    """
-    scale = np.asarray(world.spec.state_scale)
+def _finding(dynamics: JudgedDynamics, choice: Explanation) -> Finding:
+    """The reading that explains the errors, with its rivals, as a finding."""
+    judge, unit = dynamics.judge, dynamics.unit
+    scale = np.asarray(dynamics.world.spec.state_scale)
     own, left = (
         np.sqrt(np.mean(np.sum(reading.squares * (unit / scale) ** 2, axis=1)))
         for reading in (judge.own, choice.reading)

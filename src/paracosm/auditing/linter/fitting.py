@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
-from paracosm.auditing.linter.readings import LEVEL, Judge
+from paracosm.auditing.linter.readings import Judge, half_width
 
 _ROUNDS = 10  # of least squares, which converge in a few or not at all
 _GAIN, _PROMISE = 1e-3, 0.2  # of the objective: less is not worth more calls of the world
@@ -132,16 +131,12 @@ def _with_interval(judge: Judge, parameters: np.ndarray, local: Linearisation) -
     """The jackknife's interval by blocks, each left out by one step of the normal equations."""
     matrix, right = _normal(judge, local)
     blocks = np.unique(judge.steps.block)
-    n = len(blocks)
     # Without the one block that decides a parameter it may be anything: its interval is infinite.
     with np.errstate(over="ignore", invalid="ignore"):
         left = [
             -_solve(matrix.sum(axis=0) - matrix[b], right.sum(axis=0) - right[b], 0.0)
             for b in blocks
         ]
-        error = np.sqrt((n - 1) / n * np.sum((left - np.mean(left, axis=0)) ** 2, axis=0))
-    error = np.where(np.isfinite(error), error, np.inf)
-    half = (
-        stats.t.ppf((1 + LEVEL) / 2, n - 1) * error if n > 1 else np.full(len(parameters), np.inf)
-    )
+        half = half_width(left)
+    half = np.where(np.isfinite(half), half, np.inf)
     return ReadingFit(parameters, parameters - half, parameters + half, local.residual)

@@ -17,6 +17,31 @@ from paracosm.core.types import PRNGKey
 _STEP = 1e-4  # of the differences, in half boxes and deviations
 
 
+class JudgedDynamics(NamedTuple):
+    """The dynamics of a learned world, asked at the steps of the judge of their errors.
+
+    Attributes:
+        world: The learned world.
+        judge: Of the errors of its next states.
+        unit: Of each of their components, `[state]`.
+        key: Of the world's noise.
+    """
+
+    world: MDP
+    judge: Judge
+    unit: Float[np.ndarray, " state"]
+    key: PRNGKey
+
+    def next_states(self, action: np.ndarray) -> Float[np.ndarray, "n state"]:
+        """Next states with these actions in place of the recorded ones."""
+        state = self.judge.steps.state
+        return queries.next_states(self.world, state, action, self.key, len(state))
+
+    def squares(self, answer: Float[np.ndarray, "n state"]) -> Float[np.ndarray, "n state"]:
+        """Squared errors of such next states, in the judge's units."""
+        return ((answer - self.judge.steps.next_state) / self.unit) ** 2
+
+
 class Change(NamedTuple):
     """The world in other units: it is given `scale * x + offset` in place of x.
 
@@ -25,12 +50,9 @@ class Change(NamedTuple):
     offsets.
     """
 
-    world: MDP
-    judge: Judge
-    key: PRNGKey
+    dynamics: JudgedDynamics
     of: str
     spread: Float[np.ndarray, " x"]
-    output: Float[np.ndarray, " state"]
 
     @property
     def size(self) -> int:
@@ -44,7 +66,8 @@ class Change(NamedTuple):
 
     def residuals(self, parameters: Float[np.ndarray, "m p"]) -> Float[np.ndarray, "m n state"]:
         """Errors of the next states in the judge's units at `m` parameters."""
-        steps, m = self.judge.steps, len(parameters)
+        dynamics, m = self.dynamics, len(parameters)
+        steps = dynamics.judge.steps
         n = len(steps.state)
         scale, offset = (part[:, None, :] for part in np.split(parameters, 2, axis=1))
         state, action = (np.broadcast_to(x, (m, *x.shape)) for x in (steps.state, steps.action))
@@ -53,11 +76,13 @@ class Change(NamedTuple):
         else:
             state = scale * state + offset
         state, action = (x.reshape(m * n, *x.shape[2:]) for x in (state, action))
-        answer = queries.next_states(self.world, state, action, self.key, n).reshape(m, n, -1)
+        answer = queries.next_states(dynamics.world, state, action, dynamics.key, n).reshape(
+            m, n, -1
+        )
         if self.of == "state":
             answer = (answer - offset) / np.where(scale == 0, np.nan, scale)
         return np.nan_to_num(
-            (answer - steps.next_state) / self.output, nan=np.inf, posinf=np.inf, neginf=np.inf
+            (answer - steps.next_state) / dynamics.unit, nan=np.inf, posinf=np.inf, neginf=np.inf
         )
 
     def fitted(self, start: np.ndarray, free: Bool[np.ndarray, " p"]) -> ReadingFit | None:
@@ -79,7 +104,7 @@ class Change(NamedTuple):
                 np.moveaxis((residual[1:] - residual[0]) / small[which][:, None, None], 0, -1),
             )
 
-        result = fit(self.judge, start[which], at)
+        result = fit(self.dynamics.judge, start[which], at)
         if result is None:
             return None
         full = [np.array(start, float) for _ in range(3)]
@@ -114,4 +139,6 @@ class Change(NamedTuple):
 
     def _objectives(self, points: np.ndarray) -> np.ndarray:
         """Sum over outputs of the mean over cells of `log mse`, `[m]`."""
-        return np.array([objective(self.judge, residual) for residual in self.residuals(points)])
+        return np.array(
+            [objective(self.dynamics.judge, residual) for residual in self.residuals(points)]
+        )

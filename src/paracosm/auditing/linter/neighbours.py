@@ -99,12 +99,7 @@ def _closest(steps: SampledSteps) -> float:
 
 def _coordinates(steps: SampledSteps) -> Float[np.ndarray, "n d"] | None:
     """(s, a, s' - s), the directions that hold nearly all of its variance, each in its own unit."""
-    action = (
-        steps.action
-        if steps.action.ndim > 1
-        else np.eye(int(steps.action.max()) + 1)[steps.action.astype(int)]
-    )
-    columns = (steps.state, action, steps.next_state - steps.state)
+    columns = (steps.state, steps.encoded_action, steps.next_state - steps.state)
     values = np.concatenate([standardised(column.astype(float)) for column in columns], axis=1)
     variance = np.maximum(np.linalg.eigvalsh(values.T @ values)[::-1], 0)
     share = np.cumsum(variance) / max(np.sum(variance), np.finfo(float).tiny)

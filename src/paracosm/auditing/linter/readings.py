@@ -22,7 +22,7 @@ from paracosm.core.records import Misreading
 
 LEVEL = 0.99  # of the intervals: a dozen readings are tried
 # What a reading may leave at the most: of the error in every region, or of the sum
-HALF, NEARLY_ALL = 0.5, 0.1
+HALF, A_TENTH = 0.5, 0.1
 # Of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
 _SIMPLER = 0.25
 _CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
     squares: Float[np.ndarray, "n output"]
     parameters: int = 0
     silent: bool = False
-    leaves: float = HALF
+    may_leave: float = HALF
 
 
 def errors(squares: Float[np.ndarray, "n output"]) -> Reading:
@@ -59,7 +59,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Most(NamedTuple):
+class MostLeft(NamedTuple):
     """The most of the squared error that a reading may leave: in every region, and of the sum."""
 
     regions: float
@@ -83,15 +83,15 @@ class Judge(NamedTuple):
     """Compares readings on the same steps; mean squared errors below `floor` `[output]` are no
     errors.
 
-    `weight` `[output]` brings the outputs' squared errors to one unit; `most` is what a reading may
-    leave.
+    `weight` `[output]` brings the outputs' squared errors to one unit; `most_left` is what a
+    reading may leave.
     """
 
     steps: SampledSteps
     own: Reading
     floor: Float[np.ndarray, " output"]
     weight: Float[np.ndarray, " output"]
-    most: Most = Most(HALF, HALF)
+    most_left: MostLeft = MostLeft(HALF, HALF)
 
     def everywhere(self, reading: Reading, rival: Reading) -> tuple[Interval, ...]:
         """Mean over cells of `log(mse / rival's mse)`: by output, and last the sum over outputs."""
@@ -121,30 +121,26 @@ class Judge(NamedTuple):
         return self._compared(reading, rival, statistic, by_cell=False)
 
     def explains(self, reading: Reading) -> bool:
-        """Whether `reading` mends about half of some output's error in every region, or nearly all
-        of its sum.
+        """Whether a reading leaves little of the world's own error: at most `most_left` of some
+        output in every region and overall, or a tenth of some output overall.
 
-        In either case no other output may pay for it, and over the steps as they come it does as
-        well.
+        The sum over outputs must fall too, and the error over the steps as they come. A reading
+        that can bend to much must leave a tenth of the sum as well.
         """
         if np.isinf(reading.squares).any():
             return False
         regions, total = self.everywhere(reading, self.own), self.overall(reading, self.own)
-        share = min(reading.leaves, NEARLY_ALL)
-        nearly = min(part.high for part in total[:-1]) < np.log(share) and regions[-1].mean < 0
-        if reading.leaves < HALF:
-            return bool(
-                nearly
-                and total[-1].high < np.log(share)
-                and self._plain(reading)[-1] < np.log(share)
-            )
-        mends = max(min(part.high for part in regions[:-1]), regions[-1].high) < np.log(
-            self.most.regions
+        share = np.log(min(reading.may_leave, A_TENTH))
+        tenth = min(part.high for part in total[:-1]) < share and regions[-1].mean < 0
+        if reading.may_leave < HALF:
+            return bool(tenth and total[-1].high < share and self._plain(reading)[-1] < share)
+        by_region, by_sum = np.log(self.most_left)
+        everywhere = (
+            min(part.high for part in regions[:-1]) < by_region and regions[-1].high < by_region
         )
-        pays = min(part.high for part in total[:-1]) < np.log(self.most.total)
+        overall = min(part.high for part in total[:-1]) < by_sum
         return bool(
-            (nearly or (mends and pays))
-            and self._plain(reading)[:-1].min() < np.log(self.most.total)
+            (tenth or (everywhere and overall)) and self._plain(reading)[:-1].min() < by_sum
         )
 
     def _plain(self, reading: Reading) -> np.ndarray:
@@ -207,9 +203,9 @@ class Judge(NamedTuple):
         blocks, cells = (_filled(sums.number, axis) for axis in (1, 0))
         if len(blocks) < 2 or len(cells) < 2:  # one group alone has no interval
             return tuple(Interval(float(value), -np.inf, np.inf) for value in center)
-        half = _half_width([statistic(*sums.means(block=b)) for b in blocks])
+        half = half_width([statistic(*sums.means(block=b)) for b in blocks])
         if by_cell:
-            half = np.maximum(half, _half_width([statistic(*sums.means(cell=c)) for c in cells]))
+            half = np.maximum(half, half_width([statistic(*sums.means(cell=c)) for c in cells]))
         return tuple(
             Interval(*map(float, ends))
             for ends in zip(center, center - half, center + half, strict=True)
@@ -256,7 +252,7 @@ def _filled(number: np.ndarray, axis: int) -> list[int]:
     return np.flatnonzero(number.sum(axis=axis)).tolist()
 
 
-def _half_width(leave_one_out: Sequence[np.ndarray]) -> np.ndarray:
+def half_width(leave_one_out: Sequence[np.ndarray]) -> np.ndarray:
     """Half the jackknife's interval `[k]` from the statistics without each group."""
     values = np.asarray(leave_one_out)
     n = len(values)

@@ -95,7 +95,7 @@ def _timing(episodes: Trajectory, judge: Judge) -> Iterator[Reading]:
 
 
 def informative(
-    judge: Judge, reading: Reading, target: Float[np.ndarray, " n"], leaves: float = HALF
+    judge: Judge, reading: Reading, target: Float[np.ndarray, " n"], may_leave: float = HALF
 ) -> Iterator[Reading]:
     """The reading, if it leaves less than that share of the squared error that the target's mean
     leaves.
@@ -107,13 +107,13 @@ def informative(
         judge: Of the sampled steps.
         reading: Of the learned reward.
         target: What it is compared with, `[n]`; not a number where there is nothing.
-        leaves: The share of the squared error.
+        may_leave: The share of the squared error.
     """
     inside = np.isfinite(target)
     mean = errors((target - target[inside].mean())[:, None] ** 2)
     if mean.squares[inside].mean() > judge.floor[0] and judge.overall(reading, mean)[
         0
-    ].high < np.log(leaves):
+    ].high < np.log(may_leave):
         yield reading
 
 
@@ -176,10 +176,12 @@ def _curves(judge: Judge) -> Iterator[Reading]:
     monotone = _rising(steps, steps.predicted, steps.reward)
     if monotone is not None:
         curves.append((Misreading("rising curve"), monotone, _PARAMETERS, _CURVE))
-    for misreading, values, parameters, leaves in curves:
+    for misreading, values, parameters, may_leave in curves:
         if np.isfinite(values).all():
             off = (values - steps.reward)[:, None] ** 2
-            reading = Reading("reward curve", "unit", misreading, off, parameters, leaves=leaves)
+            reading = Reading(
+                "reward curve", "unit", misreading, off, parameters, may_leave=may_leave
+            )
             # A curve of two values does not mend every region.
             if judge.everywhere(reading, judge.own)[0].high < np.log(HALF):
                 yield from informative(judge, reading, steps.reward)
@@ -219,11 +221,11 @@ def _lossy(judge: Judge) -> Iterator[Reading]:
     if np.mean(clipped**2) <= _AS_GOOD * np.mean(bent**2) + fine.floor[0]:
         misreading = Misreading("clipped reward", _effective(steps, limits))
         squares = clipped[:, None] ** 2
-        reading = Reading("reward clipping", "unit", misreading, squares, 3, leaves=_CURVE)
+        reading = Reading("reward clipping", "unit", misreading, squares, 3, may_leave=_CURVE)
     else:
         misreading, squares = Misreading("curve of the reward"), bent[:, None] ** 2
         reading = Reading(
-            "reward curve", "unit", misreading, squares, _PARAMETERS + 1, leaves=_CURVE
+            "reward curve", "unit", misreading, squares, _PARAMETERS + 1, may_leave=_CURVE
         )
         # A curve of two values does not mend every region.
         if judge.everywhere(reading, judge.own)[0].high >= np.log(HALF):
@@ -285,7 +287,8 @@ def _finding(judge: Judge, choice: Explanation) -> Finding:
 def _constant(episodes: Trajectory, predictions: OneStep) -> Iterator[Finding]:
     """A reward model that predicts the mean where real rewards vary."""
     alive = np.asarray(episodes.alive)
-    real, predicted = np.asarray(episodes.reward)[alive], np.asarray(predictions.real.reward)[alive]
+    real = np.asarray(episodes.reward)[alive]
+    predicted = np.asarray(predictions.at_real.reward)[alive]
     spread, varies = np.std(real), np.std(predicted)
     if spread <= 1e-9 * np.max(np.abs(real), initial=0) or varies >= _FLAT * spread:
         return

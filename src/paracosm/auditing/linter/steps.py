@@ -37,6 +37,13 @@ class SampledSteps(NamedTuple):
     cell: Int[np.ndarray, " n"]
     block: Int[np.ndarray, " n"]
 
+    @property
+    def encoded_action(self) -> Float[np.ndarray, "n action"]:
+        """The actions; discrete ones as rows of zeros with a 1 at the number chosen."""
+        if self.action.ndim > 1:
+            return np.asarray(self.action, float)
+        return np.eye(int(self.action.max()) + 1)[self.action.astype(int)]
+
 
 def sampled(
     world: MDP, episodes: Trajectory, predictions: OneStep, most: int = MOST_STEPS
@@ -56,7 +63,7 @@ def sampled(
         episodes.action,
         episodes.next_state,
         episodes.reward,
-        predictions.real.reward,
+        predictions.at_real.reward,
     )
     state, action, after, reward, predicted = (np.asarray(column)[alive] for column in columns)
     encoded = action

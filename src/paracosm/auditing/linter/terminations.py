@@ -54,7 +54,7 @@ def end_findings(world: MDP, episodes: Trajectory, predictions: OneStep) -> Iter
     explains it better.
     """
     alive = np.asarray(episodes.alive)
-    flags = (episodes.terminated, episodes.truncated, predictions.real.ended)
+    flags = (episodes.terminated, episodes.truncated, predictions.at_real.ended)
     ends = _Ends(alive, *(np.asarray(flag, bool) & alive for flag in flags))
     resets = list(_resets(world, episodes, predictions, ends))
     limits = _limits(world, episodes, ends)
