@@ -79,7 +79,7 @@ def test_the_reference_shows_signatures_and_every_argument(site):
     text = re.sub("<[^>]+>", "", (site / "reference/types.html").read_text())
     assert re.search(r"MDP\(\s*spec: Spec,\s*dynamics: Callable", text)
     assert "eqx.field" not in text
-    assert re.search(r"depth\s+\(int\)\s+–\s+Hidden layers of policy and value", text)
+    assert re.search(r"imagined_return\s+\(Estimate\)\s+–\s+Of whole episodes, never", text)
 
 
 def test_every_public_name_has_its_place_in_the_reference():
