@@ -292,7 +292,7 @@ def test_what_is_no_rssm_and_another_number_of_normals_are_refused():
         stepping(torch.nn.Linear(2, 2))
     with pytest.raises(checks.BadArgument, match="noise is 3; z has 2 numbers"):
         stepping(noise=3)
-    with pytest.raises(checks.BadArgument, match=r"has no start, .* adapters\.dreamer is for"):
+    with pytest.raises(checks.BadArgument, match=r"has no start, .*foreign\.dreamer is for"):
         foreign.recurrent(Steps(), SPEC)
 
 

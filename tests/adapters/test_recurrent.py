@@ -226,7 +226,7 @@ def test_a_source_raises_the_sentence_of_a_model_that_fails():
 @pytest.mark.parametrize(
     ("candidate", "message"),
     [
-        (torch.nn.Linear(2, 2), "Linear, which has no start, .* foreign.world.dynamics"),
+        (torch.nn.Linear(2, 2), "Linear, which has no start, .*foreign.world\\(dynamics"),
         (Rememberer, "is given the class Rememberer; an instance is needed"),
         (5, "is given a int, which has no start, observe, next, reward, act; start, "),
     ],

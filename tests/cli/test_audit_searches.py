@@ -22,6 +22,7 @@ def calls(monkeypatch):
         usual_searches=lambda planner, most_steps: ("mppi",),
         usual_search_needs=lambda planner: 820_000,
         learned=SimpleNamespace(fits={}),
+        policy=None,
         episodes=SimpleNamespace(alive=[0]),
     )
     state = SimpleNamespace(searches=[], raises=None)
