@@ -41,7 +41,7 @@ from paracosm.learning.curves import learning_curve
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.settings import FitSettings
 from paracosm.loop.plans import plan
-from paracosm.planning.plan import PARTS
+from paracosm.planning.plan import PLANNED_PARTS
 from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 
@@ -120,7 +120,7 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
         part: learning_curve(
             part, data, case.spec, visited=visited, seed=seed, settings=SETTINGS
         ).curve
-        for part in PARTS
+        for part in PLANNED_PARTS
     }
     world = fitted(case, *pilot, seed)
     with jax.enable_x64(True):
@@ -138,7 +138,7 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
             budget=(1 - PILOT) * BUDGET,
             cost_dynamics=prices[0],
             cost_reward=prices[1],
-            owned=dict(zip(PARTS, pilot, strict=True)),
+            owned=dict(zip(PLANNED_PARTS, pilot, strict=True)),
         )
         more, verdict = (recommendation.dynamics, recommendation.reward), recommendation.verdict
     except BadData as error:
@@ -152,7 +152,7 @@ def recommended(case: Case, prices: tuple[float, float], seed: int) -> dict[str,
         "counts": counts,
         "said": verdict,
         "weights": kappas,
-        "curves": {p: curves[p].to_dict() for p in PARTS},
+        "curves": {p: curves[p].to_dict() for p in PLANNED_PARTS},
     }
 
 

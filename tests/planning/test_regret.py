@@ -25,7 +25,7 @@ from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.lot_rounding import round_to_lots
 from paracosm.planning.market import Market, make_market, purchase, worst_quarter_mean
 from paracosm.planning.pilots import Belief, next_pilot
-from paracosm.planning.plan import PARTS, ratio_interval
+from paracosm.planning.plan import PLANNED_PARTS, ratio_interval
 from tests.planning.simulator import Flattening, TrueLaw, heavy
 
 BUDGET, PILOT_SHARE, SIZES, SPAN, SEEDS = 100_000.0, 0.1, 6, 16, 4
@@ -158,7 +158,8 @@ def after_pilot(world: World, rng: np.random.Generator) -> Stand:
     """Where the first pilot leaves the planner."""
     owned = [round(PILOT_SHARE * BUDGET / price) for price in world.prices]
     curves = [
-        pilot(part, law, n, rng) for part, law, n in zip(PARTS, world.laws, owned, strict=True)
+        pilot(part, law, n, rng)
+        for part, law, n in zip(PLANNED_PARTS, world.laws, owned, strict=True)
     ]
     return Stand((curves[0], curves[1]), (owned[0], owned[1]), BUDGET * (1 - 2 * PILOT_SHARE))
 
@@ -236,7 +237,7 @@ def followed(world: World, rng: np.random.Generator, *, lawful: bool) -> tuple[f
 
 def _measured(world: World, before: Stand, proposed: Pilot, rng: np.random.Generator) -> Stand:
     """With the proposed point measured and its samples bought."""
-    part = PARTS.index(proposed.part)
+    part = PLANNED_PARTS.index(proposed.part)
     noise = SEED_NOISE * heavy(rng, (SEEDS,)) + ANCHOR_NOISE * heavy(rng, (1,))
     errors = world.laws[part].error(proposed.samples) * np.exp(noise)
     new = tuple(Anchor(proposed.samples, float(error), s) for s, error in enumerate(errors))

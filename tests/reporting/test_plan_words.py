@@ -104,7 +104,7 @@ CAVEATS = {
         Caveat(CaveatKind.EDGE_OF_DATA, "", {"share": 0.12}),
     "Training in imagination reached its most gradient steps before the imagined return stalled.":
         Caveat(CaveatKind.MOST_STEPS),
-    "The audit attributed a random 40 of 4000 real steps, reweighted.":
+    "The audit attributed a random 40 of 4,000 real steps, reweighted.":
         Caveat(CaveatKind.STEPS_SAMPLED, "", {"audited": 40.0, "real": 4000.0}),
     "The reward error is 0.5 on the states that the policy visits and 0.125 on those collected:"
     " the plan goes by the former.":

@@ -180,8 +180,8 @@ def choose_steps(
 
     All are audited if that costs at most `most`. Otherwise step t is taken independently with
     probability `p_t = min(1, c γ^t)` and stands for `1/p_t` steps (Horvitz & Thompson 1952). Here γ
-    is at least ½, so that late steps can be taken, and c makes the expected cost `most`, but
-    expects at least one step. Steps that end an episode, or whose end the world predicts wrongly,
+    is at least ½, so that late steps can be taken, and c makes the expected cost `most`, or more
+    where that would expect less than one step. Steps that end an episode, or whose end the world predicts wrongly,
     are few and have the largest terms: they are always taken, unless they alone cost more than half
     of `most`. An empty subset is drawn again, and weights are multiplied by the chance of a
     non-empty one.

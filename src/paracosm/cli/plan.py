@@ -20,7 +20,7 @@ from paracosm.loop.plans import plan
 from paracosm.planning.budget import Offer
 from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.placement import placement_of_plan
-from paracosm.planning.plan import PARTS, owned_counts, require_terms
+from paracosm.planning.plan import PLANNED_PARTS, owned_counts, require_terms
 from paracosm.planning.reading import read_curves
 
 # Flags that a CSV file needs: what they say, a run knows by itself.
@@ -126,7 +126,7 @@ def _require_terms(flags: PlanFlags) -> None:
 
 def _owned(flags: PlanFlags) -> dict[str, int]:
     """The counts that flags name."""
-    flagged = {part: getattr(flags, f"owned_{part}") for part in PARTS}
+    flagged = {part: getattr(flags, f"owned_{part}") for part in PLANNED_PARTS}
     return {part: count for part, count in flagged.items() if count is not None}
 
 
@@ -212,7 +212,9 @@ def _make_plan(flags: PlanFlags, measurements: Measurements, episodes: EpisodeOf
         cost_joint=flags.cost_joint,
         sources=tuple(map(_label_source, flags.label_source)),
         lots=(flags.lot_dynamics, flags.lot_reward),
-        spent=sum(prices[part] * owned[part] for part in PARTS) if flags.include_owned else 0.0,
+        spent=sum(prices[part] * owned[part] for part in PLANNED_PARTS)
+        if flags.include_owned
+        else 0.0,
         episodes=episodes,
         seed=flags.seed,
     )

@@ -39,7 +39,7 @@ from paracosm.learning.curves import HELD_OUT, VISITED, MeasuredCurve, Refit, le
 from paracosm.loop.assisting import assisted_return_of_run
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import Run, load
-from paracosm.planning.plan import PARTS
+from paracosm.planning.plan import PLANNED_PARTS
 from paracosm.reporting import caveat_words
 
 FILE = "measured.json"
@@ -186,7 +186,7 @@ def _starts(run: Run) -> jax.Array:
 def _measure_run(run: Run, progress: Progress) -> Measurements:
     """The measurements of a run, its realised weights first."""
     policy = markov(run.policy)
-    for part in PARTS:
+    for part in PLANNED_PARTS:
         origin = run.result.fits[part].origin
         if origin != "learned":
             raise checks.BadData(
@@ -194,7 +194,7 @@ def _measure_run(run: Run, progress: Progress) -> Measurements:
                 " are."
             )
     visited = Dataset.from_trajectory(run.episodes)
-    curves = {part: _curve(part, run, visited, progress) for part in PARTS}
+    curves = {part: _curve(part, run, visited, progress) for part in PLANNED_PARTS}
     progress("weights", 0, 1)
     refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
@@ -211,7 +211,7 @@ def _measure_run(run: Run, progress: Progress) -> Measurements:
         cost_reward=run.result.purchases.price_reward_label,
         warnings=(
             *caveat_words.sentences(
-                caveat for part in PARTS if (caveat := _states_part(part, curves[part]))
+                caveat for part in PLANNED_PARTS if (caveat := _states_part(part, curves[part]))
             ),
             *why_no_regions,
             *_other_fits(run.config),

@@ -22,7 +22,7 @@ from paracosm.core.records.refusal import CurveRefused
 from paracosm.learning.curves import LEAST_ROWS_OF_CURVE, learning_curve
 from paracosm.learning.learn import Learned, LearnSettings
 from paracosm.loop.plans import plan
-from paracosm.planning.plan import PARTS
+from paracosm.planning.plan import PLANNED_PARTS
 from paracosm.reporting.decision_words import purchase_reason
 
 PILOT = 0.2  # of the budget; its sentence calls it a fifth
@@ -146,7 +146,8 @@ def curves_of(
         settings: Of the fits.
     """
     return {
-        part: learning_curve(part, data, spec, seed=seed, settings=settings).curve for part in PARTS
+        part: learning_curve(part, data, spec, seed=seed, settings=settings).curve
+        for part in PLANNED_PARTS
     }
 
 

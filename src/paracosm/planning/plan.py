@@ -40,9 +40,9 @@ from paracosm.planning.pilots import Belief, next_pilot
 from paracosm.planning.reading import MOST_SAMPLES
 from paracosm.planning.rules import simple_rules, split_by_weights, splits_by_share
 
-PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
+PLANNED_PARTS: tuple[Bought, Bought] = ("dynamics", "reward")
 # What is for sale beside other sources of labels: their names say so in records and on pages.
-_NAMES = (*PARTS, "joint", "episode")
+_NAMES = (*PLANNED_PARTS, "joint", "episode")
 # Draws of the laws: the mean of a regret is then known to 1/√2000, a 45th, of its spread.
 _DRAWS = 2000
 # Budgets of the frontier, relative to the plan's; half and double are among them.
@@ -212,7 +212,7 @@ def _record(
         marginal=_marginal(market, np.array(after)),
         curves={
             part: fit.record(float(count))
-            for part, fit, count in zip(PARTS, fits, after, strict=True)
+            for part, fit, count in zip(PLANNED_PARTS, fits, after, strict=True)
         },
         weights=facts.routes,
         best=best,
@@ -242,7 +242,7 @@ def _routes(weights: Any) -> tuple[Weights, ...]:
 
 
 def _require_usable_weights(route: Weights) -> None:
-    for part in PARTS:
+    for part in PLANNED_PARTS:
         numbers = {
             "weight": getattr(route, part),
             "standard error of the weight": route.unsure.get(part, 0.0),
@@ -261,12 +261,14 @@ def owned_counts(
     Raises:
         CurveRefused: if a part has no curve.
     """
-    for part in PARTS:
+    for part in PLANNED_PARTS:
         if part not in curves:
             raise Refusal.NO_CURVE.error(part=part)
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
-    largest = {part: max(anchor.samples for anchor in curves[part].anchors) for part in PARTS}
-    counts = {part: int((owned or largest).get(part, largest[part])) for part in PARTS}
+    largest = {
+        part: max(anchor.samples for anchor in curves[part].anchors) for part in PLANNED_PARTS
+    }
+    counts = {part: int((owned or largest).get(part, largest[part])) for part in PLANNED_PARTS}
     _require_counts(counts)
     return counts
 
@@ -356,7 +358,7 @@ def _beliefs(
     fits: tuple[Posterior, Posterior], curves: Mapping[Bought, Curve], seed: int
 ) -> tuple[Belief, Belief]:
     beliefs = []
-    for part_index, (part, fit) in enumerate(zip(PARTS, fits, strict=True)):
+    for part_index, (part, fit) in enumerate(zip(PLANNED_PARTS, fits, strict=True)):
         draws = fit.draws(_DRAWS, 2 * seed + part_index)
         anchors = curves[part].anchors
         seeds = max(1, round(len(anchors) / len({anchor.samples for anchor in anchors})))
@@ -387,7 +389,7 @@ def _problem(
         seed: The seed of the draws of the weights.
     """
     laws = []
-    for part_index, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
+    for part_index, (part, belief) in enumerate(zip(PLANNED_PARTS, beliefs, strict=True)):
         weight, unsure = getattr(route, part), route.unsure.get(part, 0.0)
         chance = _chance(belief.law, seed, part_index)
         laws.append(
@@ -430,7 +432,7 @@ def _question(
         for offer in offers
     ]
     laws = {}
-    for part_index, (part, belief) in enumerate(zip(PARTS, beliefs, strict=True)):
+    for part_index, (part, belief) in enumerate(zip(PLANNED_PARTS, beliefs, strict=True)):
         law = belief.law
         unsure = any(route.unsure.get(part, 0.0) > 0 for route in routes)
         chance = _chance(law, seed, part_index) if unsure else np.zeros(0)
@@ -462,7 +464,10 @@ def _marginal(market: Market, counts: np.ndarray) -> dict[str, float]:
     """How much the expected error falls per unit of money: on the cheapest offer of each part
     alone, and on each offer that yields both.
     """
-    sold = {part: market.offers[cheapest_index(market.offers, k)] for k, part in enumerate(PARTS)}
+    sold = {
+        part: market.offers[cheapest_index(market.offers, k)]
+        for k, part in enumerate(PLANNED_PARTS)
+    }
     sold |= {offer.name: offer for offer in market.offers if min(offer.yields) > 0}
     values = log_values(market.problem, list(sold.values()), counts)
     return {name: float(np.exp(value)) for name, value in zip(sold, values, strict=True)}

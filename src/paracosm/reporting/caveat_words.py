@@ -141,7 +141,7 @@ _SENTENCES: dict[CaveatKind, str] = {
         " as that."
     ),
     CaveatKind.LITTLE_LEARNED: (
-        "The learned {part} errs {share:.0%} as much as a constant would: {rows:.0f} rows may be"
+        "The learned {part} errs {share:.0%} as much as a constant would: {rows:,.0f} rows may be"
         " too few."
     ),
     CaveatKind.EDGE_OF_DATA: (
@@ -152,6 +152,6 @@ _SENTENCES: dict[CaveatKind, str] = {
         " stalled."
     ),
     CaveatKind.STEPS_SAMPLED: (
-        "The audit attributed a random {audited:.0f} of {real:.0f} real steps, reweighted."
+        "The audit attributed a random {audited:,.0f} of {real:,.0f} real steps, reweighted."
     ),
 }

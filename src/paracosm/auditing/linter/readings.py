@@ -60,7 +60,7 @@ class Interval(NamedTuple):
 
 
 class MostLeft(NamedTuple):
-    """The most of the squared error that a reading may leave: in every region, and of the sum."""
+    """The most of the squared error that a reading may leave: in every region, and over all steps."""
 
     regions: float
     total: float

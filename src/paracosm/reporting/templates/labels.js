@@ -111,7 +111,8 @@ function limitedToTable(problem, least, most) {
   return {...problem, least: costs[0], most: costs.at(-1)};
 }
 
-// Where to search from if no least cost is named: below it no cost can be best.
+// Where to search from if no least cost is named: below it no cost is best where some cost is, and where cheaper is
+// always better it stands for as cheap as can be.
 function lowestOf({law, rollout, budget}, highest) {
   const below = law.fallsBelow(rollout);
   if (below > 0) return max(BELOW * min(below, max(highest, 0)), TINY);
