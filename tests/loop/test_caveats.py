@@ -41,7 +41,7 @@ def test_each_is_due_by_its_number():
 def test_they_are_sentences_in_the_result():
     diagnosis = records.diagnosis(data_edge_share=0.12, audited_steps=7, real_steps=70)
     assert run_warnings({"reward": fit(0.6, 1.0)}, (records.training(),), diagnosis) == (
-        f"The learned reward errs 60% as much as a constant would: {fit(0.6, 1.0).rows} rows may"
+        f"The learned reward errs 60% as much as a constant would: {fit(0.6, 1.0).rows:,} rows may"
         " be too few.",
         "12% of the audited imagined steps lie at the edge of the data.",
         "The audit attributed a random 7 of 70 real steps, reweighted.",

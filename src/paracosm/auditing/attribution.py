@@ -181,10 +181,10 @@ def choose_steps(
     All are audited if that costs at most `most`. Otherwise step t is taken independently with
     probability `p_t = min(1, c γ^t)` and stands for `1/p_t` steps (Horvitz & Thompson 1952). Here γ
     is at least ½, so that late steps can be taken, and c makes the expected cost `most`, or more
-    where that would expect less than one step. Steps that end an episode, or whose end the world predicts wrongly,
-    are few and have the largest terms: they are always taken, unless they alone cost more than half
-    of `most`. An empty subset is drawn again, and weights are multiplied by the chance of a
-    non-empty one.
+    where that would expect less than one step. Steps that end an episode, or whose end the world
+    predicts wrongly, are few and have the largest terms: they are always taken, unless they alone
+    cost more than half of `most`. An empty subset is drawn again, and weights are multiplied by the
+    chance of a non-empty one.
 
     A step costs a rollout from ŝ' and one for V̂(s'): that from the next step's ŝ' if the step is
     `followed` (run even where the next step is not audited), else one from s'. Without `followed`

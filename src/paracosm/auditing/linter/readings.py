@@ -60,7 +60,9 @@ class Interval(NamedTuple):
 
 
 class MostLeft(NamedTuple):
-    """The most of the squared error that a reading may leave: in every region, and over all steps."""
+    """The most of the squared error that a reading may leave: in every region, and over all
+    steps.
+    """
 
     regions: float
     total: float
