@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paracosm.auditing.averages import averages, rare_bounds
+from paracosm.auditing.averages import averages, rare_bounds, return_limits
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean, student_mean
@@ -235,3 +235,10 @@ def test_a_given_part_that_was_right_has_no_term_however_rare_episodes_are():
     assert given_parts.mean_term(wrong, "reward") == rare.mean_term(wrong, "reward")
     shifted = np.full(20, -0.5)
     assert given_parts.mean_term(shifted, "reward") == rare.mean_term(shifted, "reward")
+
+
+def test_returns_may_lie_wherever_the_rewards_that_were_recorded_allow():
+    episodes = recorded(np.array([2.0, 3.0]), STEPS)
+    assert return_limits(episodes, discount=1.0) == (0.0, 3.0 * STEPS)
+    assert return_limits(episodes, (-1.0, 5.0), discount=1.0) == (-1.0 * STEPS, 5.0 * STEPS)
+    assert return_limits(recorded(np.zeros(2), STEPS), discount=1.0) is None

@@ -164,6 +164,15 @@ def test_episodes_of_other_states_are_refused(finished, cart):
         paracosm.assisted_return(run.world, run.policy, run.source(), cart_run.episodes)
 
 
+def test_a_reward_beside_the_episodes_must_be_finite(finished):
+    run = paracosm.load(finished[0])
+    rewards = (0.0, float("nan"))
+    with pytest.raises(checks.BadData, match="extra_rewards"):
+        paracosm.assisted_return(
+            run.world, run.policy, run.source(), run.episodes, extra_rewards=rewards
+        )
+
+
 def test_an_audit_of_a_run_holds_the_assisted_return_and_older_audits_load(finished):
     run, result = paracosm.load(finished[0]), finished[1]
     tree = json.loads(result.diagnosis.to_json())
