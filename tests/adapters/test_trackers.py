@@ -2,6 +2,7 @@
 with trackers that fail.
 """
 
+import contextlib
 import io
 import json
 import logging
@@ -132,16 +133,20 @@ def logged(file: Path) -> Iterator[bytes]:
 
 
 def records(folder: Path, kind: str) -> list:
-    """What an offline run wrote, as W&B's own messages."""
+    """What an offline run wrote, as W&B's own messages; its own process writes the file, and at
+    times closes it after the run has ended.
+    """
+    from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    rows = list(map(Record.FromString, logged(file)))
-    for _ in range(100):  # W&B's own process closes the file, at times after the run has ended
+    rows = []
+    for _ in range(100):
+        with contextlib.suppress(DecodeError, struct.error):  # half of an entry
+            rows = list(map(Record.FromString, logged(file)))
         if any(row.WhichOneof("record_type") == "exit" for row in rows):
             break
         time.sleep(0.1)
-        rows = list(map(Record.FromString, logged(file)))
     return [getattr(row, kind) for row in rows if row.WhichOneof("record_type") == kind]
 
 
