@@ -1,6 +1,7 @@
 """An earlier policy is kept where it is clearly better in the present world, and else is not."""
 
 import dataclasses
+import math
 
 import equinox as eqx
 import jax
@@ -44,9 +45,15 @@ def imagined(state) -> Imagined:
     return Imagined(LEARNER.policy(state), None, TASK.world, record, prediction)
 
 
-def earlier(state, real_return=-5.0, *, last_policy_failed=False, final_round=False) -> Earlier:
-    """It brought 20 more than random actions."""
-    return Earlier(state, real_return, real_return - 20, last_policy_failed, final_round)
+def earlier(state, real_return=-5.0, **known) -> Earlier:
+    """Its mode brought 20 more than random actions."""
+    usual = (real_return, True, real_return - 20, math.inf, False, False)
+    return Earlier(state, *usual)._replace(**known)
+
+
+def imagined_return(state) -> float:
+    """Of the mode, which is what is evaluated."""
+    return float(jnp.mean(_returns(LEARNER.policy(state).greedy(), TASK, KEY)))
 
 
 def test_what_explores_predicts_no_return_by_a_value_of_what_is_unknown(states):
@@ -73,8 +80,7 @@ def test_what_training_has_lost_is_given_back(states):
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("final_round", [True, False])
 def test_a_policy_that_is_as_good_or_better_stays(states, before, final_round):
-    now = imagined(states[1])
-    believed = float(jnp.mean(_returns(LEARNER.policy(states[before]), TASK, KEY)))
+    now, believed = imagined(states[1]), imagined_return(states[before])
     assert (
         choose_training(now, earlier(states[before], believed + 9, final_round=final_round), KEY)
         is now
@@ -82,8 +88,7 @@ def test_a_policy_that_is_as_good_or_better_stays(states, before, final_round):
 
 
 def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(states):
-    now = imagined(states[1])
-    believed = float(jnp.mean(_returns(LEARNER.policy(states[0]), TASK, KEY)))
+    now, believed = imagined(states[1]), imagined_return(states[0])
     for real_return in (believed - 11, believed + 11):
         assert choose_training(now, earlier(states[0], real_return), KEY) is now
         result = choose_training(now, earlier(states[0], real_return, final_round=True), KEY)
@@ -95,13 +100,42 @@ def test_after_a_policy_that_failed_the_best_one_is_kept(states):
     assert result.own_prediction.state is states[0]
 
 
-def test_what_was_seen_is_compared_with_actions_that_are_drawn(states):
-    """As the policy acted when it collected; its mode brings another return."""
+def test_at_last_what_was_seen_counts_more_than_what_usually_proved_too_much(states):
+    """The last policy is imagined to be better; by how much less its like really brought counts."""
+    now, believed = imagined(states[1]), imagined_return(states[0])
+    ahead = imagined_return(states[1]) - believed
+    assert ahead > 0
+    for usual_gap, real_return, final_round, kept in [
+        (-ahead - 0.1, believed, True, True),
+        (-ahead - 0.1, believed + 9, True, True),  # it had lucky starts, and is imagined no lower
+        (-ahead + 0.1, believed + 9, True, False),  # what it is imagined to bring counts
+        (-ahead - 0.1, believed - 1, True, False),  # what it really brought counts
+        (-ahead - 0.1, believed, False, False),
+        (math.inf, believed, True, False),
+    ]:
+        seen = earlier(states[0], real_return, usual_gap=usual_gap, final_round=final_round)
+        result = choose_training(now, seen, KEY)
+        assert (result.own_prediction.state is states[0]) is kept
+
+
+def test_a_world_known_to_be_hopeful_is_corrected_and_not_denied(states):
+    """What it gives the earlier policy beyond what that brought is no reason by itself."""
+    now, believed = imagined(states[1]), imagined_return(states[0])
+    seen = earlier(states[0], believed - 11, usual_gap=-1.0, final_round=True)
+    assert choose_training(now, seen, KEY) is now
+    seen = seen._replace(real_return=believed + 11, random_return=believed - 9)
+    assert choose_training(now, seen, KEY).own_prediction.state is states[0]
+
+
+def test_what_was_seen_is_compared_with_actions_chosen_as_they_were(states):
+    """Sampled actions and the mode bring other returns."""
     policy, now = LEARNER.policy(states[0]), imagined(states[1])
     drawn, mode = (float(jnp.mean(_returns(p, TASK, KEY))) for p in (policy, policy.greedy()))
     gained = abs(mode - drawn)
     assert gained > 0.05
-    believed = Earlier(states[0], drawn, drawn - gained, last_policy_failed=False, final_round=True)
-    assert choose_training(now, believed, KEY) is now
-    denied = believed._replace(real_return=mode, random_return=mode - gained)
-    assert choose_training(now, denied, KEY).own_prediction.state is states[0]
+    for real_return, by_mode in [(drawn, False), (mode, True)]:
+        believed = earlier(states[0], real_return, by_mode=by_mode, final_round=True)
+        believed = believed._replace(random_return=real_return - gained)
+        assert choose_training(now, believed, KEY) is now
+        denied = believed._replace(by_mode=not by_mode)
+        assert choose_training(now, denied, KEY).own_prediction.state is states[0]

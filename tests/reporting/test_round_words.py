@@ -1,5 +1,6 @@
 """The audits along a run on the page: the sentence of each case, and silence."""
 
+import dataclasses
 import html
 import re
 
@@ -80,6 +81,18 @@ def test_a_run_of_one_round_has_no_such_section():
 )
 def test_the_episodes_of_a_point_are_said(counts, words):
     assert words in round_words.episodes_note(run(*({"episodes": count} for count in counts)))
+
+
+def test_a_round_without_an_audit_is_said():
+    result = records.run(rounds=rounds(*QUIET), trainings=(records.training(),) * 4)
+    assert "collected by its best" not in round_words.checkpoint_note(result, None)
+    assert round_words.missing_points_note(result) == ""
+    result = dataclasses.replace(result, rounds=result.rounds[1:])
+    for note in (
+        round_words.missing_points_note(result),
+        round_words.checkpoint_note(result, None),
+    ):
+        assert "collected by its best guesses, " in note
 
 
 def test_what_is_not_known_is_left_out_and_said():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -27,7 +28,10 @@ class Earlier(NamedTuple):
     Attributes:
         state: The state of its learner.
         real_return: Mean return of the episodes that it collected, not discounted.
+        by_mode: Whether its mode collected them, rather than its sampled actions.
         random_return: Mean return of random actions, not discounted.
+        usual_gap: Mean of real minus imagined return, of the policies of the last rounds; infinite
+            where too few are known.
         last_policy_failed: Whether the last policy did so badly that this one is kept while the
             world learns from the failure.
         final_round: Whether no purchase follows, which would show what the last training came to.
@@ -35,7 +39,9 @@ class Earlier(NamedTuple):
 
     state: Any
     real_return: float
+    by_mode: bool
     random_return: float
+    usual_gap: float
     last_policy_failed: bool
     final_round: bool
 
@@ -43,11 +49,9 @@ class Earlier(NamedTuple):
 def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     """The training as it is, or with the state of an earlier round in its place.
 
-    The earlier state is taken if the last policy failed; if its imagined return here is clearly
-    higher; or, in the final round, if its imagined return here misses its real one by more than
-    half of its gain over random actions: then no training in this world is worth more than what was
-    seen. (The real episodes were of actions drawn from the policy, and so are the imagined ones
-    that this compares; the others are of its mode.)
+    The earlier state is taken if the last policy failed, or if its imagined return here is clearly
+    higher. In the final round it is also taken if what was seen of it is worth more than what this
+    training promises; see `_is_preferred`.
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
@@ -60,8 +64,14 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     earlier_policy = now.learner.policy(earlier.state)
     before = _returns(earlier_policy.greedy(), now.problem, key)
     after = _returns(imagined.policy.greedy(), now.problem, key)
-    denied = earlier.final_round and _is_denied(earlier, earlier_policy, now.problem, key)
-    if not (earlier.last_policy_failed or _is_clearly_higher(before, after) or denied):
+    as_collected = before if earlier.by_mode else _returns(earlier_policy, now.problem, key)
+    preferred = earlier.final_round and _is_preferred(
+        earlier,
+        imagined_return=float(jnp.mean(before)),
+        as_collected=float(jnp.mean(as_collected)),
+        promised=float(jnp.mean(after)),
+    )
+    if not (earlier.last_policy_failed or _is_clearly_higher(before, after) or preferred):
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
     return imagined._replace(
@@ -83,19 +93,28 @@ def _is_clearly_higher(before: Array, after: Array) -> bool:
     return bool(jnp.mean(difference) > _CLEAR * error)
 
 
-def _is_denied(earlier: Earlier, policy: Policy, problem: Problem, key: PRNGKey) -> bool:
-    """Whether this world gives the earlier policy another return than it really had, by more than
-    half of its gain over random actions; never if it gained nothing.
+def _is_preferred(
+    earlier: Earlier, *, imagined_return: float, as_collected: float, promised: float
+) -> bool:
+    """Whether what was seen of the earlier policy is worth more than the last training promises.
+
+    Such promises have been off by the usual gap. With it the last policy is compared with what is
+    sure of the earlier one: the lower of its real and its imagined return, since the episodes seen
+    may have had lucky starts. A world that gives the earlier policy far less than it really brought
+    (by more than half of its gain over random actions) cannot tell what a training is worth; nor,
+    where the usual gap is not known, one that gives it far more.
 
     Args:
         earlier: The best policy before.
-        policy: That policy, whose actions are drawn as in its real episodes.
-        problem: Says where it is imagined.
-        key: Randomness of the imagined episodes.
+        imagined_return: Of its mode, in the present world.
+        as_collected: The same, of actions chosen as when it collected.
+        promised: The imagined return of the last policy's mode.
     """
     gained = earlier.real_return - earlier.random_return
-    imagined_mean = float(jnp.mean(_returns(policy, problem, key)))
-    return gained > 0 and abs(imagined_mean - earlier.real_return) > gained / 2
+    excess = as_collected - earlier.real_return
+    if gained > 0 and abs(excess) > gained / 2 and (excess < 0 or math.isinf(earlier.usual_gap)):
+        return True
+    return min(imagined_return, earlier.real_return) > promised + earlier.usual_gap
 
 
 @eqx.filter_jit

@@ -22,7 +22,7 @@ def audit_stage(
     directory: RunDirectory,
     learned: Learned,
     imagined: Imagined,
-    explorer: Policy,
+    collector: Policy,
     bought: Dataset,
     *,
     seed: int,
@@ -34,7 +34,7 @@ def audit_stage(
     Args:
         directory: Of the run.
         learned, imagined: The round's world, and the training of its policy.
-        explorer: That policy as it collected `bought`.
+        collector: That policy as it collected `bought`.
         bought: The next round's purchase, which holds a whole episode.
         seed: Of the run.
         round, transitions: The round, and what world and policy were learned from.
@@ -44,7 +44,7 @@ def audit_stage(
     def make() -> RoundAudit:
         audit = audit_round(
             learned,
-            explorer,
+            collector,
             bought,
             stage_key(seed, "round", round),
             round=round,

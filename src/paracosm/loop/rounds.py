@@ -12,6 +12,7 @@ from paracosm.core.mdp import Spec
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.earlier import Earlier
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.settings import ImagineSettings
@@ -24,6 +25,14 @@ from paracosm.loop.short_rounds import (
     with_branches_restarted,
 )
 
+# How many of the last gaps say what an imagined return is worth: fewer are chance, more are of
+# worlds that were poor.
+_USUAL_GAPS = 3
+# The first round whose mode collects the next purchase: early worlds have more to learn from
+# sampled actions. (Where modes began with round 1, CartPole with 1,500 transitions had 500, 41 and
+# 500, and 500 three times without modes.)
+_FIRST_BY_MODE = 5
+
 
 class TrainingStart(NamedTuple):
     """What the training of a round takes from the rounds before.
@@ -34,6 +43,8 @@ class TrainingStart(NamedTuple):
         explores: Whether the policy is to look for what is unknown.
         rounds_of_this_policy: In how many rounds it has been trained at the end of this one.
         state: Where its learner goes on, None if it starts anew.
+        gaps: Real minus imagined return of the policies that rounds before trained for the return,
+            by sampled actions, where it is known.
         best: The best policy of the rounds before, of those that trained for the return.
         earlier: The same, where training may give it back.
     """
@@ -42,6 +53,7 @@ class TrainingStart(NamedTuple):
     explores: bool = False
     rounds_of_this_policy: int = 1
     state: Any = None
+    gaps: tuple[float, ...] = ()
     best: BestPolicy | None = None
     earlier: Earlier | None = None
 
@@ -86,6 +98,25 @@ class Round(NamedTuple):
         return self._replace(view=self.view._replace(observed=observed, data=data))
 
 
+def collects_by_mode(round: Round) -> bool:
+    """Whether the mode of the round's policy collects the next purchase, rather than its sampled
+    actions: every second time, after the first rounds, where it trains for the return. Sampled
+    actions show the world what other actions do; the mode is what is evaluated, and shows what the
+    policy is worth and what the world has to learn of it.
+    """
+    rounds_since = round.decision.round - _FIRST_BY_MODE
+    return rounds_since >= 0 and rounds_since % 2 == 0 and not round.start.explores
+
+
+def _is_judged(round: Round, best: BestPolicy | None) -> bool:
+    """Whether what the round's policy collected says how good it is beside the best one: what its
+    mode collected, or its sampled actions while no mode is the best.
+    """
+    if round.start.explores:
+        return False
+    return collects_by_mode(round) or best is None or not best.by_mode
+
+
 class Continuation(enum.Enum):
     """How the policy of the round before is trained on."""
 
@@ -102,6 +133,7 @@ def training_start(
     learned: Learned,
     *,
     mean_return_of_purchase: float | None,
+    audit_before: RoundAudit | None,
     encoder_changed: bool,
 ) -> TrainingStart:
     """What the training of a short round starts from.
@@ -112,19 +144,24 @@ def training_start(
         data, learned: What has been bought until now, and learned from it.
         mean_return_of_purchase: Of the episodes that this round bought, by the policy before; None
             if it is not known.
+        audit_before: What the purchase says of the round before.
         encoder_changed: Whether states and policies mean something else than in the round before.
     """
     explores = short.explores(data, learned)
     if before is None:
         return TrainingStart((mean_return_of_purchase,), explores)
     returns = (*before.start.returns, mean_return_of_purchase)
-    best = None
-    if not encoder_changed:
-        best = before.start.best
-        if not before.start.explores and mean_return_of_purchase is not None:
-            best = best_of(best, mean_return_of_purchase, before.imagined)
+    best = None if encoder_changed else before.start.best
+    judged = _is_judged(before, best)
+    if judged and not encoder_changed and mean_return_of_purchase is not None:
+        by_mode = collects_by_mode(before)
+        best = best_of(best, mean_return_of_purchase, before.imagined, by_mode=by_mode)
+    gaps = _gaps(before, audit_before, encoder_changed=encoder_changed)
+    astray = judged and best is not None and short.is_astray(returns, best.mean)
 
-    match continuation := _continuation(short, before, data, returns, explores=explores, best=best):
+    match continuation := _continuation(
+        short, before, data, returns, explores=explores, astray=astray
+    ):
         case Continuation.GO_ON:
             state = learner_state(before.imagined)
             state = with_branches_restarted(state) if encoder_changed else state
@@ -141,8 +178,10 @@ def training_start(
         earlier = Earlier(
             state=best.state,
             real_return=best.mean,
+            by_mode=best.by_mode,
             # Where it is not known, no policy counts as better than random actions.
             random_return=math.inf if returns[0] is None else returns[0],
+            usual_gap=_usual_gap(gaps),
             last_policy_failed=continuation is Continuation.RETURN_TO_BEST,
             final_round=data.real_steps >= short.transitions,
         )
@@ -151,6 +190,7 @@ def training_start(
         explores=explores,
         rounds_of_this_policy=1 if state is None else before.start.rounds_of_this_policy + 1,
         state=state,
+        gaps=gaps,
         best=best,
         earlier=earlier,
     )
@@ -163,7 +203,7 @@ def _continuation(
     returns: tuple[float | None, ...],
     *,
     explores: bool,
-    best: BestPolicy | None,
+    astray: bool,
 ) -> Continuation:
     """How the policy of the round before is trained on.
 
@@ -171,14 +211,37 @@ def _continuation(
         short, before, data: As for `training_start`.
         returns: Of the episodes of each round, this one's included.
         explores: Whether the policy of this round is to look for what is unknown.
-        best: The best policy so far, None if there is none or states mean something else now.
+        astray: Whether the policy of the round before brought far less than the best one.
     """
     if explores != before.start.explores:
         return Continuation.NEW_GOAL
     if explores:
         return Continuation.GO_ON
-    if best is not None and short.is_astray(returns, best.mean):
+    if astray:
         return Continuation.RETURN_TO_BEST
     if short.is_lost(data, returns, before.start.rounds_of_this_policy):
         return Continuation.GIVE_UP
     return Continuation.GO_ON
+
+
+def _gaps(before: Round, audit: RoundAudit | None, *, encoder_changed: bool) -> tuple[float, ...]:
+    """The known gaps of the rounds before, of policies that were trained for the return in their
+    round and not given back; those of other states than the present ones are left out.
+
+    Args:
+        before: The last of these rounds.
+        audit: What its purchase says of it.
+        encoder_changed: As for `training_start`.
+    """
+    if encoder_changed:
+        return ()
+    given_back = before.imagined.training.stop_reason is StopReason.EARLIER
+    if audit is None or audit.gap is None or given_back or before.start.explores:
+        return before.start.gaps
+    return (*before.start.gaps, audit.gap)
+
+
+def _usual_gap(gaps: tuple[float, ...]) -> float:
+    """The mean of the last gaps, infinite where there are too few."""
+    last = gaps[-_USUAL_GAPS:]
+    return sum(last) / len(last) if len(last) == _USUAL_GAPS else math.inf

@@ -44,7 +44,7 @@ from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.round_stage import audit_stage, can_audit
-from paracosm.loop.rounds import Round, TrainingStart, training_start
+from paracosm.loop.rounds import Round, TrainingStart, collects_by_mode, training_start
 from paracosm.loop.short_rounds import (
     ShortRounds,
     mean_episode_return,
@@ -137,7 +137,7 @@ class Runner:
         learned = self._learn(number, view.data, spec, discount.discount, before)
         self.tracker.log("learn", number, tracked.held_out_errors(learned))
         settings = self._imagine_settings(bought)
-        start = self._training_start(before, view, bought, learned)
+        start = self._training_start(before, view, bought, learned, audit_before)
         training_steps_before = 0 if before is None else before.training_steps
         real_steps_before = self.source.steps
         imagined = self._imagine(
@@ -180,7 +180,12 @@ class Runner:
         return view, purchase if before is None else before.view.encode(purchase)
 
     def _training_start(
-        self, before: Round | None, view: View, bought: Dataset, learned: Learned
+        self,
+        before: Round | None,
+        view: View,
+        bought: Dataset,
+        learned: Learned,
+        audit_before: RoundAudit | None,
     ) -> TrainingStart:
         """What the training of a round takes from the rounds before; nothing of a learner that does
         not go on from round to round.
@@ -188,6 +193,7 @@ class Runner:
         Args:
             before: The round before, None in the first.
             view, bought, learned: What this round sees, bought and learned.
+            audit_before: What the purchase says of the round before.
         """
         if self._short is None:
             return TrainingStart()
@@ -197,6 +203,7 @@ class Runner:
             view.data,
             learned,
             mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
+            audit_before=audit_before,
             encoder_changed=before is not None and not view.has_encoder_of(before.view),
         )
 
@@ -296,17 +303,17 @@ class Runner:
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
-        steps, first, explorer = max(decision.transitions, decision.labels), 0, None
+        steps, first, collector = max(decision.transitions, decision.labels), 0, None
         short, seed = self._short, self.config.seed + decision.round
         if before is not None:
             first = int(before.data.episode.max()) + 1
-            explorer = before.view.observing(self._explorer(before))
+            collector = before.view.observing(self._collector(before))
         bought_before = 0 if before is None else before.data.real_steps
         rows = collect_or_resume(
             self.source,
             steps,
             self._partial,
-            policy=explorer,
+            policy=collector,
             progress=self._tell("collect", decision.round),
             seed=self.config.seed,
             first_episode=first,
@@ -318,18 +325,20 @@ class Runner:
             return short.with_labels(rows, bought_before, seed)
         return rows.buy(decision.transitions, decision.labels, seed)
 
-    def _explorer(self, before: Round) -> Policy:
+    def _collector(self, before: Round) -> Policy:
         """What collects the data of the round after `before`."""
         policy = before.imagined.policy
         if self._short is not None:
-            return policy
+            return policy.greedy() if collects_by_mode(before) else policy
         return Noisy(policy, self.source.action, self.config.noise)
 
     def _audit_round(self, before: Round, bought: Dataset) -> RoundAudit | None:
         """What the purchase `bought` says of the round whose policy collected it, None if it can
-        say nothing.
+        say nothing. In short rounds sampled actions are audited, which collect in all of them.
         """
         round, imagined = before.decision.round, before.imagined
+        if self._short is not None and collects_by_mode(before):
+            return None
         if not can_audit(bought, self.source.horizon, imagined.policy):
             return None
         self.progress("audit" + self._round_suffix(round), 0, 1)
@@ -337,7 +346,7 @@ class Runner:
             self.directory,
             before.learned,
             imagined,
-            self._explorer(before),
+            self._collector(before),
             bought,
             seed=self.config.seed,
             round=round,

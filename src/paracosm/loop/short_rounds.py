@@ -6,6 +6,7 @@ long as nothing that was recorded tells a good state from a bad one, the policy 
 for what is unknown. When that changes, a new policy is trained, for the old one climbed something
 else. A new one is also trained when some rounds of a policy have brought no more than random
 actions did, since an early world can lead it astray. The last rounds train for the return alone.
+Purchases are collected by the policy's sampled actions, later every second one by its mode.
 """
 
 from __future__ import annotations
@@ -205,25 +206,32 @@ class BestPolicy(NamedTuple):
         mean: Mean return of the episodes in its purchases.
         purchases: How many these are.
         state: Of its learner.
+        by_mode: Whether its mode collected them, rather than its sampled actions.
     """
 
     mean: float
     purchases: int
     state: Any
+    by_mode: bool
 
 
-def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPolicy:
+def best_of(
+    best: BestPolicy | None, mean: float, imagined: Imagined, *, by_mode: bool
+) -> BestPolicy:
     """The best policy so far, of those that trained for the return.
 
     Args:
         best: The best one before.
         mean: Mean return of the episodes that the last policy collected.
         imagined: The training of the last policy, which may have given the best one back.
+        by_mode: Whether its mode collected them.
     """
+    last = BestPolicy(mean, 1, learner_state(imagined), by_mode)
     if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
+        if by_mode != best.by_mode:
+            return last
         count = best.purchases + 1
-        return BestPolicy(best.mean + (mean - best.mean) / count, count, best.state)
-    last = BestPolicy(mean, 1, learner_state(imagined))
+        return best._replace(mean=best.mean + (mean - best.mean) / count, purchases=count)
     return last if best is None or mean >= best.mean else best
 
 

@@ -35,12 +35,18 @@ def episodes_note(result: RunResult) -> str:
 
 def missing_points_note(result: RunResult) -> str:
     """Why points are missing, if some are."""
-    if all(audit.reward is not None for audit in result.rounds):
-        return ""
-    return (
-        "Where rewards were not bought for every step of these episodes, the real return and the"
-        " reward term are left out."
-    )
+    sentences = []
+    if len(result.rounds) < len(result.trainings) - 1:
+        sentences.append(
+            "A round has no points whose policy collected by its best guesses, as every second one"
+            " does later in a run, or no whole episode."
+        )
+    if any(audit.reward is None for audit in result.rounds):
+        sentences.append(
+            "Where rewards were not bought for every step of these episodes, the real return and"
+            " the reward term are left out."
+        )
+    return " ".join(sentences)
 
 
 def _stood_out(result: RunResult, grown: TermGrowth) -> str:
@@ -97,7 +103,7 @@ def _announced(grown: TermGrowth) -> str:
 
 def checkpoint_rows(result: RunResult) -> list[Texts]:
     """Round, transitions that it learned from, returns of its policy, their gap, and how many real
-    episodes these stand on; a dash where a round's policy was not seen for a whole episode.
+    episodes these stand on; a dash where a round was not audited.
 
     The last round's policy is the audited one.
     """
@@ -134,6 +140,8 @@ def checkpoint_note(result: RunResult, ranking: Ranking | None) -> str:
         "Policies of earlier rounds as they explored, while the next round’s data were collected,"
         f" not discounted; the last one as audited, by its best guesses, {discount}."
     )
+    if len(result.rounds) < len(result.trainings) - 1:
+        note += " A dash: it collected by its best guesses, or no whole episode."
     if ranking is not None:
         return note
     return (

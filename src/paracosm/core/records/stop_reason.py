@@ -25,8 +25,8 @@ _TEMPLATES = {
     StopReason.ROUND: "{steps} gradient steps, as many as its round has",
     StopReason.EARLIER: (
         "{steps} gradient steps, after which the policy of an earlier round was kept, which is"
-        " better in this world, was much better in the real one, or brought there what this world"
-        " denies"
+        " better in this world, was much better in the real one, brought there what this world"
+        " denies, or is likely better than the last one, of which imagination promises too much"
     ),
     StopReason.PLANNED: "none: the policy is a planner, which searches anew at every step",
 }
