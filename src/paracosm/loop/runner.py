@@ -137,7 +137,17 @@ class Runner:
         learned = self._learn(number, view.data, spec, discount.discount, before)
         self.tracker.log("learn", number, tracked.held_out_errors(learned))
         settings = self._imagine_settings(bought)
-        start = self._training_start(before, view, bought, learned, audit_before)
+        start = TrainingStart()
+        if self._short is not None:
+            start = training_start(
+                self._short,
+                before,
+                view.data,
+                learned,
+                mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
+                audit_before=audit_before,
+                encoder_changed=before is not None and not view.has_encoder_of(before.view),
+            )
         training_steps_before = 0 if before is None else before.training_steps
         real_steps_before = self.source.steps
         imagined = self._imagine(
@@ -178,34 +188,6 @@ class Runner:
             self.tracker.log("encode", number, view.losses)
         self.tracker.log("collect", number, tracked.counts(view.data))
         return view, purchase if before is None else before.view.encode(purchase)
-
-    def _training_start(
-        self,
-        before: Round | None,
-        view: View,
-        bought: Dataset,
-        learned: Learned,
-        audit_before: RoundAudit | None,
-    ) -> TrainingStart:
-        """What the training of a round takes from the rounds before; nothing of a learner that does
-        not go on from round to round.
-
-        Args:
-            before: The round before, None in the first.
-            view, bought, learned: What this round sees, bought and learned.
-            audit_before: What the purchase says of the round before.
-        """
-        if self._short is None:
-            return TrainingStart()
-        return training_start(
-            self._short,
-            before,
-            view.data,
-            learned,
-            mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
-            audit_before=audit_before,
-            encoder_changed=before is not None and not view.has_encoder_of(before.view),
-        )
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
