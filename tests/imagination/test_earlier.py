@@ -13,7 +13,7 @@ from paracosm.core.learner import LearnerPrediction
 from paracosm.core.policy import Mode
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import Earlier, _returns, choose_training
+from paracosm.imagination.earlier import BestPolicy, Earlier, _returns, choose_training
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from tests.imagination.test_branches import KEY, problem
@@ -45,10 +45,11 @@ def imagined(state) -> Imagined:
     return Imagined(LEARNER.policy(state), None, TASK.world, record, prediction)
 
 
-def earlier(state, real_return=-5.0, **known) -> Earlier:
-    """Its mode brought 20 more than random actions."""
-    usual = (real_return, True, real_return - 20, math.inf, False, False)
-    return Earlier(state, *usual)._replace(**known)
+def earlier(state, real_return=-5.0, *, by_mode=True, gained=20.0, **known) -> Earlier:
+    """The best policy before, whose mode brought 20 more than random actions."""
+    best = BestPolicy(real_return, 1, state, by_mode)
+    seen = Earlier(best, real_return - gained, math.inf, False, final_round=False)
+    return seen._replace(**known)
 
 
 def imagined_return(state) -> float:
@@ -123,7 +124,7 @@ def test_a_world_known_to_be_hopeful_is_corrected_and_not_denied(states):
     now, believed = imagined(states[1]), imagined_return(states[0])
     seen = earlier(states[0], believed - 11, usual_gap=-1.0, final_round=True)
     assert choose_training(now, seen, KEY) is now
-    seen = seen._replace(real_return=believed + 11, random_return=believed - 9)
+    seen = earlier(states[0], believed + 11, usual_gap=-1.0, final_round=True)
     assert choose_training(now, seen, KEY).own_prediction.state is states[0]
 
 
@@ -134,8 +135,8 @@ def test_what_was_seen_is_compared_with_actions_chosen_as_they_were(states):
     gained = abs(mode - drawn)
     assert gained > 0.05
     for real_return, by_mode in [(drawn, False), (mode, True)]:
-        believed = earlier(states[0], real_return, by_mode=by_mode, final_round=True)
-        believed = believed._replace(random_return=real_return - gained)
+        seen = {"gained": gained, "final_round": True}
+        believed = earlier(states[0], real_return, by_mode=by_mode, **seen)
         assert choose_training(now, believed, KEY) is now
-        denied = believed._replace(by_mode=not by_mode)
+        denied = earlier(states[0], real_return, by_mode=not by_mode, **seen)
         assert choose_training(now, denied, KEY).own_prediction.state is states[0]

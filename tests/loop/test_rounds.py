@@ -15,9 +15,10 @@ from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
+from paracosm.imagination.earlier import BestPolicy
 from paracosm.imagination.imagine import Imagined
 from paracosm.loop.rounds import Round, TrainingStart, collects_by_mode, training_start
-from paracosm.loop.short_rounds import BestPolicy, ShortRounds
+from paracosm.loop.short_rounds import ShortRounds
 from paracosm.real.systems import pendulum
 from tests.core.test_term_growth import QUIET
 from tests.reporting.report_records import training
@@ -100,7 +101,7 @@ def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on
     assert start.returns == (-1200.0, -300.0, -130.0)
     assert start.state is last
     assert start.best == BestPolicy(-130.0, 1, last, by_mode=False)
-    assert start.earlier == (last, -130.0, False, -1200.0, np.inf, False, False)
+    assert start.earlier == (start.best, -1200.0, np.inf, False, False)
 
 
 def test_modes_collect_every_second_purchase_of_later_rounds():

@@ -13,6 +13,7 @@ from paracosm.core import checks
 from paracosm.core.records.results import RunResult
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.core.tracking import Tracker
+from paracosm.imagination.earlier import BestPolicy
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
@@ -22,7 +23,6 @@ from paracosm.loop import named_parts, partial_training, rounds, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import (
-    BestPolicy,
     ShortRounds,
     best_of,
     learner_note,

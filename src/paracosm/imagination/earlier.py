@@ -22,13 +22,27 @@ from paracosm.imagination.imagine import Imagined
 _CLEAR = 4.0
 
 
-class Earlier(NamedTuple):
-    """The best policy of the rounds before, in the real world.
+class BestPolicy(NamedTuple):
+    """The policy of the rounds before that collected the best purchases.
 
     Attributes:
-        state: The state of its learner.
-        real_return: Mean return of the episodes that it collected, not discounted.
+        real_return: Mean return of the episodes in its purchases, not discounted.
+        purchases: How many these are.
+        state: Of its learner.
         by_mode: Whether its mode collected them, rather than its sampled actions.
+    """
+
+    real_return: float
+    purchases: int
+    state: Any
+    by_mode: bool
+
+
+class Earlier(NamedTuple):
+    """What speaks for the best policy before, rather than the one that was trained last.
+
+    Attributes:
+        best: The best policy before.
         random_return: Mean return of random actions, not discounted.
         usual_gap: Mean of real minus imagined return, of the policies of the last rounds; infinite
             where too few are known.
@@ -37,9 +51,7 @@ class Earlier(NamedTuple):
         final_round: Whether no purchase follows, which would show what the last training came to.
     """
 
-    state: Any
-    real_return: float
-    by_mode: bool
+    best: BestPolicy
     random_return: float
     usual_gap: float
     last_policy_failed: bool
@@ -61,34 +73,38 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     now = imagined.own_prediction
     if now is None:
         return imagined
-    earlier_policy = now.learner.policy(earlier.state)
-    before = _returns(earlier_policy.greedy(), now.problem, key)
-    after = _returns(imagined.policy.greedy(), now.problem, key)
-    as_collected = before if earlier.by_mode else _returns(earlier_policy, now.problem, key)
+    best, problem = earlier.best, now.problem
+    best_policy = now.learner.policy(best.state)
+    best_returns = _returns(best_policy.greedy(), problem, key)
+    last_returns = _returns(imagined.policy.greedy(), problem, key)
+    as_collected = best_returns if best.by_mode else _returns(best_policy, problem, key)
     preferred = earlier.final_round and _is_preferred(
         earlier,
-        imagined_return=float(jnp.mean(before)),
+        imagined_return=float(jnp.mean(best_returns)),
         as_collected=float(jnp.mean(as_collected)),
-        promised=float(jnp.mean(after)),
+        promised=float(jnp.mean(last_returns)),
     )
-    if not (earlier.last_policy_failed or _is_clearly_higher(before, after) or preferred):
+    clearly_higher = _is_clearly_higher(best_returns, last_returns)
+    if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
     return imagined._replace(
-        policy=earlier_policy,
-        own_prediction=LearnerPrediction(now.learner, earlier.state, now.problem),
+        policy=best_policy,
+        own_prediction=LearnerPrediction(now.learner, best.state, problem),
         training=dataclasses.replace(
             training,
-            imagined_return=(*training.imagined_return[:-1], float(jnp.mean(before))),
+            imagined_return=(*training.imagined_return[:-1], float(jnp.mean(best_returns))),
             stop=reason.sentence(training.stop_steps),
             stop_reason=reason,
         ),
     )
 
 
-def _is_clearly_higher(before: Array, after: Array) -> bool:
-    """Whether returns `before` exceed those `after`, `[episode]`, by more than chance explains."""
-    difference = before - after
+def _is_clearly_higher(returns: Array, others: Array) -> bool:
+    """Whether returns exceed others of the same episodes, `[episode]`, by more than chance
+    explains.
+    """
+    difference = returns - others
     error = jnp.std(difference) / jnp.sqrt(len(difference))
     return bool(jnp.mean(difference) > _CLEAR * error)
 
@@ -96,13 +112,13 @@ def _is_clearly_higher(before: Array, after: Array) -> bool:
 def _is_preferred(
     earlier: Earlier, *, imagined_return: float, as_collected: float, promised: float
 ) -> bool:
-    """Whether what was seen of the earlier policy is worth more than the last training promises.
+    """Whether to keep the best policy before in the final round.
 
-    Such promises have been off by the usual gap. With it the last policy is compared with what is
-    sure of the earlier one: the lower of its real and its imagined return, since the episodes seen
-    may have had lucky starts. A world that gives the earlier policy far less than it really brought
-    (by more than half of its gain over random actions) cannot tell what a training is worth; nor,
-    where the usual gap is not known, one that gives it far more.
+    The policy is kept if this world cannot tell what a training is worth: it imagines the policy to
+    bring far less than it really did (by more than half of its gain over random actions), or far
+    more while the usual gap is not known. Else the last policy's imagined return plus the usual gap
+    is compared with the lower of the best one's real and imagined return, since the real episodes
+    may have had lucky starts.
 
     Args:
         earlier: The best policy before.
@@ -110,11 +126,13 @@ def _is_preferred(
         as_collected: The same, of actions chosen as when it collected.
         promised: The imagined return of the last policy's mode.
     """
-    gained = earlier.real_return - earlier.random_return
-    excess = as_collected - earlier.real_return
-    if gained > 0 and abs(excess) > gained / 2 and (excess < 0 or math.isinf(earlier.usual_gap)):
-        return True
-    return min(imagined_return, earlier.real_return) > promised + earlier.usual_gap
+    real_return = earlier.best.real_return
+    gained, excess = real_return - earlier.random_return, as_collected - real_return
+    if gained > 0:
+        far_more_by_unknown = excess > gained / 2 and math.isinf(earlier.usual_gap)
+        if excess < -gained / 2 or far_more_by_unknown:
+            return True
+    return min(imagined_return, real_return) > promised + earlier.usual_gap
 
 
 @eqx.filter_jit

@@ -44,7 +44,8 @@ class StopNumbers(Record):
     Attributes:
         checkpoints: The numbers of all chunks so far.
         rates: The learning rates that are left, the present one first.
-        best_score: The highest score of a chunk.
+        best_score: The score of the state that is kept: the highest of a chunk, or the last
+            where the learner keeps its last state.
         mark: The score that the next gain counts from.
         stale: Chunks since the last gain.
         spent: What all chunks cost.

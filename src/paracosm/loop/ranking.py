@@ -385,7 +385,9 @@ class _Playing:
         )
 
     def play(self, policy: int, number: int) -> float:
-        """The return of the episode `number` of a policy, which is played unless it was."""
+        """The return of the episode `number` of a policy: one of the first, which have been played,
+        or the next one, which is played now. Numbers are asked for in order.
+        """
         if number >= self.least:
             self.episodes[policy].append(self._evaluate(self.contenders[policy], number, 1))
             total = sum(self.least + len(parts) - 1 for parts in self.episodes)

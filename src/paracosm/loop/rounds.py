@@ -13,12 +13,11 @@ from paracosm.core.records.decisions import Decision
 from paracosm.core.records.discount import DiscountChoice
 from paracosm.core.records.rounds import RoundAudit
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import Earlier
+from paracosm.imagination.earlier import BestPolicy, Earlier
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop.latents import View
 from paracosm.loop.short_rounds import (
-    BestPolicy,
     ShortRounds,
     best_of,
     learner_state,
@@ -38,8 +37,8 @@ class TrainingStart(NamedTuple):
     """What the training of a round takes from the rounds before.
 
     Attributes:
-        returns: Mean return of the episodes that each round bought so far, None where it is not
-            known.
+        returns: Mean return of the episodes in each purchase so far, None where it is not known:
+            the first of random actions, that of round k of the policy that round k − 1 trained.
         explores: Whether the policy is to look for what is unknown.
         rounds_of_this_policy: In how many rounds it has been trained at the end of this one.
         state: Where its learner goes on, None if it starts anew.
@@ -157,7 +156,7 @@ def training_start(
         by_mode = collects_by_mode(before)
         best = best_of(best, mean_return_of_purchase, before.imagined, by_mode=by_mode)
     gaps = _gaps(before, audit_before, encoder_changed=encoder_changed)
-    astray = judged and best is not None and short.is_astray(returns, best.mean)
+    astray = judged and best is not None and short.is_astray(returns, best.real_return)
 
     match continuation := _continuation(
         short, before, data, returns, explores=explores, astray=astray
@@ -176,9 +175,7 @@ def training_start(
     earlier = None
     if best is not None and not explores:
         earlier = Earlier(
-            state=best.state,
-            real_return=best.mean,
-            by_mode=best.by_mode,
+            best=best,
             # Where it is not known, no policy counts as better than random actions.
             random_return=math.inf if returns[0] is None else returns[0],
             usual_gap=_usual_gap(gaps),

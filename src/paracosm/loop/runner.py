@@ -223,7 +223,7 @@ class Runner:
 
         Args:
             round: The round that it is for.
-            purse: What is left to spend.
+            purse: The budget and its prices.
             before: The round before.
             realised: Weights that an audit found; if there are none, those of imagined episodes
                 are taken.

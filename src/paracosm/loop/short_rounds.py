@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from paracosm.core.learner import Learner
 from paracosm.core.mdp import Box, Discrete
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
+from paracosm.imagination.earlier import BestPolicy
 from paracosm.imagination.exploration import rewards_are_uninformative
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise
@@ -92,9 +93,7 @@ class ShortRounds:
         return min(self.horizon, self.transitions - bought_before - decision.transitions)
 
     def with_labels(self, collected: Dataset, bought_before: int, seed: int) -> Dataset:
-        """All that was collected once `bought_before` transitions had been bought, with its share
-        of the labels.
-        """
+        """What was collected after `bought_before` transitions, with its share of the labels."""
         count = collected.real_steps
         return collected.buy(count, self._labels(bought_before, count), seed)
 
@@ -107,6 +106,9 @@ class ShortRounds:
         return self._labels_until(bought_before + transitions) - before
 
     def _labels_until(self, transitions: int) -> int:
+        """How many labels the first `transitions` transitions have together: their share, and at
+        least as many as a reward can be learned from.
+        """
         share = -(-self.labels * transitions // self.transitions)
         return max(share, min(LEAST_ROWS, self.labels))
 
@@ -199,22 +201,6 @@ def training_settings(
     )
 
 
-class BestPolicy(NamedTuple):
-    """The policy that collected the best purchases.
-
-    Attributes:
-        mean: Mean return of the episodes in its purchases.
-        purchases: How many these are.
-        state: Of its learner.
-        by_mode: Whether its mode collected them, rather than its sampled actions.
-    """
-
-    mean: float
-    purchases: int
-    state: Any
-    by_mode: bool
-
-
 def best_of(
     best: BestPolicy | None, mean: float, imagined: Imagined, *, by_mode: bool
 ) -> BestPolicy:
@@ -231,8 +217,9 @@ def best_of(
         if by_mode != best.by_mode:
             return last
         count = best.purchases + 1
-        return best._replace(mean=best.mean + (mean - best.mean) / count, purchases=count)
-    return last if best is None or mean >= best.mean else best
+        revised = best.real_return + (mean - best.real_return) / count
+        return best._replace(real_return=revised, purchases=count)
+    return last if best is None or mean >= best.real_return else best
 
 
 def learner_state(imagined: Imagined) -> Any:
