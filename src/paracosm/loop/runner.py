@@ -316,7 +316,7 @@ class Runner:
 
     def _audit_round(self, before: Round, bought: Dataset) -> RoundAudit | None:
         """What the purchase `bought` says of the round whose policy collected it, None if it can
-        say nothing. In short rounds sampled actions are audited, which collect in all of them.
+        say nothing. In short rounds only sampled actions are audited.
         """
         round, imagined = before.decision.round, before.imagined
         if self._short is not None and collects_by_mode(before):
