@@ -29,6 +29,7 @@ SIZES = {
     "collect(600,": "collect(200,",
     "most_steps=100)": "most_steps=20)",
     "check=500, most_steps=5000": "check=10, most_steps=20",
+    "most_epochs=20": "most_epochs=1",
     "(2_000, 300)": "(2, 3)",
     "range(100)": "range(1)",
     "my_package.study:train": "tests.test_pages_run:study",
