@@ -209,10 +209,10 @@ def _values(
         block=_ROWS,
     )[0]
     drawn = values[: len(starts) * draws].reshape(len(starts), draws)
-    reward, ended = (column[starts, None] for column in steps.at_imagined[:2])
+    first = StepOutcome(*(column[starts, None] for column in steps.at_imagined))
     differ = steps.at_real.ended[wrong] * 1.0 - bought.terminated[wrong]
     at_wrong = values[len(starts) * draws : len(rows)]
-    return StepOutcome(reward, ended, drawn).step_value(1.0), differ * at_wrong
+    return first.step_value(1.0, drawn), differ * at_wrong
 
 
 def _spread(real: np.ndarray, predicted: Float[np.ndarray, "episode draw"]) -> float | None:
