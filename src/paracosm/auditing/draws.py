@@ -135,7 +135,7 @@ def _cost(subject: AuditSubject) -> int:
     """Imagined steps of another draw."""
     remaining = subject.episodes.remaining_steps
     of_terms = sum(int(remaining[steps].sum()) for steps in _redrawn_steps(subject))
-    return of_terms + (1 if subject.predicted is None else 3) * remaining.size
+    return of_terms + (1 if subject.training_prediction is None else 3) * remaining.size
 
 
 def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
