@@ -105,7 +105,9 @@ def plausibility(
 
 
 def _allowed(world: MDP, episodes: Trajectory, reference: Reference | None) -> tuple[float, float]:
-    """The least and the most return that the recorded rewards allow in the steps of an episode."""
+    """The least and the most return that the recorded rewards allow in the steps of an episode; a
+    single reward only where an episode can end, and never 0 on its own.
+    """
     rewards = np.concatenate(
         [episodes.reward[episodes.alive], reference.reward if reference else ()]
     )
