@@ -58,11 +58,11 @@ class Averages(NamedTuple):
 
     `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
     `span` where real and imagined returns lie; spans of no width know nothing. `most_reward_term`
-    is the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
-    about ends that were seen, `never_ends` that no episode can end in either world. Returns that
-    are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known one
-    that moves a return the most of those that none of these episodes held. `given` are the parts
-    of the world that are said to be the real ones.
+    is the most that a rare event makes of a reward term. `ends_known` says that the end rule was
+    right about ends that were seen, `never_ends` that no episode can end in either world. Returns
+    that are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known
+    one that moves a return the most of those that none of these episodes held. `given` are the
+    parts of the world that are said to be the real ones.
     """
 
     sparse: bool
