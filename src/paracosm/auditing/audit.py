@@ -67,7 +67,8 @@ def diagnose(
         predicted: The return that training predicted, as `Imagined.prediction` gives it; None as
             for `paracosm.audit`.
         discount, seed: As for `paracosm.audit`.
-        reference: What real data say without the policy, `known` of `paracosm.audit`.
+        reference: What the bought data say, before any episode of the policy: `known` of
+            `paracosm.audit`.
         most_imagined_steps, sampled, recorded_by, reward: As for `paracosm.audit`.
         certify, dimensions: As for `paracosm.audit`.
 

@@ -60,7 +60,7 @@ class AuditMeasurements(NamedTuple):
         terms: The causes of the gap at `discount`.
         terms_training: The causes of the gap at the world's discount.
         plausibility: Whether imagination stays among what was recorded.
-        reference: What real data say without the policy, if there are any.
+        reference: What the bought data say, before any episode of the policy, if there are any.
         dimensions: The dynamics term of `terms` by state component.
         weights: What errors of the parts cost; none for episodes of another policy.
         bounds: Lipschitz brackets, and what they prove.

@@ -1,4 +1,6 @@
-"""What real data say without the policy, and whether imagination stays among it."""
+"""What the bought data say, before any episode of the audited policy, and whether imagination stays
+within it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The audit along the way: a round's world and policy on what the next round bought.
+"""The audit of each round of a run, at no extra real step: its world and policy, tested on what
+that policy collected for the next round.
 
 A round's policy collects the next round's transitions, which neither its world nor itself was
 trained on: they are a test of both that takes no further real step. With the value V̂ of a first
