@@ -190,7 +190,7 @@ def averages(
     )
 
 
-class _Recorded(NamedTuple):
+class _RecordedReturns(NamedTuple):
     """Returns `[episode]`, the rewards `paid` in them `[step]`, those and the ones recorded beside
     them in `recorded` `[reward]`, and the discounted `steps` of a full episode.
     """
@@ -203,10 +203,10 @@ class _Recorded(NamedTuple):
 
 def _recorded(
     episodes: Trajectory, extra_rewards: Sequence[float] | np.ndarray, discount: float
-) -> _Recorded:
+) -> _RecordedReturns:
     """What was recorded of real episodes, NumPy arrays `[episode, time, …]`, at a discount."""
     paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
-    return _Recorded(
+    return _RecordedReturns(
         returns=episodes.returns(discount),
         paid=paid,
         recorded=np.concatenate([paid, extra_rewards]),
