@@ -47,7 +47,7 @@ def trajectory(reward):
 def predictions(real):
     """An exact reward model."""
     no = np.zeros(real.reward.shape, bool)
-    after = StepOutcome(real.reward, no, np.zeros(real.reward.shape))
+    after = StepOutcome(real.reward, no)
     return OneStep(real.state, after, after, real.action, no, no)
 
 

@@ -205,4 +205,4 @@ def test_a_training_world_that_leaves_the_finite_numbers_is_named():
         subject.policy, broken, HORIZON, lambda policy, start, key: start[:, 0]
     )
     with pytest.raises(checks.BadData, match=r"in the world of training.* real episode \d is nan"):
-        imagined_returns(subject._replace(predicted=trained))
+        imagined_returns(subject._replace(training_prediction=trained))

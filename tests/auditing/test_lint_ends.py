@@ -50,7 +50,7 @@ class Record:
         """Findings where the world ends at the steps `says`; `columns` of the record replaced."""
         episodes = dataclasses.replace(self.episodes, **columns)
         zeros = np.zeros(says.shape)
-        real = StepOutcome(zeros, says & episodes.alive, zeros)
+        real = StepOutcome(zeros, says & episodes.alive)
         predictions = OneStep(self.imagined, real, real, zeros[..., None], zeros > 1, zeros > 1)
         self.findings = [*map(with_sentence, end_findings(world, episodes, predictions))]
         return [finding.kind for finding in self.findings]

@@ -118,7 +118,7 @@ class Fault:
                 self.key,
                 (world.discount,),
                 plays_mode=True,
-                predicted=trained.prediction,
+                training_prediction=trained.prediction,
             )
             imagined, terms = imagined_returns(subject), attribute(subject)
         horizon = abs(np.mean(imagined.full - imagined.predicted))

@@ -43,8 +43,8 @@ def test_the_slopes_bound_the_logits_own():
             ends = jax.vmap(partial(_of_mode, world.termination, case.policy))(s, after)
             np.testing.assert_array_equal(ends, jax.vmap(mode)(s, after) > 0)
         steepest = [np.linalg.norm(np.asarray(slope) * SCALE, axis=1).max() for slope in slopes]
-        assert 0 < steepest[0] <= margin.state
-        assert 0.02 * margin.next_state < steepest[1] <= margin.next_state
+        assert 0 < steepest[0] <= margin.state_slope
+        assert 0.02 * margin.next_state_slope < steepest[1] <= margin.next_state_slope
 
 
 def test_other_rules_have_no_margin_and_choices_no_slope():
@@ -52,7 +52,7 @@ def test_other_rules_have_no_margin_and_choices_no_slope():
     assert margin_of(case.world, 1.0) is None
     discrete = eqx.tree_at(lambda world: world.spec.action, case.world, Discrete(ACTIONS + 1))
     discrete = discrete.replace(termination=learned_rule(Discrete(ACTIONS + 1), jax.random.key(0)))
-    assert margin_of(discrete, np.inf).state == np.inf
+    assert margin_of(discrete, np.inf).state_slope == np.inf
 
 
 def test_ends_of_learned_worlds_are_certified():

@@ -116,7 +116,7 @@ def imagine_rest(
         followed=followed,
         step_values=np.stack(
             [
-                predictions.at_imagined._replace(value=value).step_value(discount)
+                predictions.at_imagined.step_value(discount, value)
                 for discount, value in zip(subject.discounts, values, strict=True)
             ]
         ),
@@ -131,14 +131,14 @@ def terms_of(subject: AuditSubject, rollouts: AuditRollouts) -> tuple[Terms, ...
 
     def at_discount(discount: float, step_value: np.ndarray, last_value: np.ndarray) -> Terms:
         next_value = np.where(rollouts.followed, _one_step_later(step_value), last_value)
-        at_real = subject.predictions.at_real._replace(value=next_value)
+        at_real = subject.predictions.at_real
         powers = discount ** np.arange(step_value.shape[1])
         weights = rollouts.weight * powers
         end_error = at_real.ended * 1.0 - episodes.terminated
         return Terms(
             reward=subject.step_weights * powers * (episodes.reward - at_real.reward),
-            termination=weights * discount * end_error * at_real.value,
-            dynamics=weights * (at_real.step_value(discount) - step_value),
+            termination=weights * discount * end_error * next_value,
+            dynamics=weights * (at_real.step_value(discount, next_value) - step_value),
             audited=rollouts.audited,
             imagined_steps=rollouts.cost,
         )

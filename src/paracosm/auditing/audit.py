@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +67,8 @@ def diagnose(
         predicted: The return that training predicted, as `Imagined.prediction` gives it; None as
             for `paracosm.audit`.
         discount, seed: As for `paracosm.audit`.
-        reference: What real data say without the policy, `known` of `paracosm.audit`.
+        reference: What the bought data say, before any episode of the policy: `known` of
+            `paracosm.audit`.
         most_imagined_steps, sampled, recorded_by, reward: As for `paracosm.audit`.
         certify, dimensions: As for `paracosm.audit`.
 
@@ -81,19 +82,12 @@ def diagnose(
     episodes = jax.tree.map(np.asarray, episodes)
     check_episodes(world, episodes)
     plays_mode, searches = not sampled and recorded_by is None, policy.searches
-    states_world, states_episodes = in_double((world, episodes))
-    pairs = None
-    if not isinstance(policy, MarkovPolicy):
-        pairs = paired(world, policy, episodes, sampled=not plays_mode)
-        world, policy, episodes = pairs.world, pairs.policy, pairs.episodes
-        predicted = None if predicted is None else pairs.predicted_at_pairs(predicted)
-        reward = None if reward is None else StatePart(reward, pairs.state_size)
+    markov = _as_markov(world, policy, episodes, predicted, reward, sampled=not plays_mode)
+    pairs = markov.pairs
+    world, episodes = in_double((world, episodes))
     with jax.enable_x64(True), callbacks.as_raised():
         subject = _subject(
-            world,
-            policy,
-            episodes,
-            predicted,
+            markov,
             discount=discount,
             key=stage_key(seed, "audit"),
             plays_mode=plays_mode,
@@ -104,16 +98,19 @@ def diagnose(
             most_imagined_steps=most_imagined_steps,
             block=_SEARCHES_TOGETHER if searches and jax.default_backend() == "cpu" else None,
         )
-        samples = _samples(pairs, sampled=not (searches and plays_mode))
+        samples = _sampled_rollouts(pairs, searches=searches, plays_mode=plays_mode)
         noisy = not plays_mode or bool(subject.predictions.noisy.any())
         drawn = _drawn(
             subject,
             rollouts,
             imagined_returns(subject, samples=samples),
-            most_imagined_steps=most_imagined_steps if noisy else None,
+            noisy=noisy,
+            most_imagined_steps=most_imagined_steps,
         )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
-        shapley = None if reward is None else shapley_values(subject, terms, returns, reward)
+        shapley = None
+        if markov.reward is not None:
+            shapley = shapley_values(subject, terms, returns, markov.reward)
         by_component, weights, bounds = unsplit(terms), (), UNBOUNDED
         if dimensions:
             most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
@@ -127,38 +124,85 @@ def diagnose(
             returns = returns._replace(episodes=pairs.episodes_of_states(returns.episodes))
             by_component = pairs.dimensions_of_states(by_component)
         measured = AuditMeasurements(
-            world=states_world,
-            episodes=states_episodes,
+            world=world,
+            episodes=episodes,
             discount=discount,
             training_horizon=None if predicted is None else predicted.horizon,
             imagined=returns,
             predictions=predictions,
             terms=terms,
             terms_training=terms_training,
-            plausibility=plausibility(states_world, states_episodes, returns.episodes, reference),
+            plausibility=plausibility(world, episodes, returns.episodes, reference),
             reference=reference,
             dimensions=by_component,
             weights=weights,
             bounds=bounds,
             shapley=shapley,
-            findings=lint(states_world, states_episodes, predictions, subject.key),
+            findings=lint(world, episodes, predictions, subject.key),
             importance=subject.importance,
             noisy=noisy,
             imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
             if noisy
             else None,
             finite_differences=_finite_differences(
-                dynamics=states_world.dynamics, reward=states_world.reward, policy=subject.policy
+                dynamics=world.dynamics, reward=world.reward, policy=subject.policy
             ),
         )
     return diagnosis_of(measured)
 
 
-def _subject(
+class _MarkovForm(NamedTuple):
+    """What is audited, with a Markov policy: as given where the policy is one, else of pairs.
+
+    Attributes:
+        world, policy, episodes: In the precision in which they were played.
+        predicted: The return that training predicted, if it is known.
+        reward: The real reward, if it is given.
+        pairs: Where `world` and `episodes` are of pairs, how states follow from them.
+    """
+
+    world: MDP
+    policy: MarkovPolicy
+    episodes: Trajectory
+    predicted: PredictedReturn | None
+    reward: Callable[[State, Action, State], Scalar] | None
+    pairs: Paired | None
+
+
+def _as_markov(
     world: MDP,
-    policy: MarkovPolicy,
+    policy: Policy,
     episodes: Trajectory,
     predicted: PredictedReturn | None,
+    reward: Callable[[State, Action, State], Scalar] | None,
+    *,
+    sampled: bool,
+) -> _MarkovForm:
+    """What is audited, of pairs of state and carry where the policy is not Markov in the state.
+
+    Args:
+        world, policy, episodes, predicted, reward: As for `diagnose`.
+        sampled: As for `paired`.
+
+    Raises:
+        BadArgument: as `paired` raises it.
+        BadData: as `paired` raises it.
+    """
+    if isinstance(policy, MarkovPolicy):
+        return _MarkovForm(world, policy, episodes, predicted, reward, None)
+    pairs = paired(world, policy, episodes, sampled=sampled)
+    return _MarkovForm(
+        pairs.world,
+        pairs.policy,
+        pairs.episodes,
+        None if predicted is None else pairs.predicted_at_pairs(predicted),
+        None if reward is None else StatePart(reward, pairs.state_size),
+        pairs,
+    )
+
+
+def _subject(
+    markov: _MarkovForm,
     *,
     discount: float,
     key: PRNGKey,
@@ -168,7 +212,7 @@ def _subject(
     """What is audited, in 64 bits, with its one-step predictions.
 
     Args:
-        world, policy, episodes, predicted: As given, in the precision in which they were played.
+        markov: World, policy and episodes, in the precision in which they were played.
         discount: The reporting discount.
         key, plays_mode: As in `AuditSubject`.
         recorded_by: What recorded the episodes, if it is another policy.
@@ -177,8 +221,9 @@ def _subject(
         BadArgument: episodes of another policy, and a policy without a density.
         BadData: as `predict_steps` and `importance` raise it.
     """
-    as_played, episodes = policy, in_double(episodes)
-    world, policy, predicted, recorded_by = in_double((world, policy, predicted, recorded_by))
+    world, policy, episodes, predicted, recorded_by = in_double(
+        (markov.world, markov.policy, markov.episodes, markov.predicted, recorded_by)
+    )
     _check_parts(world, policy, episodes)
     weighted = None
     if recorded_by is not None:
@@ -189,12 +234,12 @@ def _subject(
         policy=policy,
         episodes=episodes,
         predictions=predict_steps(
-            world, played, episodes, key, mode=plays_mode, as_played=as_played
+            world, played, episodes, key, mode=plays_mode, as_played=markov.policy
         ),
         key=key,
         discounts=(discount, world.discount),
         plays_mode=plays_mode,
-        predicted=predicted,
+        training_prediction=predicted,
         importance=weighted,
     )
 
@@ -204,30 +249,29 @@ def _drawn(
     rollouts: AuditRollouts,
     returns: ImaginedReturns,
     *,
-    most_imagined_steps: float | None,
+    noisy: bool,
+    most_imagined_steps: float,
 ) -> Drawn:
     """Terms and imagined returns, of several draws of the noise where there is any.
 
     Args:
         subject: What is audited.
         rollouts, returns: The first draw.
-        most_imagined_steps: How many steps further draws may imagine; None without noise.
+        noisy: Whether there is noise.
+        most_imagined_steps: How many steps further draws may imagine.
     """
-    if most_imagined_steps is None or subject.importance is not None:
+    if not noisy or subject.importance is not None:
         terms = terms_of(subject, rollouts)
         return Drawn(terms, returns, draws=1, imagined_share={}, capped=False)
     return draw(subject, rollouts, returns, most_imagined_steps=most_imagined_steps)
 
 
-def _samples(pairs: Paired | None, *, sampled: bool) -> int:
-    """How many rollouts of the policy's samples there are from each start.
-
-    Args:
-        pairs: Of a policy that is not Markov. There are no samples of one that carries something:
-            what it carries after a sampled action is not recorded.
-        sampled: Whether samples are wanted.
+def _sampled_rollouts(pairs: Paired | None, *, searches: bool, plays_mode: bool) -> int:
+    """Rollouts of the policy's samples from each start: none where its mode plays and is a search,
+    or where it carries something (what it carries after a sampled action is not recorded); one of
+    any other policy that is not Markov; else `SAMPLES`.
     """
-    if not sampled or (pairs is not None and pairs.carries):
+    if (searches and plays_mode) or (pairs is not None and pairs.carries):
         return 0
     return SAMPLES if pairs is None else 1
 

@@ -48,30 +48,27 @@ class Span(NamedTuple):
     def width(self) -> float:
         return self.high - self.low
 
-    def widened_to(self, samples: np.ndarray) -> tuple[float, float]:
-        return min(self.low, float(np.min(samples))), max(self.high, float(np.max(samples)))
-
-    def limits(self, samples: np.ndarray) -> ReturnRange:
-        """All that the rewards allow, where two of them are known."""
-        return _limits(self.outer, samples)
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
 
 
 class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
     `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
-    `span` where real and imagined returns lie; spans of no width know nothing. `reward_error` is
-    the most that a rare event makes of a reward term. `ends_known` says that the end rule was right
-    about ends that were seen, `never_ends` that no episode can end in either world. Returns that
-    are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known one
-    that moves a return the most of those that none of these episodes held. `given` are the parts
-    of the world that are said to be the real ones.
+    `span` where real and imagined returns lie; spans of no width know nothing. `most_reward_term`
+    is the most that a rare event makes of a reward term. `ends_known` says that the end rule was
+    right about ends that were seen, `never_ends` that no episode can end in either world. Returns
+    that are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known
+    one that moves a return the most of those that none of these episodes held. `given` are the
+    parts of the world that are said to be the real ones.
     """
 
     sparse: bool
     real: Span
     span: Span
-    reward_error: float
+    most_reward_term: float
     ends_known: bool
     never_ends: bool
     reweighted: bool
@@ -84,9 +81,10 @@ class Averages(NamedTuple):
         span = self.span if imagined or not self.real.width else self.real
         if self.reweighted:
             return mean(returns)
-        if (self.sparse or _constant(returns)) and concentrated(returns, *span.widened_to(returns)):
-            return _bounded(returns, span.widened_to(returns))
-        return varied_mean(returns, bounds=span.limits(returns))
+        limits = _widened(span.ends, returns)
+        if (self.sparse or _constant(returns)) and concentrated(returns, *limits):
+            return _bounded(returns, limits)
+        return varied_mean(returns, bounds=_limits(span.outer, returns))
 
     def mean_term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
@@ -102,9 +100,10 @@ class Averages(NamedTuple):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
-        width = min(self.span.width, self.reward_error) if cause == "reward" else self.span.width
-        span = Span(-width, width, (-width, width))
-        low, high = span.widened_to(differences)
+        width = self.span.width
+        if cause == "reward":
+            width = min(width, self.most_reward_term)
+        low, high = _widened((-width, width), differences)
         if low == high and self.span.width:
             return _as_constant(differences)
         everywhere = -self.span.width, self.span.width
@@ -157,12 +156,10 @@ def averages(
         reweighted: Whether the episodes stand for another policy's: weighted returns have no known
             range.
     """
-    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
-    real, of_world = episodes.returns(discount), imagined.returns(discount)
+    real, paid, recorded, steps = _recorded(episodes, extra_rewards, discount)
+    of_world = imagined.returns(discount)
     alive, ended = np.asarray(episodes.alive), np.asarray(episodes.terminated)
-    paid = np.asarray(episodes.reward)[alive]
     predicted = np.asarray(predictions.at_real.reward)[alive]
-    recorded = np.concatenate([paid, extra_rewards])
     possible = np.concatenate(
         [recorded, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
     )
@@ -181,7 +178,7 @@ def averages(
             steps,
             tied=rare.tied,
         ),
-        reward_error=float(np.ptp(possible)) * steps,
+        most_reward_term=float(np.ptp(possible)) * steps,
         ends_known=bool(
             (ended & alive).any()
             and np.array_equal(np.asarray(predictions.at_real.ended) & alive, ended & alive)
@@ -190,6 +187,30 @@ def averages(
         reweighted=reweighted,
         unseen_reward=_farthest(real, rare.unseen, recorded) if sparse else None,
         given=given,
+    )
+
+
+class _RecordedReturns(NamedTuple):
+    """Returns `[episode]`, the rewards `paid` in them `[step]`, those and the ones recorded beside
+    them in `recorded` `[reward]`, and the discounted `steps` of a full episode.
+    """
+
+    returns: np.ndarray
+    paid: np.ndarray
+    recorded: np.ndarray
+    steps: float
+
+
+def _recorded(
+    episodes: Trajectory, extra_rewards: Sequence[float] | np.ndarray, discount: float
+) -> _RecordedReturns:
+    """What was recorded of real episodes, NumPy arrays `[episode, time, …]`, at a discount."""
+    paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
+    return _RecordedReturns(
+        returns=episodes.returns(discount),
+        paid=paid,
+        recorded=np.concatenate([paid, extra_rewards]),
+        steps=float(np.sum(discount ** np.arange(episodes.alive.shape[1]))),
     )
 
 
@@ -251,17 +272,19 @@ def return_limits(
         extra_rewards: Rewards that were recorded beside theirs.
         discount: At which returns are added up.
     """
-    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
-    paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
-    outer = _allowed(np.concatenate([paid, extra_rewards]), steps)
-    return _limits(outer, episodes.returns(discount))
+    real = _recorded(episodes, extra_rewards, discount)
+    return _limits(_allowed(real.recorded, real.steps), real.returns)
 
 
 def _limits(outer: tuple[float, float], samples: np.ndarray) -> ReturnRange:
     """All that the rewards allow, `outer`, where two of them are known, and as far as these
     samples.
     """
-    return widened_to(outer, samples) if outer[0] < outer[1] else None
+    return _widened(outer, samples) if outer[0] < outer[1] else None
+
+
+def _widened(bounds: tuple[float, float], samples: np.ndarray) -> tuple[float, float]:
+    return min(bounds[0], float(np.min(samples))), max(bounds[1], float(np.max(samples)))
 
 
 def widened_to(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
@@ -270,9 +293,7 @@ def widened_to(bounds: ReturnRange, samples: np.ndarray) -> ReturnRange:
     Sparse policies alone make the bounds; returns of other policies, and imagined ones, may lie
     beyond.
     """
-    if bounds is None:
-        return None
-    return min(bounds[0], float(np.min(samples))), max(bounds[1], float(np.max(samples)))
+    return None if bounds is None else _widened(bounds, samples)
 
 
 def of_differences(bounds: ReturnRange, differences: np.ndarray) -> ReturnRange:
@@ -294,10 +315,7 @@ def _rare_range(
         discount: At which returns are added up.
         never_ends: Whether no episode can end.
     """
-    steps = float(np.sum(discount ** np.arange(episodes.alive.shape[1])))
-    real = episodes.returns(discount)
-    paid = np.asarray(episodes.reward)[np.asarray(episodes.alive)]
-    recorded = np.concatenate([paid, extra_rewards])
+    real, paid, recorded, steps = _recorded(episodes, extra_rewards, discount)
     rare = _rare(real, paid, recorded, steps if never_ends else 1.0)
     if not rare.may_decide:
         return None
@@ -383,7 +401,9 @@ def _span(
 
 
 def _allowed(recorded: np.ndarray, steps: float) -> tuple[float, float]:
-    """The least and the most return that the recorded rewards allow in so many steps."""
+    """The least and the most return that the recorded rewards allow in so many steps; 0 and a
+    single reward are always among them.
+    """
     least, most = float(np.min(recorded)), float(np.max(recorded))
     return min(least * steps, least, 0.0), max(most * steps, most, 0.0)
 

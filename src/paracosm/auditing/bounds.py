@@ -63,7 +63,9 @@ def bound_gap(subject: AuditSubject, full: np.ndarray) -> Bounds:
     )
     if ends:
         ladder = tuple(map(_unproven, ladder))
-    return Bounds(brackets, _contraction(world.discount, brackets["closed_loop"]), ladder)
+    return Bounds(
+        brackets, _discounted_contraction(world.discount, brackets["closed_loop"]), ladder
+    )
 
 
 def _unproven(rung: Certificate) -> Certificate:
@@ -121,7 +123,7 @@ def _local(world: MDP, policy: MarkovPolicy, brackets: dict[str, Bracket]) -> Lo
     return LocalConstants(bounded, "certificate", "bounds from the layers' slopes over each ball")
 
 
-def _contraction(discount: float, closed_loop: Bracket) -> Bracket:
+def _discounted_contraction(discount: float, closed_loop: Bracket) -> Bracket:
     low, high = (
         float(discount * np.float64(end)) for end in (closed_loop.lower, closed_loop.upper)
     )

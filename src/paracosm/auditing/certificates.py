@@ -115,7 +115,7 @@ def certificates(
             f"the brackets lack {', '.join(missing)}; every constant of the ladder is needed."
         )
     constants = Constants(*(_number(brackets[name].upper) for name in Constants._fields))
-    end = end and Margin(end.function, _number(end.state), _number(end.next_state))
+    end = end and Margin(end.function, _number(end.state_slope), _number(end.next_state_slope))
     limits = _number(reward_span), Clip(*map(_number, clip))
     episodes = in_double(jax.tree.map(np.asarray, episodes))
     with jax.enable_x64(True):
@@ -245,7 +245,7 @@ class _System(eqx.Module):
         end = self.end
         margin = jax.vmap(lambda s, after: end.function(s, self.policy.mode(s), after))
         value = margin(episode.state, episode.next_state)
-        reach = end.state * radius[:-1] + end.next_state * radius[1:]
+        reach = end.state_slope * radius[:-1] + end.next_state_slope * radius[1:]
         sure = (jnp.abs(value) > reach) & (
             (value > 0) == episode.terminated
         )  # not a number: not sure

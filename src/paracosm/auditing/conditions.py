@@ -64,8 +64,8 @@ def _broken(plausibility: Plausibility, gap: Gap) -> Verdict | None:
 
 
 def policy_standing(returns: Estimate, reference: Reference | None) -> PolicyStanding | None:
-    """Whether the policy is no better than what acted in the data; none where it is, or nothing is
-    known of those.
+    """How the policy compares with what acted in the data; None where it is clearly better, where
+    it is better but an interval is infinite, or where no return of theirs is known.
 
     Args:
         returns: The policy's real returns, not discounted.
@@ -82,8 +82,8 @@ def policy_standing(returns: Estimate, reference: Reference | None) -> PolicySta
 
 
 def noisiest(imagination: Imagination | None) -> str | None:
-    """The term of whose variance imagined draws, which cost no real episode, make the most; none
-    where they were not stopped too early, or nothing is known of it.
+    """The term with the largest share of imagination's noise in its variance, which more imagined
+    draws would lower; None where draws were not capped or no share is above 0.
     """
     if imagination is None or not imagination.capped:
         return None

@@ -60,7 +60,7 @@ class AuditMeasurements(NamedTuple):
         terms: The causes of the gap at `discount`.
         terms_training: The causes of the gap at the world's discount.
         plausibility: Whether imagination stays among what was recorded.
-        reference: What real data say without the policy, if there are any.
+        reference: What the bought data say, before any episode of the policy, if there are any.
         dimensions: The dynamics term of `terms` by state component.
         weights: What errors of the parts cost; none for episodes of another policy.
         bounds: Lipschitz brackets, and what they prove.
@@ -103,8 +103,8 @@ class AuditMeasurements(NamedTuple):
         return bool(self.terms.audited.sum() < self.episodes.alive.sum())
 
 
-class _Causes(NamedTuple):
-    """At one discount, `[episode]`: the predicted return, and why that is not the real return."""
+class _EpisodeGaps(NamedTuple):
+    """The two returns of each episode at one discount, and the terms of their difference."""
 
     real: np.ndarray
     predicted: np.ndarray
@@ -146,21 +146,21 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     """The record of what was measured, its texts still empty."""
     world, episodes, imagined = measured.world, measured.episodes, measured.imagined
     terms, reweighted = measured.terms, measured.reweighted
-    causes = _causes(measured, measured.discount, np.asarray(imagined.full), terms)
-    gap, gap_training = causes.gap(), _gap_training(measured)
+    whole = _episode_gaps(measured, measured.discount, np.asarray(imagined.full), terms)
+    gap, gap_training = whole.gap(), _gap_training(measured)
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED_CAUSES}
-    dimensions = _dimensions(measured.dimensions, causes.average, world.spec.components)
+    dimensions = _dimensions(measured.dimensions, whole.average, world.spec.components)
     parts = None
     if measured.training_horizon is not None:
         parts = _horizon_parts(imagined, _averages(measured, world.discount))
     horizon = episodes.alive.shape[1]
     # Then real and imagined episodes are not each other's copies.
     apart = measured.noisy or reweighted
-    shown = 0 if reweighted else min(_OVERLAYS, len(causes.real))
+    shown = 0 if reweighted else min(_OVERLAYS, len(whole.real))
     weight = 1 if measured.importance is None else measured.importance.weights
     undiscounted = _averages(measured, 1.0)
     real_return = undiscounted.mean_return((weight * episodes.reward).sum(axis=1))
-    check = _check(causes, measured)
+    check = _check(whole, measured)
     audited = int(terms.audited.sum())
     subset = audited if measured.partial and not reweighted else 0
     verdict = unfit(check, measured.plausibility, gap) or verdict_on(gap, subset)
@@ -169,7 +169,7 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     training_verdict = None
     if gap_training is not None and not verdict.unfit:
         training_verdict = training_verdict_on(
-            verdict, gap_training, parts, world.discount, horizon, audited=subset
+            verdict, gap_training, parts, world.discount, horizon, subset=subset
         )
     return Diagnosis(
         gap=gap,
@@ -185,13 +185,13 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         plausibility=measured.plausibility,
         mode_versus_sampled=None
         if imagined.sampled is None
-        else causes.average.mean_term(_difference(imagined.mode, imagined.sampled)),
+        else whole.average.mean_term(_difference(imagined.mode, imagined.sampled)),
         baselines=baselines(world, episodes, measured.predictions),
         informative_horizon=None
         if apart
         else informative_horizon(world, episodes, imagined.episodes),
         data_edge_share=None if imagined.edge_share is None else float(imagined.edge_share),
-        closure=_closure(causes),
+        closure=_closure(whole),
         missed=check.missed,
         precision="",
         other_actions=check.other_actions,
@@ -214,7 +214,7 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
         decision_training=training_verdict,
         advice=advise(gap, verdict, by_step, dimensions, measured.findings),
         remarks=dataclasses.replace(
-            _remarks(measured, real_return, _widening(causes, gap)),
+            _remarks(measured, real_return, _widening(whole, gap)),
             unseen_ends=_unseen_ends(measured, gap),
         ),
         verdict="",
@@ -240,13 +240,13 @@ def _remarks(
     )
 
 
-def _widening(causes: _Causes, gap: Gap) -> float | None:
+def _widening(whole: _EpisodeGaps, gap: Gap) -> float | None:
     """The unseen reward that makes the interval of the gap much wider than the episodes differ."""
-    if len(causes.total) < 2:
+    if len(whole.total) < 2:
         return None
-    usual = student_mean(causes.total)
+    usual = student_mean(whole.total)
     wide = gap.total.high - gap.total.low > _WIDE * (usual.high - usual.low)
-    return causes.average.unseen_reward if wide else None
+    return whole.average.unseen_reward if wide else None
 
 
 def _unseen_ends(measured: AuditMeasurements, gap: Gap) -> bool:
@@ -304,10 +304,10 @@ def _averages(measured: AuditMeasurements, discount: float) -> Averages:
     )
 
 
-def _causes(
+def _episode_gaps(
     measured: AuditMeasurements, discount: float, predicted: np.ndarray, terms: Terms
-) -> _Causes:
-    """The predicted return, `[episode]`, and the causes of its gap at one discount.
+) -> _EpisodeGaps:
+    """The two returns of each episode at one discount, and the terms of their difference.
 
     The real return of episodes that another policy recorded is the sum of the predicted one and the
     weighted terms.
@@ -322,7 +322,7 @@ def _causes(
     real = measured.episodes.returns(discount)
     if measured.reweighted:
         real = predicted + np.sum([*by_cause.values()], axis=0)
-    return _Causes(real, predicted, by_cause, _averages(measured, discount))
+    return _EpisodeGaps(real, predicted, by_cause, _averages(measured, discount))
 
 
 def _gap_training(measured: AuditMeasurements) -> Gap | None:
@@ -333,21 +333,21 @@ def _gap_training(measured: AuditMeasurements) -> Gap | None:
     if measured.training_horizon is None and discount == measured.discount:
         return None
     full = np.asarray(imagined.full_training)
-    causes = _causes(measured, discount, full, measured.terms_training)
+    whole = _episode_gaps(measured, discount, full, measured.terms_training)
     if measured.training_horizon is None:
-        return causes.gap()
+        return whole.gap()
     predicted = np.asarray(imagined.predicted)
-    return causes._replace(
-        predicted=predicted, by_cause=causes.by_cause | {"horizon": full - predicted}
+    return whole._replace(
+        predicted=predicted, by_cause=whole.by_cause | {"horizon": full - predicted}
     ).gap()
 
 
-def _check(causes: _Causes, measured: AuditMeasurements) -> Check:
-    """What the conditions of a verdict hang on, by the causes at the reporting discount."""
-    size = np.maximum(np.abs(causes.total), causes.sizes)
+def _check(whole: _EpisodeGaps, measured: AuditMeasurements) -> Check:
+    """What the conditions of a verdict hang on, by the gaps at the reporting discount."""
+    size = np.maximum(np.abs(whole.total), whole.sizes)
     return Check(
         exact=not (measured.noisy or measured.partial or measured.reweighted),
-        missed=float(np.mean(np.abs(causes.missed))),
+        missed=float(np.mean(np.abs(whole.missed))),
         size=float(np.mean(size)),
         other_actions=int(measured.predictions.other_action.sum()),
         steps=int(measured.episodes.alive.sum()),
@@ -373,9 +373,9 @@ def _action_difference(measured: AuditMeasurements) -> float:
     return float(difference[own].max())
 
 
-def _closure(causes: _Causes) -> float:
-    size = np.max([np.abs(causes.real), np.abs(causes.predicted), causes.sizes], axis=0)
-    return float(np.max(np.abs(causes.missed) / np.maximum(size, np.finfo(float).tiny)))
+def _closure(whole: _EpisodeGaps) -> float:
+    size = np.max([np.abs(whole.real), np.abs(whole.predicted), whole.sizes], axis=0)
+    return float(np.max(np.abs(whole.missed) / np.maximum(size, np.finfo(float).tiny)))
 
 
 def _dimensions(

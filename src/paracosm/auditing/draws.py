@@ -2,12 +2,13 @@
 the audit.
 
 One imagined rollout from each real step gives terms without bias, but their intervals then hold the
-noise of imagination, which more real episodes are a dear way to remove. Summed over an episode, the
-value at a step's ŝ' is taken away again as the value at the real state before it, so that all noise
-but that of the first step's rollout cancels, and that of steps which one world ends and the other
-does not. Those alone are drawn again, together with the imagined episodes from the same starts,
-until the imagined part of each term's variance is below a tenth of what the real episodes leave.
-Rollouts of one episode and draw share their noise by time, the two values of a step included.
+noise of imagination, which more real episodes are a dear way to remove. In the sum over an episode,
+step t subtracts the value of its ŝ', and step t-1 adds it back as V̂(s_t), so that its noise
+cancels. It stays in two places: at the first step, which no step precedes, and after a step whose
+end the world predicts wrongly, where the termination and the dynamics term each hold a part of it.
+Only those rollouts are drawn again, with the imagined episodes from the same starts, until the
+imagined part of each term's variance is below a tenth of what the real episodes leave. Rollouts of
+one episode and draw share their noise by time, the two values of a step included.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from jaxtyping import Float, Int, Key
 
 from paracosm.auditing.attribution import AuditRollouts, Terms, terms_of
 from paracosm.auditing.imagined_returns import ImaginedReturns, ReturnDraws, redrawn_returns
+from paracosm.auditing.one_step import StepOutcome, step_outcome
 from paracosm.auditing.subject import AuditSubject
 from paracosm.auditing.values import values_at
 from paracosm.core.mdp import MDP
@@ -115,32 +117,33 @@ def draw(
 
 
 def _redrawn_steps(subject: AuditSubject) -> tuple[np.ndarray, np.ndarray]:
-    """Steps whose rollout from ŝ', and those whose rollout from s', do not cancel, `[episode,
-    time]`.
+    """Steps whose rollout from ŝ' does not cancel (first ones, and those after a wrong end), and
+    those whose rollout from s' does not (last ones with a wrong end), `[episode, time]`.
     """
     episodes = subject.episodes
     alive = np.asarray(episodes.alive)
     wrong_end = np.asarray(subject.predictions.at_real.ended) != np.asarray(episodes.terminated)
     wrong_end &= alive
-    from_imagined, last = alive.copy(), alive.copy()
-    from_imagined[:, 1:] &= wrong_end[:, :-1]
+    first_or_after_wrong_end, last = alive.copy(), alive.copy()
+    first_or_after_wrong_end[:, 1:] &= wrong_end[:, :-1]
     last[:, :-1] &= ~alive[:, 1:]
-    return from_imagined, last & wrong_end & (episodes.remaining_steps > 0)
+    last_with_wrong_end = last & wrong_end & (episodes.remaining_steps > 0)
+    return first_or_after_wrong_end, last_with_wrong_end
 
 
 def _cost(subject: AuditSubject) -> int:
     """Imagined steps of another draw."""
     remaining = subject.episodes.remaining_steps
     of_terms = sum(int(remaining[steps].sum()) for steps in _redrawn_steps(subject))
-    return of_terms + (1 if subject.predicted is None else 3) * remaining.size
+    return of_terms + (1 if subject.training_prediction is None else 3) * remaining.size
 
 
 def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
     """The draw that the audit has begun with."""
-    from_imagined, last = _redrawn_steps(subject)
+    first_or_after_wrong_end, last_with_wrong_end = _redrawn_steps(subject)
     return _Draws(
-        step_values=rollouts.step_values[None, :, from_imagined],
-        last_values=rollouts.last_values[None, :, last],
+        step_values=rollouts.step_values[None, :, first_or_after_wrong_end],
+        last_values=rollouts.last_values[None, :, last_with_wrong_end],
         returns=imagined.draws(),
     )
 
@@ -148,7 +151,7 @@ def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedRet
 def _extended(subject: AuditSubject, draws: _Draws, count: int) -> _Draws:
     """`count` draws: those that there are, and further ones by a key each."""
     key = jax.random.fold_in(subject.key, 7)
-    keys = [jax.random.fold_in(key, number) for number in range(draws.number, count)]
+    keys = [jax.random.fold_in(key, index) for index in range(draws.number, count)]
     more = _Draws(*_redrawn_values(subject, keys), redrawn_returns(subject, keys))
     return jax.tree.map(lambda *columns: np.concatenate(columns), draws, more)
 
@@ -159,19 +162,19 @@ def _redrawn_values(
     """Step values and last values at the steps that do not cancel, `[draw, discount, step]`, once
     by each key.
     """
-    episodes, draws = subject.episodes, len(keys)
+    episodes, count = subject.episodes, len(keys)
     by_episode = jnp.concatenate([jax.random.split(key, len(episodes.alive)) for key in keys])
-    first = np.arange(draws)[:, None] * len(episodes.alive)
+    first = np.arange(count)[:, None] * len(episodes.alive)
 
     def rows(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, Key[jax.Array, " rows"]]:
         episode, time = np.nonzero(steps)
-        return np.tile(episode, draws), np.tile(time, draws), by_episode[(first + episode).ravel()]
+        return np.tile(episode, count), np.tile(time, count), by_episode[(first + episode).ravel()]
 
     (episode, time, noise), (last, at, noise_last) = map(rows, _redrawn_steps(subject))
     state, action = (
         np.asarray(column)[episode, time] for column in (episodes.state, episodes.action)
     )
-    imagined, reward, ended = map(
+    imagined, outcome = jax.tree.map(
         np.asarray, _imagined_step(subject.world, state, action, noise, time)
     )
     remaining = episodes.remaining_steps
@@ -185,13 +188,13 @@ def _redrawn_values(
         since=np.concatenate([time, at]) + 1,
     )
     value, last_value = np.split(value, [len(time)], axis=1)
-    step_value = reward + np.array(subject.discounts)[:, None] * np.where(ended, 0.0, value)
-    return _by_draw(step_value, draws), _by_draw(last_value, draws)
+    step_value = outcome.step_value(np.array(subject.discounts)[:, None], value)
+    return _by_draw(step_value, count), _by_draw(last_value, count)
 
 
-def _by_draw(values: np.ndarray, draws: int) -> np.ndarray:
-    """`[discount, draw x step]` to `[draw, discount, step]`."""
-    return np.moveaxis(values.reshape(len(values), draws, -1), 1, 0)
+def _by_draw(values: np.ndarray, count: int) -> np.ndarray:
+    """`[discount, draw x step]` of `count` draws to `[draw, discount, step]`."""
+    return np.moveaxis(values.reshape(len(values), count, -1), 1, 0)
 
 
 @eqx.filter_jit
@@ -201,8 +204,8 @@ def _imagined_step(
     action: Array,
     keys: Key[jax.Array, " rows"],
     time: Int[Array, " rows"],
-) -> tuple[Array, Array, Array]:
-    """The next state by the noise of an episode's step, its reward, and whether it is an end.
+) -> tuple[Array, StepOutcome]:
+    """The next state by the noise of an episode's step, and the outcome of the step to it.
 
     Args:
         world: What is imagined.
@@ -211,14 +214,14 @@ def _imagined_step(
         time: The step's place in it, `[rows]`.
     """
 
-    def step(state: Array, action: Array, key: Array, time: Array) -> tuple[Array, Array, Array]:
+    def step(state: Array, action: Array, key: Array, time: Array) -> tuple[Array, StepOutcome]:
         """One row.
 
         Args:
             state, action, key, time: As above.
         """
         after = world.dynamics(state, action, jax.random.split(jax.random.fold_in(key, time))[1])
-        return after, world.reward(state, action, after), world.termination(state, action, after)
+        return after, step_outcome(world, state, action, after)
 
     return jax.vmap(step)(state, action, keys, time)
 
@@ -236,9 +239,10 @@ def _terms(
         rollouts: Its first draw.
         step_values, last_values: One draw of those in `_Draws`, `[discount, step]`.
     """
-    from_imagined, last = _redrawn_steps(subject)
+    first_or_after_wrong_end, last_with_wrong_end = _redrawn_steps(subject)
     every_step, every_last = rollouts.step_values.copy(), rollouts.last_values.copy()
-    every_step[:, from_imagined], every_last[:, last] = step_values, last_values
+    every_step[:, first_or_after_wrong_end] = step_values
+    every_last[:, last_with_wrong_end] = last_values
     return terms_of(subject, rollouts._replace(step_values=every_step, last_values=every_last))
 
 
@@ -266,11 +270,11 @@ def _variances(samples: np.ndarray) -> tuple[float, float]:
     """The noise of imagination in an episode's mean over draws, and that mean's variance over
     episodes.
     """
-    draws, episodes = samples.shape
-    if min(draws, episodes) < 2:
+    count, episodes = samples.shape
+    if min(count, episodes) < 2:
         return np.nan, np.nan
     rounding = (_ROUNDING * np.abs(samples).max()) ** 2
-    noise = float(np.mean(samples.var(axis=0, ddof=1))) / draws
+    noise = float(np.mean(samples.var(axis=0, ddof=1))) / count
     return noise if noise > rounding else 0.0, float(samples.mean(axis=0).var(ddof=1))
 
 

@@ -4,9 +4,10 @@
 same in all baselines and has no interval, such as the term of a part that is known, has no part in
 dividing the chance of a false alarm: any difference beyond rounding is a change.
 
-Of a measure of an order what is certain stands for a run: its interval holds what undecided pairs
-may be, and is no sampling error. The candidate's is worse where it exceeds what was possible of
-every baseline, and what refits of theirs may differ by.
+For the rank measures (`flips`, `regret`) a run counts with the low end of its interval, what is
+certain: the interval spans what undecided pairs may be, and is no sampling error. The candidate is
+worse if that is above the highest value still possible for any baseline, and above what refits may
+differ by.
 
 One or two baselines show nothing of refits that a gate could use: with K = 2 the quantile of t is
 over a hundred. Then the limit is that of episodes alone, with an allowance on top: that of the gate
@@ -72,12 +73,12 @@ class _Gated(NamedTuple):
 
     def values_worse_upwards(self) -> tuple[RunValues, RunValues]:
         """Baselines `[run]` and candidate `[]`, turned so that worse is upwards."""
-        worse = [_side(estimate, self.sign) for estimate in self.baselines]
+        errors = [_standard_error(estimate, self.sign) for estimate in self.baselines]
         values = self.sign * np.array([estimate.mean for estimate in self.baselines])
-        better = _side(self.candidate, -self.sign)
+        candidate_error = _standard_error(self.candidate, -self.sign)
         return (
-            RunValues(values, np.array(worse)),
-            RunValues(np.array(self.sign * self.candidate.mean), np.array(better)),
+            RunValues(values, np.array(errors)),
+            RunValues(np.array(self.sign * self.candidate.mean), np.array(candidate_error)),
         )
 
     @property
@@ -88,7 +89,7 @@ class _Gated(NamedTuple):
         return bool(max(spread, np.max(baselines.error)) > self.rounding)
 
 
-def _side(estimate: Estimate, sign: float) -> float:
+def _standard_error(estimate: Estimate, sign: float) -> float:
     """The standard error that the interval has on one side; 0 where the interval has no width."""
     half = estimate.high - estimate.mean if sign > 0 else estimate.mean - estimate.low
     if half <= 0:
@@ -253,7 +254,7 @@ def measured(run: RunResult, section: GateSection, name: str) -> Estimate | None
     if section == "ranks":
         return _of_ranking(diagnosis.ranking, name)
     if section == "policy_errors":
-        return _exactly(getattr(diagnosis.baselines, name), diagnosis.gap.total.n)
+        return _without_interval(getattr(diagnosis.baselines, name), diagnosis.gap.total.n)
     return _of_gap(diagnosis, section, name) if diagnosis.valid else None
 
 
@@ -267,7 +268,9 @@ def _of_gap(diagnosis: Diagnosis, section: GateSection, name: str) -> Estimate |
 
 
 def _of_ranking(ranking: Ranking | None, name: str) -> Estimate | None:
-    """What is certain of a measure of the order of a run's checkpoints, and all that it may be."""
+    """A rank measure of a run's checkpoints: what is certain, its low end, and all that it may
+    be.
+    """
     if ranking is None:
         return None
     measure: Estimate = getattr(ranking, name)
@@ -282,7 +285,7 @@ def _size(value: float, term: Estimate) -> Estimate:
     return Estimate(value, value - half, value + half, term.n, f"as wide as {term.method}")
 
 
-def _exactly(value: float, episodes: int) -> Estimate:
+def _without_interval(value: float, episodes: int) -> Estimate:
     """A mean over episodes whose interval is not recorded."""
     return Estimate(value, value, value, episodes, "no interval")
 

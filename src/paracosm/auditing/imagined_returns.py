@@ -135,7 +135,7 @@ def _imaginer(subject: AuditSubject) -> _Imaginer:
     return _Imaginer(
         world=subject.world,
         policy=subject.policy,
-        predicted=subject.predicted,
+        training_prediction=subject.training_prediction,
         horizon=subject.episodes.alive.shape[1],
         discount=subject.discounts[0],
         plays_mode=subject.plays_mode,
@@ -247,14 +247,14 @@ class _Imaginer(eqx.Module):
     """Imagines episodes from real starts, and takes their returns.
 
     Attributes:
-        world, policy, predicted, plays_mode: As in `AuditSubject`.
+        world, policy, training_prediction, plays_mode: As in `AuditSubject`.
         horizon: Steps of the longest episode.
         discount: The reporting discount.
     """
 
     world: MDP
     policy: MarkovPolicy
-    predicted: PredictedReturn | None
+    training_prediction: PredictedReturn | None
     horizon: int = eqx.field(static=True)
     discount: float
     plays_mode: bool = eqx.field(static=True)
@@ -303,11 +303,11 @@ class _Imaginer(eqx.Module):
         by the same noise.
         """
         predicted = in_training_world = training = returns(episodes.reward, self.world.discount)
-        if self.predicted is not None:
-            trained = self.predicted.policy
-            trained = trained.greedy() if self.plays_mode else trained
-            predicted = self.predicted.function(trained, rows.start, key)
-            whole = play_in(self.predicted.trained_in, trained, rows, self.horizon)
+        prediction = self.training_prediction
+        if prediction is not None:
+            trained = prediction.policy.greedy() if self.plays_mode else prediction.policy
+            predicted = prediction.function(trained, rows.start, key)
+            whole = play_in(prediction.trained_in, trained, rows, self.horizon)
             in_training_world = returns(whole.reward, self.world.discount)
         return ReturnDraws(
             full=returns(episodes.reward, self.discount),

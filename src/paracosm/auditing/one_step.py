@@ -37,35 +37,33 @@ class OtherActions(checks.BadData):
 
 
 class StepOutcome(NamedTuple):
-    """What the learned parts predict of steps `[episode, time]` to a next state: r̂, d̂ and V̂."""
+    """Reward r̂ and end flag d̂ that the learned parts predict of steps to a next state."""
 
     reward: Array
     ended: Array
-    value: Array
 
-    def step_value(self, discount: float) -> np.ndarray:
-        """`r̂ + γ (1 - d̂) V̂`."""
-        return np.asarray(self.reward) + discount * np.where(self.ended, 0.0, self.value)
+    def step_value(self, discount: float | np.ndarray, value: np.ndarray) -> np.ndarray:
+        """`r̂ + γ (1 - d̂) V̂`, with `value` V̂ at the next state."""
+        return np.asarray(self.reward) + discount * np.where(self.ended, 0.0, value)
 
 
 def step_outcome(world: MDP, state: Array, action: Array, next_state: Array) -> StepOutcome:
-    """What the learned parts predict of one step, its value 0: V̂ is not computed yet.
+    """What the learned parts predict of one step.
 
     Args:
         world: Whose parts they are.
         state, action, next_state: `[state]`, `[action]` or a number, `[state]`.
     """
     reward = world.reward(state, action, next_state)
-    ended = world.termination(state, action, next_state)
-    return StepOutcome(reward, ended, jnp.zeros_like(reward))
+    return StepOutcome(reward, world.termination(state, action, next_state))
 
 
 class OneStep(NamedTuple):
     """Predictions at every real step: ŝ' `[episode, time, state]`, and the outcomes of the step to
     s' and of that to ŝ'.
 
-    V̂ is not known yet: 0. `action` is the policy's mode; `other_action` says where the recorded
-    action is another beyond rounding, `noisy` where another draw of the dynamics is another state.
+    `action` is the policy's mode; `other_action` says where the recorded action is another beyond
+    rounding, `noisy` where another draw of the dynamics is another state.
     """
 
     imagined_state: Array

@@ -7,7 +7,8 @@ policy had there, against imagined pairs. The carry has no error of its own, and
 imagined state starts from the carry that was recorded.
 
 A pair holds the policy's answer too, its action and the next carry: what a planner's search took
-seconds for is asked for once a step, and not by policy and dynamics each.
+seconds for is asked for once a step, and not by policy and dynamics each. What a pair holds after
+its state, `(c, a, c')`, is its *tail*.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
         BadData: the policy does not act as recorded, or otherwise in 64 bits.
     """
     states = np.asarray(episodes.state)
-    first_carry(policy)
+    first_carry(policy)  # called only to refuse an `initial()` that is no carry
     carries_any = _carry_size(policy) > 0
     require_carry(policy if sampled else policy.greedy(), states.shape[2:], states.dtype)
     if sampled and carries_any:
@@ -126,15 +127,15 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
         )
     size = world.spec.state_size
     layout = PairLayout(policy.greedy(), size)
-    carries = following = np.zeros((*episodes.alive.shape, 0))
+    tails = next_tails = np.zeros((*episodes.alive.shape, 0))
     if carries_any:
-        carries, following = (
-            _replayed_carries(layout.policy, episodes)
+        tails, next_tails = (
+            _replayed_tails(layout.policy, episodes)
             if episodes.carry is None
-            else _recorded_carries(layout.policy, episodes, world.spec.action)
+            else _recorded_tails(layout.policy, episodes, world.spec.action)
         )
-        _check_in_64(layout.policy, world.spec.action, episodes, carries)
-    scale = np.concatenate([world.spec.state_scale, state_scale(carries[episodes.alive])])
+        _check_in_64(layout.policy, world.spec.action, episodes, tails)
+    scale = np.concatenate([world.spec.state_scale, state_scale(tails[episodes.alive])])
     spec = dataclasses.replace(
         world.spec, state_size=len(scale), state_scale=jnp.asarray(scale), components=()
     )
@@ -143,8 +144,8 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
         policy=PairPolicy(policy, layout),
         episodes=dataclasses.replace(
             episodes,
-            state=np.concatenate([episodes.state, carries], axis=-1),
-            next_state=np.concatenate([episodes.next_state, following], axis=-1),
+            state=np.concatenate([episodes.state, tails], axis=-1),
+            next_state=np.concatenate([episodes.next_state, next_tails], axis=-1),
         ),
         state_size=size,
     )
@@ -164,19 +165,19 @@ def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
     )
 
 
-def _replayed_carries(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
-    """What stands beside each recorded state and each next one, `[episode, time, …]`: the policy's
-    carries and answers on its way through the episodes, played again.
+def _replayed_tails(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """The tail at each recorded state, and at each next state, `[episode, time, tail]`: the
+    policy's carries and answers on its way through the episodes, played again.
     """
     by_step, after = _replay(policy, episodes)
     return _with_next(flat_carries(by_step, 2), flat_carries(after, 1))
 
 
-def _recorded_carries(
+def _recorded_tails(
     policy: Policy, episodes: Trajectory, space: Box | Discrete
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What stands beside each recorded state and each next one, as `_replayed_carries` gives it,
-    but of the recorded carries and actions, which lie in `space`.
+    """The tail at each recorded state, and at each next state, `[episode, time, tail]`: of the
+    recorded carries and actions, which lie in `space`.
 
     Raises:
         BadData: the policy does not act as recorded.
@@ -203,8 +204,8 @@ def _recorded_carries(
     after = _answers_at(policy, last_carry, jnp.asarray(episodes.next_state[:, -1]))
     next_carry = np.concatenate([recorded[:, 1:], flat_carries(last_carry, 1)[:, None]], axis=1)
     action = episodes.action.reshape(*alive.shape, -1).astype(np.float64)
-    columns = np.concatenate([recorded, action, next_carry], axis=-1)
-    return _with_next(columns, flat_carries(after, 1))
+    tails = np.concatenate([recorded, action, next_carry], axis=-1)  # the order of PairLayout.join
+    return _with_next(tails, flat_carries(after, 1))
 
 
 def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chosen: Array) -> None:
@@ -229,7 +230,7 @@ def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chose
 
 
 def _check_in_64(
-    policy: Policy, space: Box | Discrete, episodes: Trajectory, columns: np.ndarray
+    policy: Policy, space: Box | Discrete, episodes: Trajectory, tails: np.ndarray
 ) -> None:
     """Require a policy to act in 64 bits as it did in 32, and to hand on the same carry; nothing of
     one that acts otherwise than recorded, which is said of it later.
@@ -238,16 +239,16 @@ def _check_in_64(
         policy: A greedy policy that carries something.
         space: Of the actions.
         episodes: As recorded.
-        columns: What stood beside their states: carry, action and next carry, `[episode, time, …]`.
+        tails: At their states, `[episode, time, tail]`.
 
     Raises:
         BadData: it does otherwise at more steps than rounding explains.
     """
     alive = np.asarray(episodes.alive)
-    states, columns = np.asarray(episodes.state)[alive], columns[alive]
+    states, tails = np.asarray(episodes.state)[alive], tails[alive]
     rows = np.unique(np.linspace(0, len(states) - 1, _MOST_ROWS_IN_64).astype(int))
-    carries, actions, following = np.split(
-        columns[rows], np.cumsum([_carry_size(policy), _width(space)]), 1
+    carries, actions, next_carries = np.split(
+        tails[rows], np.cumsum([_carry_size(policy), _width(space)]), 1
     )
     recorded = np.asarray(episodes.action)[alive][rows].reshape(actions.shape)
     other = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(recorded), actions))
@@ -257,17 +258,17 @@ def _check_in_64(
         policy, states = in_double((policy, states[rows]))
         carries = unflatten_carry(policy.initial(), np.asarray(carries, np.float64))
         carries = jax.tree.map(jnp.asarray, carries)
-        _, chosen, next_carries = _answers_at(policy, carries, jnp.asarray(states))
+        _, chosen, handed_on = _answers_at(policy, carries, jnp.asarray(states))
         chosen = np.asarray(chosen).reshape(actions.shape)
         differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(actions), chosen))
     require_same_in_64(differs.reshape(len(rows)), actions, chosen)
-    next_carries = flat_carries(next_carries, 1)
-    near = np.maximum(_NEAR_CARRY * state_scale(following), _ROUNDED_CARRY)
+    handed_on = flat_carries(handed_on, 1)
+    near = np.maximum(_NEAR_CARRY * state_scale(next_carries), _ROUNDED_CARRY)
     # What is carried out of an episode's last step need not be in the record.
     goes_on = np.pad(alive[:, 1:], ((0, 0), (0, 1)))[alive][rows]
-    same = np.isclose(next_carries, following, rtol=0, atol=near, equal_nan=True)
+    same = np.isclose(handed_on, next_carries, rtol=0, atol=near, equal_nan=True)
     differs = ~same.all(axis=1) & goes_on
-    require_same_in_64(differs, following, next_carries, does="hands on another carry")
+    require_same_in_64(differs, next_carries, handed_on, does="hands on another carry")
 
 
 def _width(space: Box | Discrete) -> int:
@@ -275,9 +276,9 @@ def _width(space: Box | Discrete) -> int:
     return 1 if isinstance(space, Discrete) else space.size
 
 
-def _with_next(columns: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns by step, and the same one step later, where `after` `[episode, …]` is the last."""
-    return columns, np.concatenate([columns[:, 1:], after[:, None]], axis=1)
+def _with_next(tails: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tails by step, and the same one step later, where `last` `[episode, tail]` is the last."""
+    return tails, np.concatenate([tails[:, 1:], last[:, None]], axis=1)
 
 
 @eqx.filter_jit
@@ -298,9 +299,9 @@ def _replay(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
 
     def of_episode(states: Array, last: Array) -> tuple[Any, Any]:
         def answer(carry: Any, state: Array) -> tuple[Any, Any]:
-            action, following = policy.act(carry, state, jax.random.key(0))
-            following = in_kinds_of(carry, following)
-            return following, (carry, action, following)
+            action, next_carry = policy.act(carry, state, jax.random.key(0))
+            next_carry = in_kinds_of(carry, next_carry)
+            return next_carry, (carry, action, next_carry)
 
         carry, by_step = jax.lax.scan(answer, policy.initial(), states)
         return by_step, answer(carry, last)[1]

@@ -1,4 +1,6 @@
-"""What real data say without the policy, and whether imagination stays among it."""
+"""What the bought data say, before any episode of the audited policy, and whether imagination stays
+within it.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ def plausibility(
 
 
 def _allowed(world: MDP, episodes: Trajectory, reference: Reference | None) -> tuple[float, float]:
-    """The least and the most return that the recorded rewards allow in the steps of an episode."""
+    """The least and the most return that the recorded rewards allow in the steps of an episode; a
+    single reward only where an episode can end, and never 0 on its own.
+    """
     rewards = np.concatenate(
         [episodes.reward[episodes.alive], reference.reward if reference else ()]
     )

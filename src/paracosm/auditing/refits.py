@@ -17,8 +17,8 @@ What the draws are taken to be:
 * *Terms and the gap* have a sign, and are worse where they are further from 0. Their signed values
   are taken for normal, and the size of a refit's exceeds `|mean(x)| + t(1 - α/2) s √(1 + 1/K)` with
   probability at most α: then it is further than that from the mean, to one side or the other.
-* *Sizes, errors and measures of an order* are positive and vary in proportion: their logarithms
-  are taken for normal, as long as none of them is 0.
+* *Sizes, errors and rank measures (`flips`, `regret`)* are positive and vary in proportion: their
+  logarithms are taken for normal, as long as none of them is 0.
 * *The real return* is worse where it is lower.
 
 Episodes widen this twice. A candidate that was evaluated on fewer episodes than the baselines
@@ -43,8 +43,9 @@ Worse = Literal["larger", "larger in proportion", "further from 0"]
 class RunValues(NamedTuple):
     """A quantity of runs, `[run, …]`, and its standard errors over the runs' episodes, likewise.
 
-    It is worse upwards. Errors are those on the side that matters: of baselines where they may be
-    worse than measured, of a candidate, `[…]`, where it may be better. 0 stands for unknown.
+    Signed so that larger is worse. Errors are those on the side that matters: of baselines where
+    they may be worse than measured, of a candidate, `[…]`, where it may be better. 0 stands for
+    unknown.
     """
 
     value: np.ndarray

@@ -1,4 +1,5 @@
-"""The audit along the way: a round's world and policy on what the next round bought.
+"""The audit of each round of a run, at no extra real step: its world and policy, tested on what
+that policy collected for the next round.
 
 A round's policy collects the next round's transitions, which neither its world nor itself was
 trained on: they are a test of both that takes no further real step. With the value V̂ of a first
@@ -209,10 +210,10 @@ def _values(
         block=_ROWS,
     )[0]
     drawn = values[: len(starts) * draws].reshape(len(starts), draws)
-    reward, ended = (column[starts, None] for column in steps.at_imagined[:2])
+    first = StepOutcome(*(column[starts, None] for column in steps.at_imagined))
     differ = steps.at_real.ended[wrong] * 1.0 - bought.terminated[wrong]
     at_wrong = values[len(starts) * draws : len(rows)]
-    return StepOutcome(reward, ended, drawn).step_value(1.0), differ * at_wrong
+    return first.step_value(1.0, drawn), differ * at_wrong
 
 
 def _spread(real: np.ndarray, predicted: Float[np.ndarray, "episode draw"]) -> float | None:

@@ -5,8 +5,9 @@ For any comparison policy π*, the regret of the audited policy π has three sha
 
     J(π*) − J(π) = [J(π*) − Ĵ(π*)] + [Ĵ(π*) − Ĵ(π)] + [Ĵ(π) − J(π)]
 
-what the model costs at π*, what the *search* left in imagination, and the gap, which is all that an
-audit of π alone explains: a policy that learned nothing in a perfect world has no gap. The middle
+what the model costs at π*, what the *search* left in imagination, and the gap of π with its sign
+turned (imagined minus real here), which is all that an audit of π alone explains: a policy that
+learned nothing in a perfect world has no gap. The middle
 one is at most `max_π' Ĵ(π') − Ĵ(π)`, so that every other search in the same world bounds the
 search's share from below: a planner, training that goes on, training from another seed.
 """
@@ -111,12 +112,17 @@ def search_share(
     least = max(best.better_by.low, 0.0)
     regret = None
     if real is not None:
-        name = max(trials, key=lambda trial: trial.better_by.mean).search
-        values = (
-            starting.returns(real, policy, "the policy"),
-            starting.returns(real, candidates[name].policy, name),
+        # By the mean: the comparison is with the best policy that is known. `best` goes by the
+        # lower end, because it is the one that is claimed to be better.
+        likely_best = max(trials, key=lambda trial: trial.better_by.mean).search
+        regret = starting.regret(
+            likely_best,
+            real_own=starting.returns(real, policy, "the policy"),
+            real_other=starting.returns(real, candidates[likely_best].policy, likely_best),
+            imagined_own=own,
+            imagined_other=returns_of[likely_best],
+            level=level,
         )
-        regret = starting.regret(name, *values, own, returns_of[name], level=level)
     return SearchShare(
         discount=discount,
         horizon=horizon,
@@ -183,24 +189,38 @@ class _SearchStarts(NamedTuple):
         return self.mean(one - another, level, bounds)
 
     def alike(self, one: np.ndarray, another: np.ndarray) -> bool:
-        """Whether returns `[start]` differ by the same from all starts, and not by nothing at
-        all.
+        """Whether the difference is the same from all starts, while the returns are not all one
+        number.
         """
         differences = one - another
         return most_equal(differences) == len(differences) and bool(np.ptp([one, another]) > 0)
 
-    def regret(self, name: str, *columns: np.ndarray, level: float) -> Regret:
+    def regret(
+        self,
+        name: str,
+        *,
+        real_own: np.ndarray,
+        real_other: np.ndarray,
+        imagined_own: np.ndarray,
+        imagined_other: np.ndarray,
+        level: float,
+    ) -> Regret:
         """The three shares, start by start.
 
         Args:
             name: Of the comparison.
-            columns: Real returns of the audited policy and of the comparison, and their imagined
-                returns, `[start]` each.
+            real_own, real_other: Real returns of the audited policy and of the comparison,
+                `[start]`.
+            imagined_own, imagined_other: Their imagined returns, `[start]`.
             level: Of the intervals: the comparison was chosen among all candidates.
         """
-        real, real_best, own, best = columns
-        shares = (real_best, best), (best, own), (own, real), (real_best, real)
-        return Regret(name, *(self.difference(*share, level) for share in shares))
+        return Regret(
+            comparison=name,
+            model=self.difference(real_other, imagined_other, level),
+            search=self.difference(imagined_other, imagined_own, level),
+            gap=self.difference(imagined_own, real_own, level),
+            total=self.difference(real_other, real_own, level),
+        )
 
 
 def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) -> bool:

@@ -49,17 +49,18 @@ def shapley_values(
     corrected = subject.reported_world.replace(reward=reward)
     start, key = np.asarray(episodes.state[:, 0]), jax.random.fold_in(subject.key, 5)
     paid = values(corrected, subject.played, start, episodes.horizons, key)
-    at_real = {
-        "reward": terms.reward.sum(axis=1),
-        "model": (terms.termination + terms.dynamics).sum(axis=1),
-    }
-    at_imagined = {"reward": paid - imagined.full}
-    at_imagined["model"] = at_real["reward"] + at_real["model"] - at_imagined["reward"]
+    reward_at_real_states = terms.reward.sum(axis=1)
+    reward_at_imagined_states = paid - imagined.full
+    model_by_learned_reward = (terms.termination + terms.dynamics).sum(axis=1)
+    # Either order sums to the gap.
+    model_by_real_reward = (
+        reward_at_real_states + model_by_learned_reward - reward_at_imagined_states
+    )
     return ShapleyValues(
-        reward_at_real=average.mean_term(at_real["reward"]),
-        reward_at_imagined=average.mean_term(at_imagined["reward"]),
-        reward_shapley=average.mean_term((at_real["reward"] + at_imagined["reward"]) / 2),
-        model_at_real=average.mean_term(at_imagined["model"]),
-        model_at_imagined=average.mean_term(at_real["model"]),
-        model_shapley=average.mean_term((at_real["model"] + at_imagined["model"]) / 2),
+        reward_at_real=average.mean_term(reward_at_real_states),
+        reward_at_imagined=average.mean_term(reward_at_imagined_states),
+        reward_shapley=average.mean_term((reward_at_real_states + reward_at_imagined_states) / 2),
+        model_at_real=average.mean_term(model_by_real_reward),
+        model_at_imagined=average.mean_term(model_by_learned_reward),
+        model_shapley=average.mean_term((model_by_learned_reward + model_by_real_reward) / 2),
     )

@@ -28,7 +28,7 @@ class AuditSubject(NamedTuple):
         key: Of all noise of the audit, and of its random subsets of steps.
         discounts: γ of each gap that is measured, in [0, 1]; the first is the reporting discount.
         plays_mode: Whether the mode of `policy` plays, else its samples.
-        predicted: What training predicted of the policy, if it is known.
+        training_prediction: What training predicted of the policy, if it is known.
         importance: The weights of episodes that another policy recorded.
     """
 
@@ -39,7 +39,7 @@ class AuditSubject(NamedTuple):
     key: PRNGKey
     discounts: tuple[float, ...]
     plays_mode: bool = False
-    predicted: PredictedReturn | None = None
+    training_prediction: PredictedReturn | None = None
     importance: Importance | None = None
 
     @property

@@ -24,19 +24,21 @@ from paracosm.core.types import Action, Scalar, State
 class Margin(eqx.Module):
     """An end rule by its signed margin: an episode ends where `function(s, a, s') > 0`.
 
-    `state` and `next_state` bound the slopes of `(s, s') ↦ function(s, π(s), s')` in scaled units.
+    `state_slope` and `next_state_slope` bound how fast the margin changes in s (through the action
+    too) and in s', in scaled units.
     """
 
     function: Callable[[State, Action, State], Scalar]
-    state: Scalar | float
-    next_state: Scalar | float
+    state_slope: Scalar | float
+    next_state_slope: Scalar | float
 
 
-def margin_of(world: MDP, policy: float) -> Margin | None:
+def margin_of(world: MDP, policy_slope: float) -> Margin | None:
     """The margin of the world's end rule, its slopes bounded by products of norms; None if the rule
     describes none.
 
-    `policy` bounds the policy's slope: actions in the environment's units, states in scaled ones.
+    `policy_slope` bounds the policy's slope: actions in the environment's units, states in scaled
+    ones.
     """
     rule: Any = world.termination
     describe = layers.own(rule, "margin_as_layers")
@@ -46,11 +48,13 @@ def margin_of(world: MDP, policy: float) -> Margin | None:
     scale = np.asarray(world.spec.state_scale, np.float64)
     units = np.concatenate([scale, np.ones(space.size), scale])
     networks = [layers.rescaled(network, units, 1.0) for network in describe(world.spec)]
-    state, action, after = (
+    state_slope, action_slope, next_state_slope = (
         _slope(networks, columns)
         for columns in np.split(np.arange(len(units)), [size, size + space.size])
     )
-    return Margin(rule.margin, state + action * policy if action else state, after)
+    if action_slope:  # else 0 times an infinite slope of a policy is not a number
+        state_slope += action_slope * policy_slope
+    return Margin(rule.margin, state_slope, next_state_slope)
 
 
 def _slope(networks: list[Layered], columns: np.ndarray) -> float:

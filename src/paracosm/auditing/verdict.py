@@ -30,7 +30,7 @@ def culprit(gap: Gap, among: Iterable[Cause] = CAUSES) -> Cause | None:
     return max(_clear(gap, among), key=lambda cause: _size(gap, cause), default=None)
 
 
-def verdict_on(gap: Gap, audited: int = 0) -> Verdict:
+def verdict_on(gap: Gap, subset: int = 0) -> Verdict:
     """What the gap comes from, or why that is not known.
 
     Errors cancel if less than half of the larger side is left: the gap is then the cause of
@@ -38,11 +38,15 @@ def verdict_on(gap: Gap, audited: int = 0) -> Verdict:
     A cause is said to make most of the gap only if it has the gap's sign, is two thirds of all
     that has it, and no interval of another reaches its own on that side. The horizon is a matter of
     training, not of data: where it leads, the worst learned part is named too. Of a random subset,
-    of so many `audited` steps, terms that miss the gap by far tell nothing of it.
+    terms that miss the gap by far tell nothing of it.
+
+    Args:
+        gap: The gap and its terms.
+        subset: Steps of the random subset that was audited; 0 where all were.
     """
-    if audited and _misses_by_far(gap):
+    if subset and _misses_by_far(gap):
         missed = _missed(gap)
-        return Verdict("undetermined", _share(gap), few_steps=audited, missed_by_subset=missed)
+        return Verdict("undetermined", _share(gap), few_steps=subset, missed_by_subset=missed)
     terms = [getattr(gap, cause) for cause in CAUSES]
     largest, no_gap = culprit(gap), abs(gap.total.mean) <= gap.rounding
     reach = max(max(abs(term.low), abs(term.high)) for term in terms)
@@ -80,7 +84,7 @@ def training_verdict_on(
     discount: float,
     steps: int,
     *,
-    audited: int = 0,
+    subset: int = 0,
 ) -> TrainingVerdict:
     """The verdict on what training believed beside that on whole episodes.
 
@@ -90,9 +94,9 @@ def training_verdict_on(
         parts: Of its horizon term, where the training is known.
         discount: The training discount, in [0, 1].
         steps: Of a whole episode.
-        audited: As for `verdict_on`.
+        subset: As for `verdict_on`.
     """
-    of_training = verdict_on(gap, audited)
+    of_training = verdict_on(gap, subset)
     few_steps = of_training.few_steps or verdict.few_steps
     of_training = dataclasses.replace(of_training, few_steps=few_steps)
     leads = parts is not None and culprit(gap) == "horizon"

@@ -1,9 +1,16 @@
 """One member of a world that is an ensemble: what a branch of imagination is played in.
 
-A part that stands for several guesses has a method `draw(key)`, which gives one of them by chance
-as a part of its own. A policy trained in worlds that are drawn anew all the time is good in all
-that the data allow; one trained in their mean exploits what the mean has smoothed over (Chua et al.
-2018; Janner et al. 2019).
+A policy trained in worlds that are drawn anew all the time is good in all that the data allow; one
+trained in their mean exploits what the mean has smoothed over (Chua et al. 2018; Janner et al.
+2019).
+
+Methods that a part may have:
+
+- dynamics: `members(s, a) -> [member, state]`, each member's mean next state, not clipped;
+- dynamics whose members predict noise: `moments(s, a) -> (means, standard deviations)`, `[member,
+  state]` each;
+- any ensemble: `member(index)`, that member as a part of its own, and `draw(key)`, one by chance;
+- an end rule: `logit(s, a, s')`.
 """
 
 from __future__ import annotations
@@ -118,12 +125,16 @@ def end_probability(rule: Callable, state: State, action: Action, next_state: St
     return jax.nn.sigmoid(logit(state, action, next_state))
 
 
+def members_of(dynamics: Any) -> Callable[[State, Action], Float[Array, "member state"]] | None:
+    """The members' next states as a function of one step; None of dynamics without members."""
+    return getattr(dynamics, "members", None)
+
+
 def disagreement(world: MDP, state: State, action: Action) -> Scalar:
     """How far the members' next states lie apart: the root mean square over components and members
     of their distance from the members' mean, in scaled states; 0 of dynamics without members.
     """
-    members: Callable[..., Float[Array, "member state"]] | None
-    members = getattr(world.dynamics, "members", None)
+    members = members_of(world.dynamics)
     if members is None:
         return jnp.zeros(())
     apart = jnp.var(members(state, action) / world.spec.state_scale, axis=0)
@@ -146,8 +157,7 @@ def disagreement_share(
         change: Root mean square of a component's change in one step; one that never changes does
             not count.
     """
-    members: Callable[..., Float[Array, "member state"]] | None
-    members = getattr(world.dynamics, "members", None)
+    members = members_of(world.dynamics)
     if members is None:
         return jnp.zeros(len(state))
     apart = jnp.var(jax.vmap(members)(state, action), axis=1)
@@ -166,7 +176,7 @@ def predictive_moments(dynamics: Any, state: State, action: Action) -> tuple[Sta
     if moments is not None:
         means, spreads = moments(state, action)
         return jnp.mean(means, axis=0), jnp.var(means, axis=0) + jnp.mean(spreads**2, axis=0)
-    members = getattr(dynamics, "members", None)
+    members = members_of(dynamics)
     means = state[None] if members is None else members(state, action)
     if len(means) == 1:
         return means[0], jnp.full_like(state, jnp.nan)

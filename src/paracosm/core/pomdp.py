@@ -29,7 +29,9 @@ class POMDP(eqx.Module):
         checks.function("show", self.show, "of one state")
 
     def through(self, encoder: Encoder | None) -> Encoder:
-        """What makes of the system's states what policies see: observations, or beliefs of them."""
+        """The encoder from a state to what policies see of it: the observation, or the belief that
+        `encoder` makes of it.
+        """
         return ShownStates(self.show, encoder)
 
 

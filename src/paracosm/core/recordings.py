@@ -62,8 +62,8 @@ def jumps(state: np.ndarray, next_state: np.ndarray, relative: float) -> np.ndar
 
 
 def places(ends: Bool[np.ndarray, " rows"]) -> tuple[Int[np.ndarray, " rows"], ...]:
-    """The episode of each row and its place in it, both from 0, of rows after each of which an
-    episode ends or does not.
+    """The episode of each row and its step in it, both from 0; `ends` says after which rows an
+    episode ends.
     """
     starts = np.flatnonzero(np.append(True, ends[:-1]))[: len(ends)]
     episode = np.cumsum(np.append(True, ends[:-1])[: len(ends)]) - 1

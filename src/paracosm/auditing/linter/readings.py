@@ -26,7 +26,6 @@ HALF, A_TENTH = 0.5, 0.1
 # Of the logarithm: what a reading with fewer parameters may be worse by and still be preferred
 _SIMPLER = 0.25
 _CLOSE = 0.1  # of the logarithm: rivals that near are not told apart
-_FINEST = 1e-3  # of the error: smaller errors count as this one
 
 
 class Reading(NamedTuple):

@@ -252,7 +252,8 @@ class HorizonParts(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Reference(Record):
-    """What real data say without the audited policy.
+    """What the bought data say, before any episode of the audited policy: the return of what acted
+    in them, and the ranges of rewards and states.
 
     `policy` names what acted in them, such as "random actions", and `returns` is its undiscounted
     return (none where no whole episode holds a label). Rewards lie in `reward`, `(low, high)`,
@@ -330,7 +331,7 @@ class Diagnosis(Record):
         horizon, training_horizon: Steps of an episode, and of a rollout in training.
         causes: The terms of `gap` by time step.
         real_return, imagined_return: Of whole episodes, never discounted.
-        reference: What real data say without the policy, if any were at hand.
+        reference: What the bought data say, before any episode of the policy, if there are any.
         plausibility: Whether imagination stays among the returns and states of real data.
         mode_versus_sampled: The imagined return of the mode minus that of samples, at `discount`;
             None where no samples were imagined.

@@ -52,9 +52,9 @@ class GateCheck(Record):
     """One quantity of the candidate beside that of the baselines.
 
     `baseline` is the mean over the baselines (the geometric one where a quantity varies in
-    proportion and none is 0), of the size of a term; of an order what is certain is taken. The
-    candidate is worse beyond `limit`, which is below the baseline for the real return and above it
-    else: `reach` is how far chance may carry a run and `allowance` what the gate file grants on
+    proportion and none is 0), of the size of a term; of a rank measure its low end. The candidate
+    is worse beyond `limit`, which is below the baseline for the real return and above it else:
+    `reach` is how far chance may carry a run and `allowance` what the gate file grants on
     top, both in the quantity's own unit. `reason` says which chance made the reach: that of refits,
     or that of episodes alone. Numbers are None where a run did not measure the quantity, or no
     episodes tell how far chance may carry it. `named` says that the gate file names it.
