@@ -188,7 +188,7 @@ class Debiased(GradientEstimator):
             gold,
             picked,
             coefficient=best_coefficient(before),
-            times=rollouts.total / count,
+            all_per_gold=rollouts.total / count,
         )
         after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
@@ -247,12 +247,14 @@ def pick(gold: GoldLabels, rollouts: Rollouts) -> Picked:
     """
     episodes, numbers, total = rollouts
     count = gold.count(total)
+    # Evenly spaced numbers, the same on every device; each device has room for `most` of them and
+    # pads with one that is not alive.
     chosen = (numbers + 1) * count // total > numbers * count // total
     most = -(-count * len(numbers) // total)
     rows = jnp.nonzero(chosen, size=most, fill_value=jnp.argmax(chosen))[0]
-    real = jnp.arange(most) < jnp.sum(chosen)
+    filled = jnp.arange(most) < jnp.sum(chosen)
     subset: Trajectory = jax.tree.map(lambda leaf: leaf[rows], episodes)
-    alive = subset.alive & real[:, None]
+    alive = subset.alive & filled[:, None]
     reward = jax.vmap(jax.vmap(gold.world.reward))(subset.state, subset.action, subset.next_state)
     columns = (subset.state, subset.action, subset.next_state, jnp.where(alive, reward, 0))
     return Picked(rows, Trajectory(*columns, subset.terminated, subset.truncated, alive))
@@ -264,7 +266,7 @@ def mix_advantages(
     picked: Picked,
     *,
     coefficient: Scalar,
-    times: float,
+    all_per_gold: float,
 ) -> Float[Array, "episode time"]:
     """Advantages whose REINFORCE gradient, averaged over all N rollouts, is `λ mean_N(g_cheap) +
     mean_n(g_gold - λ g_cheap)`.
@@ -274,11 +276,10 @@ def mix_advantages(
         gold: Advantages of the picked rollouts by gold labels, `[gold, time]`.
         picked: Which rollouts these are.
         coefficient: λ.
-        times: N/n.
+        all_per_gold: N/n, rollouts per gold rollout.
     """
-    real = picked.episodes.alive
-    off = jnp.where(real, gold - coefficient * cheap[picked.rows], 0)
-    return jnp.asarray(coefficient * cheap).at[picked.rows].add(times * off)
+    off = jnp.where(picked.episodes.alive, gold - coefficient * cheap[picked.rows], 0)
+    return jnp.asarray(coefficient * cheap).at[picked.rows].add(all_per_gold * off)
 
 
 def best_coefficient(agreement: AgreementSums) -> Scalar:
@@ -308,10 +309,11 @@ def agreement(
         weight: Time weights of the gradient, `[time]`.
     """
     gradients = _gradients(policy, picked.episodes, weight * gold, weight * cheap)
-    real = jnp.any(picked.episodes.alive, axis=1)
-    *totals, n = jax.lax.psum((*(jnp.sum(rows, axis=0) for rows in gradients), jnp.sum(real)), AXIS)
+    filled = jnp.any(picked.episodes.alive, axis=1)  # not padding
+    sums = [jnp.sum(rows, axis=0) for rows in gradients]
+    *totals, n = jax.lax.psum((*sums, jnp.sum(filled)), AXIS)
     off_gold, off_cheap = (
-        jnp.where(real[:, None], rows - total / n, 0)
+        jnp.where(filled[:, None], rows - total / n, 0)
         for rows, total in zip(gradients, totals, strict=True)
     )
     squares = jnp.stack(
