@@ -228,7 +228,6 @@ class Runner:
             realised: Weights that an audit found; if there are none, those of imagined episodes
                 are taken.
         """
-        file = f"plan-{round}.json"
         self.progress("plan" + self._round_suffix(round), 0, 1)
 
         data, seed = before.data, self.config.seed
@@ -245,12 +244,8 @@ class Runner:
                 return purse.transitions_only(round, data)
             return purse.decide(round, data, measure, seed)
 
-        decision = self.directory.stage(
-            f"plan-{round}",
-            decide,
-            lambda decision: self.directory.write(file, decision.to_json()),
-            lambda: files.read_record(Decision, self.directory.file(file)),
-        )
+        name = f"plan-{round}"
+        decision = self.directory.record_stage(name, Decision, decide, f"{name}.json")
         self.tracker.log("plan", round, tracked.purchase(decision))
         return decision
 
@@ -285,8 +280,10 @@ class Runner:
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
-        steps, first, collector = max(decision.transitions, decision.labels), 0, None
-        short, seed = self._short, self.config.seed + decision.round
+        steps = max(decision.transitions, decision.labels)
+        short = self._short
+        seed = self.config.seed + decision.round
+        first, collector = 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             collector = before.view.observing(self._collector(before))
@@ -339,10 +336,11 @@ class Runner:
 
     def _discount(self, first: Dataset) -> DiscountChoice:
         """The discount of training, by the first purchase unless one is given."""
-        horizon, rollouts = self.source.horizon, None
+        horizon = self.source.horizon
+        rollout_steps = None
         if self._short is None and self.make_planner is None:
-            rollouts = min(self.config.imagine.horizon, horizon)
-        return discount_choice(self.config.discount, horizon, first, rollouts=rollouts)
+            rollout_steps = min(self.config.imagine.horizon, horizon)
+        return discount_choice(self.config.discount, horizon, first, rollout_steps=rollout_steps)
 
     def _learn(
         self, round: int, data: Dataset, spec: Spec, discount: float, before: Round | None
@@ -354,9 +352,9 @@ class Runner:
             data, spec, discount: What it is learned from, and the discount of training.
             before: The round before.
         """
-        short, settings, old = self._short, self.config.learn, None
-        if short is not None:
-            settings, old = short.learn_settings(round), before and before.learned
+        short = self._short
+        settings = self.config.learn if short is None else short.learn_settings(round)
+        old = None if short is None else before and before.learned
         file = self.directory.file(f"models/world-{round}")
         self.progress("learn" + self._round_suffix(round), 0, 1)
         return self.directory.stage(
@@ -487,12 +485,7 @@ class Runner:
             )
             return with_next_step(diagnosis, last.learned.fits, imagined.policy)
 
-        return self.directory.stage(
-            "audit",
-            diagnose,
-            lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
-            lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
-        )
+        return self.directory.record_stage("audit", Diagnosis, diagnose, "audit.json")
 
     def _report(
         self, rounds: list[Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
@@ -534,7 +527,7 @@ class Runner:
                 *run_warnings(fits, trainings, diagnosis),
             ),
         )
-        return self._written(result)
+        return self._write_result(result)
 
     def _effective(self, last: Round) -> RunConfig:
         """What the run was asked for, with the settings that its last round had."""
@@ -555,7 +548,7 @@ class Runner:
         learner = cast("Learner", self.learner)
         return self._short.imagine_settings(bought, learner, self.source.action)
 
-    def _written(self, result: RunResult) -> RunResult:
+    def _write_result(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.
 
         Raises:
