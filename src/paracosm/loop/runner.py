@@ -131,7 +131,11 @@ class Runner:
         """
         number = decision.round
         view, bought = self._collect_and_encode(decision, before)
-        spec = view.spec(before and before.view, before and before.spec)
+        encoder_changed = view.encoder_changed(before and before.view)
+        if view.networks is not None and (before is None or encoder_changed):
+            self.tracker.log("encode", number, view.losses)
+        self.tracker.log("collect", number, tracked.counts(view.data))
+        spec = view.spec() if before is None or encoder_changed else before.spec
         audit_before = None if before is None else self._audit_round(before, bought)
         discount = self._discount(view.data) if before is None else before.discount
         learned = self._learn(number, view.data, spec, discount.discount, before)
@@ -146,7 +150,7 @@ class Runner:
                 learned,
                 mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
                 audit_before=audit_before,
-                encoder_changed=before is not None and not view.has_encoder_of(before.view),
+                encoder_changed=encoder_changed,
             )
         training_steps_before = 0 if before is None else before.training_steps
         real_steps_before = self.source.steps
@@ -173,7 +177,8 @@ class Runner:
         )
 
     def _collect_and_encode(self, decision: Decision, before: Round | None) -> tuple[View, Dataset]:
-        """How a round sees all that was bought, and its purchase as the round before sees it.
+        """All rows as this round sees them, and this round's purchase in the beliefs of the round
+        before, whose policy and world it is to judge.
 
         Args:
             decision, before: As for `_round`.
@@ -183,10 +188,6 @@ class Runner:
         if encoders.kind is not None:
             self.progress("encode" + self._round_suffix(number), 0, 1)
         view = encoders.view(number, purchase, before and before.view)
-        is_new = before is None or not view.has_encoder_of(before.view)
-        if view.networks is not None and is_new:
-            self.tracker.log("encode", number, view.losses)
-        self.tracker.log("collect", number, tracked.counts(view.data))
         return view, purchase if before is None else before.view.encode(purchase)
 
     def _first_decision(self) -> Decision:
