@@ -192,16 +192,16 @@ def test_data_inside_the_run_directory_are_refused_through_links_too(tmp_path):
 def test_a_refused_run_leaves_nothing_and_one_with_real_steps_stays(tmp_path):
     with begun(tmp_path / "new/run") as directory:
         directory.log("started", stage="collect-0")
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert list(tmp_path.iterdir()) == []
     with begun(tmp_path / "new/run") as directory:
-        directory.discard_if_empty_handed(real_steps=1)
+        directory.discard_if_nothing_was_bought(real_steps=1)
     with begun(tmp_path / "new/run", resume=True) as directory:
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert is_run(tmp_path / "new/run")
     with begun(tmp_path / "new/run", force=True) as directory:
         fill(tmp_path / "new/run", ["data/partial.npz"])
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert is_run(tmp_path / "new/run")
 
 
@@ -209,11 +209,11 @@ def test_a_world_that_was_learned_from_given_data_stays(tmp_path):
     """Such a run takes no real step before it evaluates."""
     with begun(tmp_path / "run") as directory:
         fill(tmp_path / "run", ["data/round-0.npz"])
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert not (tmp_path / "run").exists(), "reading data again takes no time"
     with begun(tmp_path / "run") as directory:
         fill(tmp_path / "run", ["data/round-0.npz", "models/world-0.eqx"])
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert is_run(tmp_path / "run")
 
 
@@ -235,7 +235,7 @@ def test_a_run_that_came_while_the_lock_was_waited_for_is_left_alone(tmp_path, m
 def test_a_refused_run_leaves_what_others_put_there_meanwhile(tmp_path):
     with begun(tmp_path / "run") as directory:
         fill(tmp_path / "run", ["data/mine.npz", "notes.txt"])
-        directory.discard_if_empty_handed(real_steps=0)
+        directory.discard_if_nothing_was_bought(real_steps=0)
     assert names(tmp_path / "run") == {"data/mine.npz", "notes.txt"}
 
 

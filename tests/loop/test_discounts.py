@@ -43,16 +43,16 @@ DENSE, SPARSE = first_of(np.random.default_rng(1).normal(size=50)), first_of(np.
     ],
 )
 def test_a_default_looks_as_far_as_episodes_and_rewards_ask_for(horizon, first, ahead, reason):
-    choice = discount_choice(None, horizon, first, rollouts=None)
+    choice = discount_choice(None, horizon, first, rollout_steps=None)
     assert choice == DiscountChoice(1 - 1 / ahead, reason, horizon)
     assert f"looks about {ahead:,} steps ahead" in words.discount(choice)
     assert f"{horizon:,} steps" in words.discount(choice)
 
 
 def test_what_is_given_and_what_rollouts_have():
-    explicit = discount_choice(1.0, 200, SPARSE, rollouts=None)
+    explicit = discount_choice(1.0, 200, SPARSE, rollout_steps=None)
     assert words.discount(explicit) == "1, as given"
-    rollouts = discount_choice(None, 200, SPARSE, rollouts=30)
+    rollouts = discount_choice(None, 200, SPARSE, rollout_steps=30)
     assert rollouts.discount == 0.95
     assert words.discount(rollouts) == (
         "0.95 (looks about 20 steps ahead), the default for imagined rollouts of a fixed length"

@@ -101,6 +101,6 @@ def test_recorded_carries_come_back_from_the_disk(finished):
 def test_episodes_of_an_older_version_are_joined_with_further_ones(finished):
     run = paracosm.load(finished[0], trust=True)
     run.__dict__["episodes"] = dataclasses.replace(run.episodes, carry=None)
-    joined = deploying._episodes(run, count=2, further=1, progress=silent)
+    joined = deploying._recorded_and_played(run, count=2, further=1, progress=silent)
     assert joined.alive.shape == (3, 12)
     assert joined.carry is None

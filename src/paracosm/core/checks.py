@@ -235,6 +235,11 @@ def described(value: Any) -> str:
     return f"{article} {kind}" + (f" of shape {tuple(shape)}" if isinstance(shape, tuple) else "")
 
 
+def reason_of(error: BaseException) -> str:
+    """The error's message in one line of at most 200 characters, or its class if it has none."""
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
 def _number(value: Any) -> int | float | None:
     """A plain Python number from a Python or NumPy one or an array of shape (), else None."""
     if (

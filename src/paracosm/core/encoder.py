@@ -272,10 +272,9 @@ def _traced(encoder: Encoder, stage: str, *arguments: jax.ShapeDtypeStruct) -> A
     try:
         return jax.eval_shape(getattr(encoder, stage), *arguments)
     except Exception as error:  # tracing runs the user's code
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise checks.BadArgument(
             f"{encoder.called(stage)} cannot be traced at an observation of shape"
-            f" {arguments[-1].shape}: {reason}."
+            f" {arguments[-1].shape}: {checks.reason_of(error)}."
         ) from error
 
 

@@ -96,11 +96,11 @@ def check_world_forms(world: MDP) -> None:
     Raises:
         BadData: a part that fails, or answers in another shape or kind.
     """
-    state, action, key = _step(world)
-    _require("the world's dynamics", lambda: world.dynamics(state, action, key), state)
+    state, action, key = _example_step(world)
+    _require_form("the world's dynamics", lambda: world.dynamics(state, action, key), state)
     check_reward_form("the world's reward", world)
     flag = jnp.zeros((), bool)
-    _require("the world's termination", lambda: world.termination(state, action, state), flag)
+    _require_form("the world's termination", lambda: world.termination(state, action, state), flag)
 
 
 def check_reward_form(name: str, world: MDP) -> None:
@@ -110,8 +110,8 @@ def check_reward_form(name: str, world: MDP) -> None:
     Raises:
         BadData: it fails, or answers in another shape or kind.
     """
-    state, action, _ = _step(world)
-    _require(name, lambda: world.reward(state, action, state), jnp.zeros(()))
+    state, action, _ = _example_step(world)
+    _require_form(name, lambda: world.reward(state, action, state), jnp.zeros(()))
 
 
 def check_action_form(world: MDP, policy: Policy) -> None:
@@ -120,8 +120,10 @@ def check_action_form(world: MDP, policy: Policy) -> None:
     Raises:
         BadData: it fails, or answers in another shape or kind.
     """
-    state, action, key = _step(world)
-    _require("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
+    state, action, key = _example_step(world)
+    _require_form(
+        "the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action
+    )
 
 
 def check_derivatives(world: MDP) -> None:
@@ -130,7 +132,7 @@ def check_derivatives(world: MDP) -> None:
     Raises:
         BadArgument: one of them cannot: the sentence names it.
     """
-    state, action, key = _step(world)
+    state, action, key = _example_step(world)
     parts = {
         "dynamics": lambda action: jnp.sum(world.dynamics(state, action, key)),
         "reward": lambda action: world.reward(state, action, state),
@@ -139,7 +141,7 @@ def check_derivatives(world: MDP) -> None:
         try:
             jax.eval_shape(jax.grad(function), action)
         except Exception as error:
-            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            reason = checks.reason_of(error)
             raise checks.BadArgument(
                 f"the world's {name} has no derivative ({reason}); gradients through the world need"
                 " one, REINFORCE does not."
@@ -152,19 +154,19 @@ def check_density_form(world: MDP, policy: StochasticPolicy) -> None:
     Raises:
         BadData: it fails, or answers in another shape or kind.
     """
-    state, action, _ = _step(world)
+    state, action, _ = _example_step(world)
     density = jnp.zeros(())
-    _require("the policy's log-probability", lambda: policy.log_prob(state, action), density)
+    _require_form("the policy's log-probability", lambda: policy.log_prob(state, action), density)
 
 
-def _step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
+def _example_step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
     """A state, an action and a key of the world's kinds."""
     space = world.spec.action
     action = jnp.zeros((), jnp.int32) if isinstance(space, Discrete) else jnp.zeros(space.size)
     return jnp.zeros(world.spec.state_size), action, jax.random.key(0)
 
 
-def _require(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
+def _require_form(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
     """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
     precision.
     """

@@ -2,6 +2,10 @@
 
 Every step is played in one member of each part of the world, drawn anew, so that nothing pays which
 only one guess allows.
+
+Units. Rewards and values are divided by `problem.rewards.size`, the root mean square of the
+recorded rewards ("sizes of a reward"). A value network answers in units of `value_scale` of these,
+so a value in the units of recorded rewards is `size × value_scale × network`.
 """
 
 from __future__ import annotations
@@ -114,11 +118,12 @@ def imagined_branches(
 
     def step(states: Array, keys: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, BranchSteps]]:
         world_key, branch_keys = keys
-        world = _DrawnWorld(drawn(problem.training_world, world_key), problem, novelty, values)
+        member = drawn(problem.training_world, world_key)
+        drawn_world = _DrawnWorld(member=member, problem=problem, novelty=novelty, values=values)
         if isinstance(policy, Categorical):
-            taken = _choose(policy, world, states, branch_keys)
+            taken = _step_discrete(policy, drawn_world, states, branch_keys)
         else:
-            taken = _move(policy, world, states, branch_keys)
+            taken = _step_continuous(policy, drawn_world, states, branch_keys)
         return taken.next_state, (states, taken)
 
     world_keys = jax.random.split(for_world, steps)
@@ -147,66 +152,77 @@ class _DrawnWorld(NamedTuple):
     """One member of each part of a world, and what a step in it is worth.
 
     Attributes:
-        world: The member's world.
+        member: A world of one member of each part.
         problem: Says what rewards can be, and how much novelty counts.
         novelty: The bonus of states and actions, `[branch]`.
         values: The value of each state, `[branch]`.
     """
 
-    world: MDP
+    member: MDP
     problem: Problem
     novelty: Callable[[Array, Array], Array]
     values: Callable[[Array], Array]
 
+    @property
+    def discount(self) -> float:
+        """The discount of training."""
+        return self.problem.world.discount
+
     def step(self, states: Array, actions: Array, keys: Keys) -> tuple[Array, Array, Array]:
-        """Next states, rewards in sizes of one, and the chances that no end comes."""
-        world, rewards = self.world, self.problem.rewards
-        next_states = jax.vmap(world.dynamics)(states, actions, keys)
-        reward, price = jax.vmap(partial(priced_reward, world.reward))(states, actions, next_states)
-        known = (jnp.clip(reward, rewards.least, rewards.most) + price) / rewards.size
-        ends = jax.vmap(partial(end_probability, world.termination))(states, actions, next_states)
-        total = (1 - self.problem.explore) * known + self.novelty(states, actions)
+        """Next states, rewards (in sizes of a reward), and the chances that the episode goes on."""
+        member, rewards = self.member, self.problem.rewards
+        next_states = jax.vmap(member.dynamics)(states, actions, keys)
+        priced = partial(priced_reward, member.reward)
+        reward, price = jax.vmap(priced)(states, actions, next_states)
+        clipped = jnp.clip(reward, rewards.least, rewards.most)
+        reward_in_units = (clipped + price) / rewards.size
+        ends = jax.vmap(partial(end_probability, member.termination))(states, actions, next_states)
+        total = (1 - self.problem.explore) * reward_in_units + self.novelty(states, actions)
         return next_states, total, 1 - ends
 
 
-def _move(policy: SquashedGaussian, world: _DrawnWorld, states: Array, keys: Keys) -> BranchSteps:
+def _step_continuous(
+    policy: SquashedGaussian, drawn_world: _DrawnWorld, states: Array, keys: Keys
+) -> BranchSteps:
     """A step of a continuous policy.
 
     Args:
         policy: Who acts.
-        world: Where the step leads, and what it is worth.
+        drawn_world: Where the step leads, and what it is worth.
         states, keys: Where the step starts, and its randomness, `[branch]`.
     """
     action_keys, step_keys = _split_each(keys)
     action, log_prob = jax.vmap(policy.sample_with_log_prob)(states, action_keys)
-    next_state, reward, goes_on = world.step(states, action, step_keys)
+    next_state, reward, goes_on = drawn_world.step(states, action, step_keys)
     return BranchSteps(
         next_state=next_state,
         reward=reward,
         goes_on=goes_on,
         entropy=-log_prob,
-        next_value=world.values(next_state),
+        next_value=drawn_world.values(next_state),
         objective=jnp.zeros_like(reward),
     )
 
 
-def _choose(policy: Categorical, world: _DrawnWorld, states: Array, keys: Keys) -> BranchSteps:
+def _step_discrete(
+    policy: Categorical, drawn_world: _DrawnWorld, states: Array, keys: Keys
+) -> BranchSteps:
     """A step of a discrete policy, and the expected worth of all its choices.
 
     Args:
-        policy, world, states, keys: As for `_move`.
+        policy, drawn_world, states, keys: As for `_step_continuous`.
     """
     action_keys, step_keys = _split_each(keys)
     log_p = jax.nn.log_softmax(jax.vmap(policy.network)(states))
     p, choices = jnp.exp(log_p), jnp.arange(log_p.shape[1])
 
     def ask(choice: Array) -> tuple[Array, Array, Array]:
-        return world.step(states, jnp.full(len(states), choice), step_keys)
+        return drawn_world.step(states, jnp.full(len(states), choice), step_keys)
 
     next_state, reward, goes_on = jax.lax.stop_gradient(jax.vmap(ask)(choices))
-    next_value = jax.vmap(world.values)(next_state)
-    discount = world.problem.world.discount
-    objective = jnp.sum(p * (reward + discount * goes_on * next_value).T, axis=1)
+    next_value = jax.vmap(drawn_world.values)(next_state)
+    returns = reward + drawn_world.discount * goes_on * next_value
+    objective = jnp.sum(p * returns.T, axis=1)
     chosen = jax.vmap(jax.random.categorical)(action_keys, log_p), jnp.arange(len(states))
     return BranchSteps(
         next_state=next_state[chosen],
@@ -273,8 +289,8 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
     Without them a policy climbs where the value extrapolates, and both run away.
     """
     rewards, longest = problem.rewards, _discounted_horizon(problem)
-    known, explore = 1 - problem.explore, problem.explore
+    reward_share, explore = 1 - problem.explore, problem.explore
     price = least_price(problem.training_world.reward)
-    least = known * (jnp.minimum(rewards.least, 0) + price) / rewards.size
-    most = known * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
+    least = reward_share * (jnp.minimum(rewards.least, 0) + price) / rewards.size
+    most = reward_share * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
     return least * longest, most * longest

@@ -78,8 +78,8 @@ class GoldReturn(Score):
         rows, subset = pick(self.gold, episodes)
         counts = subset.alive & _before_end(self.gold.world, subset)
         by_gold = returns(jnp.where(counts, subset.reward, 0), problem.world.discount)
-        real = jnp.any(subset.alive, axis=1)
-        return score, jnp.where(real, by_gold - score[rows], 0), jnp.sum(counts, axis=1)
+        filled = jnp.any(subset.alive, axis=1)  # not padding
+        return score, jnp.where(filled, by_gold - score[rows], 0), jnp.sum(counts, axis=1)
 
     def total(self, parts: Any, episodes: int) -> tuple[Scalar, Count]:
         score, correction, labels = parts
@@ -98,18 +98,19 @@ def evaluate(
         key: Randomness of a stochastic world.
         score: How episodes are scored.
     """
+    starts, keys = evaluation_starts(problem, key)
+    count = len(starts)
 
     def local(shared: tuple[Policy, Problem, Score], rows: tuple[Array, Any, Array]) -> Any:
         (policy, problem, score), (states, keys, numbers) = shared, rows
         episodes = unroll(problem.world, policy.greedy(), states, keys, problem.world.spec.horizon)
-        parts = score.by_episode(problem, Rollouts(episodes, numbers, len(first)))
+        parts = score.by_episode(problem, Rollouts(episodes, numbers, count))
         return parts, returns(episodes.reward, 1.0), _entropy(policy, states)
 
-    first, keys = evaluation_starts(problem, key)
-    parts, full, entropy = map_over_devices(local, len(first), shared=1)(
-        (policy, problem, score), (first, keys, jnp.arange(len(first)))
+    parts, full, entropy = map_over_devices(local, count, shared=1)(
+        (policy, problem, score), (starts, keys, jnp.arange(count))
     )
-    mean, labels = score.total(parts, len(first))
+    mean, labels = score.total(parts, count)
     return Evaluation(mean, jnp.mean(full[:EPISODES]), jnp.mean(entropy)), labels
 
 

@@ -41,10 +41,7 @@ LEAST_GOLD = 3  # what a correlation needs
 MEMORY = 0.9
 
 Count = Int[Array, ""]
-
-# Of gold and cheap gradients: sums of squares, of products and of squares about their means, and
-# degrees of freedom.
-AgreementSums = Float[Array, "4"]
+AgreementArray = Float[Array, "4"]  # `AgreementSums` in their order, as checkpoints hold them
 
 # `(episodes, count) -> (returns, advantages)`, both `[episode, time]`, of `count` rollouts on all
 # devices.
@@ -57,6 +54,25 @@ class Rollouts(NamedTuple):
     episodes: Trajectory
     numbers: Int[Array, " episode"]
     total: int
+
+
+class AgreementSums(NamedTuple):
+    """How gold and cheap gradients agree: sums about their means over the gold rollouts of earlier
+    steps, each step's decayed by `MEMORY`.
+
+    Checkpoints of training hold them as one array in this order: it must stay.
+
+    Attributes:
+        gold_squares: Of `‖g_gold‖²`.
+        products: Of `g_gold · g_cheap`.
+        cheap_squares: Of `‖g_cheap‖²`.
+        freedom: Degrees of freedom.
+    """
+
+    gold_squares: Scalar
+    products: Scalar
+    cheap_squares: Scalar
+    freedom: Scalar
 
 
 class TrainingSignal(NamedTuple):
@@ -153,7 +169,7 @@ class Debiased(GradientEstimator):
 
     The value learns from the gold rollouts alone: one fitted to cheap rewards would bring their
     bias back through the returns that it completes. The state is how cheap and gold gradients
-    agreed in earlier steps.
+    agreed in earlier steps, `AgreementSums`.
     """
 
     gold: GoldLabels
@@ -179,20 +195,22 @@ class Debiased(GradientEstimator):
             state, rollouts, credit, policy, weight: As `GradientEstimator` has them.
         """
         self.gold.require(rollouts.total)
-        _, cheap = credit(rollouts.episodes, rollouts.total)
+        _, cheap_advantage = credit(rollouts.episodes, rollouts.total)
         picked, count = pick(self.gold, rollouts), self.gold.count(rollouts.total)
-        returns, gold = credit(picked.episodes, count)
+        returns, gold_advantage = credit(picked.episodes, count)
         before = jnp.asarray(state)
         advantage = mix_advantages(
-            cheap,
-            gold,
+            cheap_advantage,
+            gold_advantage,
             picked,
             coefficient=best_coefficient(before),
-            times=rollouts.total / count,
+            all_per_gold=rollouts.total / count,
         )
-        after = MEMORY * before + agreement(policy, picked, cheap[picked.rows], gold, weight)
+        cheap_of_picked = cheap_advantage[picked.rows]
+        now = agreement(policy, picked, cheap_of_picked, gold_advantage, weight)
+        after = MEMORY * before + now
         labels = jax.lax.psum(jnp.sum(picked.episodes.alive), AXIS)
-        unit = size_of(gold, picked.episodes)
+        unit = size_of(gold_advantage, picked.episodes)
         signal = TrainingSignal(
             advantage=advantage, unit=unit, episodes=picked.episodes, returns=returns
         )
@@ -247,12 +265,14 @@ def pick(gold: GoldLabels, rollouts: Rollouts) -> Picked:
     """
     episodes, numbers, total = rollouts
     count = gold.count(total)
+    # Evenly spaced numbers, the same on every device; each device has room for `most` of them and
+    # pads with one that is not alive.
     chosen = (numbers + 1) * count // total > numbers * count // total
     most = -(-count * len(numbers) // total)
     rows = jnp.nonzero(chosen, size=most, fill_value=jnp.argmax(chosen))[0]
-    real = jnp.arange(most) < jnp.sum(chosen)
+    filled = jnp.arange(most) < jnp.sum(chosen)
     subset: Trajectory = jax.tree.map(lambda leaf: leaf[rows], episodes)
-    alive = subset.alive & real[:, None]
+    alive = subset.alive & filled[:, None]
     reward = jax.vmap(jax.vmap(gold.world.reward))(subset.state, subset.action, subset.next_state)
     columns = (subset.state, subset.action, subset.next_state, jnp.where(alive, reward, 0))
     return Picked(rows, Trajectory(*columns, subset.terminated, subset.truncated, alive))
@@ -264,7 +284,7 @@ def mix_advantages(
     picked: Picked,
     *,
     coefficient: Scalar,
-    times: float,
+    all_per_gold: float,
 ) -> Float[Array, "episode time"]:
     """Advantages whose REINFORCE gradient, averaged over all N rollouts, is `λ mean_N(g_cheap) +
     mean_n(g_gold - λ g_cheap)`.
@@ -274,20 +294,19 @@ def mix_advantages(
         gold: Advantages of the picked rollouts by gold labels, `[gold, time]`.
         picked: Which rollouts these are.
         coefficient: λ.
-        times: N/n.
+        all_per_gold: N/n, rollouts per gold rollout.
     """
-    real = picked.episodes.alive
-    off = jnp.where(real, gold - coefficient * cheap[picked.rows], 0)
-    return jnp.asarray(coefficient * cheap).at[picked.rows].add(times * off)
+    off = jnp.where(picked.episodes.alive, gold - coefficient * cheap[picked.rows], 0)
+    return jnp.asarray(coefficient * cheap).at[picked.rows].add(all_per_gold * off)
 
 
-def best_coefficient(agreement: AgreementSums) -> Scalar:
-    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`; 0 unless `|ρ| > 1/sqrt(m - 2)`, m rollouts
-    behind it.
+def best_coefficient(agreement: AgreementArray) -> Scalar:
+    """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`, or 0 where the correlation ρ may be chance:
+    `|ρ| ≤ 1/sqrt(m - 2)`, with m = freedom + 1 rollouts.
     """
-    gold, product, cheap, freedom = agreement
-    known = product**2 * (freedom - 1) > gold * cheap
-    return jnp.where(known, product / jnp.where(known, cheap, 1), 0)
+    sums = AgreementSums(*agreement)
+    known = sums.products**2 * (sums.freedom - 1) > sums.gold_squares * sums.cheap_squares
+    return jnp.where(known, sums.products / jnp.where(known, sums.cheap_squares, 1), 0)
 
 
 def agreement(
@@ -296,8 +315,9 @@ def agreement(
     cheap: Float[Array, "gold time"],
     gold: Float[Array, "gold time"],
     weight: Float[Array, " time"],
-) -> AgreementSums:
-    """How cheap and gold gradients of the same rollouts agree.
+) -> AgreementArray:
+    """How cheap and gold gradients of the same rollouts agree: one step's `AgreementSums` as an
+    array.
 
     Sums over devices with `psum`; call it inside `step_on_all` or `map_over_devices`.
 
@@ -308,16 +328,17 @@ def agreement(
         weight: Time weights of the gradient, `[time]`.
     """
     gradients = _gradients(policy, picked.episodes, weight * gold, weight * cheap)
-    real = jnp.any(picked.episodes.alive, axis=1)
-    *totals, n = jax.lax.psum((*(jnp.sum(rows, axis=0) for rows in gradients), jnp.sum(real)), AXIS)
+    filled = jnp.any(picked.episodes.alive, axis=1)  # not padding
+    sums = [jnp.sum(rows, axis=0) for rows in gradients]
+    *totals, n = jax.lax.psum((*sums, jnp.sum(filled)), AXIS)
     off_gold, off_cheap = (
-        jnp.where(real[:, None], rows - total / n, 0)
+        jnp.where(filled[:, None], rows - total / n, 0)
         for rows, total in zip(gradients, totals, strict=True)
     )
-    squares = jnp.stack(
+    squares_and_products = jnp.stack(
         [jnp.sum(off_gold**2), jnp.sum(off_gold * off_cheap), jnp.sum(off_cheap**2)]
     )
-    return jnp.append(jax.lax.psum(squares, AXIS), n - 1.0)
+    return jnp.append(jax.lax.psum(squares_and_products, AXIS), n - 1.0)
 
 
 def _gradients(

@@ -108,7 +108,8 @@ def gradient_noise(
     checks.in_unit_interval("trace", trace)
     if value is None and trace < 1:
         raise checks.BadArgument(f"trace is {trace:g} and no value is given; λ-returns need one.")
-    chunk = _NoiseMeasurement(
+    _check(horizon, weighting, rollouts, states)
+    measurement = _NoiseMeasurement(
         world=world,
         policy=policy,
         value=value,
@@ -118,7 +119,7 @@ def gradient_noise(
         baseline=baseline,
         lambda_=trace,
     )
-    samples = _measure(chunk, states, key, rollouts)
+    samples = _measure(measurement, states, key, rollouts)
     bound = _bound(samples.largest, horizon, world.discount)
     intrinsic, coefficient, shared = map(
         estimators.mean, (samples.intrinsic, samples.coefficient, samples.shared)
@@ -165,7 +166,8 @@ def added_variance(
         world, policy, states, key, horizon, weighting, rollouts: As for `gradient_noise`, which
             raises the same errors.
     """
-    chunk = _NoiseMeasurement(
+    _check(horizon, weighting, rollouts, states)
+    measurement = _NoiseMeasurement(
         world=world,
         policy=policy,
         value=None,
@@ -175,7 +177,25 @@ def added_variance(
         baseline="none",
         lambda_=1.0,
     )
-    return estimators.mean(_measure(chunk, states, key, rollouts).added)
+    return estimators.mean(_measure(measurement, states, key, rollouts).added)
+
+
+def _check(
+    horizon: int, weighting: str, rollouts: int, states: Float[Array, "starts state"]
+) -> None:
+    """Require what can be measured.
+
+    Args:
+        horizon, weighting, rollouts, states: As for `gradient_noise`.
+
+    Raises:
+        BadArgument: an unknown weighting, a horizon below 1, fewer than 2 rollouts, or no state to
+            start from.
+    """
+    checks.one_of("weighting", weighting, WEIGHTINGS)
+    checks.at_least("horizon", horizon, 1)
+    checks.at_least("the number of rollouts for a variance", rollouts, 2)
+    checks.at_least("the number of states to start from", len(states), 1)
 
 
 class _NoiseMeasurement(eqx.Module):
@@ -196,9 +216,17 @@ class _NoiseMeasurement(eqx.Module):
         )(numbers)
         first = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(states)))(start_keys)
         episodes = unroll(self.world, self.policy, states[first], play_keys, self.horizon)
-        gradient, *rest = jax.vmap(self.measure_rollout)(episodes, *self.rewards(episodes))
+        gradient, coefficient, shared, largest, added = jax.vmap(self.measure_rollout)(
+            episodes, *self.rewards(episodes)
+        )
         off = gradient - jnp.mean(gradient, axis=0)  # its square has the mean (1 - 1/width) Var₁
-        return _NoiseSamples(jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1), *rest)
+        return _NoiseSamples(
+            intrinsic=jnp.sum(off**2, axis=1) * len(off) / (len(off) - 1),
+            coefficient=coefficient,
+            shared=shared,
+            largest=largest,
+            added=added,
+        )
 
     def rewards(self, episodes: Trajectory) -> tuple[Array, Array]:
         """What a return sums of each step, and the baseline there, both `[rollout, time]`."""
@@ -261,38 +289,36 @@ class _NoiseMeasurement(eqx.Module):
         )
 
 
-def _measure(chunk: _NoiseMeasurement, states: Array, key: PRNGKey, rollouts: int) -> _NoiseSamples:
+def _measure(
+    measurement: _NoiseMeasurement, states: Array, key: PRNGKey, rollouts: int
+) -> _NoiseSamples:
     """What at least `rollouts` rollouts contribute.
 
     Args:
-        chunk: What is measured of a chunk of them.
+        measurement: What is measured of a chunk of them.
         states: Where rollouts start, `[starts, state]`.
         key: Randomness.
         rollouts: How many rollouts; rounded up to whole chunks.
     """
-    checks.one_of("weighting", chunk.weighting, WEIGHTINGS)
-    checks.at_least("horizon", chunk.horizon, 1)
-    checks.at_least("the number of rollouts for a variance", rollouts, 2)
-    checks.at_least("the number of states to start from", len(states), 1)
     width = min(_CHUNK, rollouts)
     numbers = jnp.arange(-(-rollouts // width) * width).reshape(-1, width)
-    samples = _program(chunk, jnp.asarray(states), key, numbers)
+    samples = _measure_all_chunks(measurement, jnp.asarray(states), key, numbers)
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).reshape(-1), samples)
 
 
 @eqx.filter_jit
-def _program(
-    chunk: _NoiseMeasurement, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
+def _measure_all_chunks(
+    measurement: _NoiseMeasurement, states: Array, key: PRNGKey, numbers: Int[Array, "chunk width"]
 ) -> _NoiseSamples:
-    """All chunks, spread over the host's devices.
+    """What the rollouts of all chunks contribute, spread over the host's devices.
 
     Args:
-        chunk, states, key: As for `_measure`.
+        measurement, states, key: As for `_measure`.
         numbers: The numbers of the rollouts, by chunk.
     """
 
     def local(shared: tuple[_NoiseMeasurement, Array, Array], numbers: Array) -> _NoiseSamples:
-        chunk, states, key = shared
-        return jax.lax.map(lambda row: chunk(states, key, row), jnp.asarray(numbers))
+        measurement, states, key = shared
+        return jax.lax.map(lambda row: measurement(states, key, row), jnp.asarray(numbers))
 
-    return map_over_devices(local, len(numbers), shared=1)((chunk, states, key), numbers)
+    return map_over_devices(local, len(numbers), shared=1)((measurement, states, key), numbers)

@@ -216,7 +216,10 @@ def problem_of(
     caution: Caution,
     explore: bool = False,
 ) -> Problem:
-    """What `imagine` trains for.
+    """The `Problem` that `imagine` trains for.
+
+    It is built again where a stored training is read (`Runner._imagine`, `Run._problem`): the file
+    holds what was trained, policy and value or the learner's state, and not what for.
 
     Args:
         learned, data, settings, seed, round, caution, explore: As `imagine` has them.
@@ -228,14 +231,20 @@ def problem_of(
     checks.seed("seed", seed)
     checks.count("round", round, 0)
     paid = learned.rewards(data)
-    rewards, explores = recorded_rewards(paid), explore and rewards_are_uninformative(data, paid)
+    rewards = recorded_rewards(paid)
+    explores = explore and rewards_are_uninformative(data, paid)
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     world = learned.world.replace(initial=not_drawn)
-    horizon, rate = min(settings.horizon, world.spec.horizon), jnp.asarray(settings.rates[0])
-    careful = caution(world, data, rewards)
-    share = jnp.asarray(float(explores))
-    return Problem(world, careful, starts, horizon, rate, rewards=rewards, explore=share)
+    return Problem(
+        world=world,
+        training_world=caution(world, data, rewards),
+        starts=starts,
+        horizon=min(settings.horizon, world.spec.horizon),
+        rate=jnp.asarray(settings.rates[0]),
+        rewards=rewards,
+        explore=jnp.asarray(float(explores)),
+    )
 
 
 def recorded_rewards(rewards: np.ndarray) -> RecordedRewards:

@@ -233,7 +233,7 @@ class Pathwise(Learner):
 
         Args:
             state, problem, key: As for `step`.
-            numbers: `[branch]`.
+            numbers: Which branches of the step are this device's, `[branch]`.
         """
         settings, state = self.settings, _rescale(state, problem)
         discount, alpha = problem.world.discount, jnp.exp(state.log_alpha)

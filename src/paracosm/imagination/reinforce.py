@@ -178,7 +178,9 @@ class REINFORCE(ExplainingLearner):
     # Rollouts, and what they teach.
 
     def first_rollouts(self, policy: StochasticPolicy, problem: Problem, key: PRNGKey) -> Rollouts:
-        """The rollouts whose returns are the units of the value."""
+        """The rollouts whose returns normalise the value: their mean and spread become
+        `Value.center` and `Value.scale`.
+        """
         states = problem.starts.visited[:UNIT_ROLLOUTS]
         keys = jax.random.split(key, len(states))
         episodes = unroll(problem.training_world, policy, states, keys, problem.horizon)

@@ -114,7 +114,7 @@ class StopRule:
         self.stop: StopReason | None = None
         self.stop_steps = 0
         self._rates = list(settings.rates)
-        self._best_score = self._mark = -np.inf
+        self._best_score = self._reference_score = -np.inf
         self._stale = 0
         if before is not None:
             self._go_on(before)
@@ -151,7 +151,7 @@ class StopRule:
             checkpoints=tuple(tuple(map(float, checkpoint)) for checkpoint in self.checkpoints),
             rates=tuple(self._rates),
             best_score=float(self._best_score),
-            mark=float(self._mark),
+            mark=float(self._reference_score),
             stale=self._stale,
             spent=self.spent,
         )
@@ -163,13 +163,18 @@ class StopRule:
         rows = numbers.checkpoints
         self.checkpoints = [Checkpoint(int(step), *row) for step, *row in rows]
         self._rates, self.spent = list(numbers.rates), numbers.spent
-        self._best_score, self._mark = numbers.best_score, numbers.mark
+        self._best_score, self._reference_score = numbers.best_score, numbers.mark
         self._stale = numbers.stale
 
     def _judge(self, score: float) -> None:
+        """Count the chunk as a gain if its score exceeds the reference score by `least_gain` of the
+        range of scores so far. After `patience` chunks without one the next rate follows; stop when
+        another chunk would exceed `most_steps`.
+        """
         scores = [checkpoint.score for checkpoint in self.checkpoints]
-        gained = score > self._mark + self.settings.least_gain * (max(scores) - min(scores))
-        self._mark = score if gained else self._mark
+        least_gain = self.settings.least_gain * (max(scores) - min(scores))
+        gained = score > self._reference_score + least_gain
+        self._reference_score = score if gained else self._reference_score
         self._stale = 0 if gained else self._stale + 1
         if self._stale >= self.settings.patience:
             self._next_rate()
@@ -177,7 +182,9 @@ class StopRule:
             self.stop, self.stop_steps = StopReason.MOST_STEPS, self.steps
 
     def _next_rate(self) -> None:
-        self.state, self._stale, self._mark = self.best, 0, self._best_score
+        """Go back to the best state and on with the next rate, or stop after the last one."""
+        self.state, self._stale = self.best, 0
+        self._reference_score = self._best_score
         if len(self._rates) == 1:
             self.stop = StopReason.PLATEAU
             self.stop_steps = self.settings.patience * self.settings.check

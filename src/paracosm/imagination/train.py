@@ -1,10 +1,8 @@
 """The training loop that all learners share.
 
-Training is cut into chunks of a few steps, one compiled program each, which ends in an evaluation
-of the policy in the learned world. The stop rule reads the scores: while they rise, training goes
-on; when they stall, it goes back to the best state seen and on with the next learning rate; after
-the last rate it ends. What training gives is the best state seen, or the last one of a learner
-whose `keep` is "last".
+Training is cut into chunks of a few steps, one compiled program each. Each chunk ends in an
+evaluation of the policy in the learned world, by which `StopRule` decides; see `stop_rule`. What
+training gives is the best state seen, or the last one of a learner whose `keep` is "last".
 """
 
 from __future__ import annotations
@@ -147,7 +145,14 @@ class _Chunk(NamedTuple):
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The numbers of the chunk, which ends after this step."""
-        return Checkpoint(step, *np.asarray([*self.evaluation, self.edge_share]).tolist())
+        evaluation, edge_share = jax.device_get((self.evaluation, self.edge_share))
+        return Checkpoint(
+            step=step,
+            score=float(evaluation.score),
+            imagined_return=float(evaluation.imagined_return),
+            entropy=float(evaluation.entropy),
+            edge_share=float(edge_share),
+        )
 
 
 def _first_state(learner: Learner, problem: Problem, key: PRNGKey) -> Any:

@@ -17,7 +17,7 @@ from paracosm.core.types import Array, Scalar
 
 @storable
 class Value(eqx.Module):
-    """A learned value of a state, `t` of `horizon` steps into a rollout.
+    """A learned value of a state when the share `elapsed` of the rollout is over.
 
     `network` maps `[state + 1]` to one number in units of `scale` about `center`.
     """

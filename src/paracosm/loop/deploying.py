@@ -87,7 +87,7 @@ def deploy(
     runs = _run(old, trust), _run(new, trust)
     _require_two(*runs)
     count = min(len(run.episodes.alive) for run in runs)
-    played = [_episodes(run, count, episodes, progress) for run in runs]
+    played = [_recorded_and_played(run, count, episodes, progress) for run in runs]
     old_side, new_side = (
         _audited_side(run, its_episodes, certify, progress)
         for run, its_episodes in zip(runs, played, strict=True)
@@ -167,7 +167,7 @@ def _require_two(old: Run, new: Run) -> None:
         )
 
 
-def _episodes(run: Run, count: int, further: int, progress: Progress) -> Trajectory:
+def _recorded_and_played(run: Run, count: int, further: int, progress: Progress) -> Trajectory:
     """Episodes that a run recorded, and further ones that are played now.
 
     Args:

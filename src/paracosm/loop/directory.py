@@ -22,14 +22,17 @@ from paracosm.core.files import (
     json_object,
     make_folders,
     read_json,
+    read_record,
     remove_folders,
     shown,
     try_folder,
     writing,
 )
+from paracosm.core.records import Record
 from paracosm.loop.names import by_name
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
@@ -84,7 +87,7 @@ class RunDirectory:
         """
         require_free(path, config, resume=resume, force=force)
         folders = make_folders(path)
-        run = cls(path, _locked(path), folders)
+        run = cls(path, _lock(path), folders)
         try:
             return run._start_or_continue(config, resume=resume, force=force)
         except BaseException:
@@ -130,7 +133,7 @@ class RunDirectory:
                 if file.name not in (LOCK, CONFIG):
                     file.unlink()
 
-    def discard_if_empty_handed(self, *, real_steps: int) -> None:
+    def discard_if_nothing_was_bought(self, *, real_steps: int) -> None:
         """Remove a run that was refused before it took a real step or finished a stage that lasts:
         it must not block the corrected one.
 
@@ -229,6 +232,21 @@ class RunDirectory:
             self.log("finished", stage=name, seconds=round(time.perf_counter() - before, 3))
         return result
 
+    def record_stage(self, name: str, kind: type[R], make: Callable[[], R], file: str) -> R:
+        """As `stage`, of a stage whose result is one record in one JSON file.
+
+        Args:
+            name, make: As for `stage`.
+            kind: The class of the record.
+            file: The file's name in the folder.
+        """
+        return self.stage(
+            name,
+            make,
+            lambda record: self.write(file, record.to_json()),
+            lambda: read_record(kind, self.file(file)),
+        )
+
     def seconds(self) -> dict[str, float]:
         """Time by kind of stage, summed over rounds and over the parts of a stage that stopped and
         was resumed; a stage's name is `kind` or `kind-round`. What a kill, or a stop while saving,
@@ -288,7 +306,7 @@ def require_free(path: Path, config: dict[str, Any], *, resume: bool, force: boo
     try_folder("--out", path)
     if _run_or_refuse(path):
         if (path / LOCK).exists():
-            _locked(path).close()
+            _lock(path).close()
         if resume:
             _require_same(path, config)
         elif not force:
@@ -388,7 +406,7 @@ def _rounds(path: Path) -> int:
     return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in started)])
 
 
-def _locked(path: Path) -> IO[str]:
+def _lock(path: Path) -> IO[str]:
     """The lock of the run directory, held until the file is closed or the process ends, however it
     ends.
 
@@ -410,7 +428,7 @@ def _locked(path: Path) -> IO[str]:
             ) from None
         if not place.exists() or not os.path.samestat(os.fstat(lock.fileno()), place.stat()):
             lock.close()  # the run that held the lock was discarded, and the file with it
-            return _locked(path)
+            return _lock(path)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

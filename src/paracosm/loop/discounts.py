@@ -18,7 +18,7 @@ _LEAST_STEPS, _MOST_STEPS = 100, 1000
 
 
 def discount_choice(
-    given: float | None, horizon: int, first: Dataset, *, rollouts: int | None
+    given: float | None, horizon: int, first: Dataset, *, rollout_steps: int | None
 ) -> DiscountChoice:
     """The discount of training: the one given, else 0.95 for rollouts of a fixed length, else
     `1 - 1/L`. L is a tenth of an episode, a quarter where nothing in the first purchase tells a
@@ -29,12 +29,13 @@ def discount_choice(
         given: The user's, None to choose one.
         horizon: Steps of an episode.
         first: The first purchase.
-        rollouts: Steps of imagined rollouts of a fixed length, None of short rounds and planners.
+        rollout_steps: Steps of imagined rollouts of a fixed length, None of short rounds and
+            planners.
     """
     if given is not None:
         return DiscountChoice(given, DiscountReason.GIVEN, horizon)
-    if rollouts is not None:
-        return DiscountChoice(_DISCOUNT_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollouts)
+    if rollout_steps is not None:
+        return DiscountChoice(_DISCOUNT_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollout_steps)
     rewards = np.asarray(first.labels.reward)
     sparse = len(rewards) > 0 and rewards_are_uninformative(first, rewards)
     reason = DiscountReason.SPARSE if sparse else DiscountReason.LENGTH

@@ -100,7 +100,7 @@ def audit_foreign(
     progress("audit", 0, 1, "")
     defaults = PLANNER_AUDIT_DEFAULTS if case.policy.searches else {}
     try:
-        diagnosis = _audited(case, {"seed": seed, **defaults, **options})
+        diagnosis = _audit_and_locate_failure(case, {"seed": seed, **defaults, **options})
     except OtherActions as error:
         if not recorded.played:
             raise
@@ -311,7 +311,7 @@ def _case(world: Any, policy: Policy, episodes: Trajectory) -> _Case:
     return _Case(world, policy, episodes, note="")
 
 
-def _audited(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
+def _audit_and_locate_failure(case: _Case, options: Mapping[str, Any]) -> Diagnosis:
     """The audit; a foreign function's failure is told with the step, where playing the steps again
     finds it.
     """

@@ -96,9 +96,9 @@ class View(NamedTuple):
         """Observed rows as rows of states or beliefs."""
         return observed if self.networks is None else encode_rows(self.networks.encoder, observed)
 
-    def has_encoder_of(self, other: View) -> bool:
-        """Whether states mean the same in both views."""
-        return self.networks is other.networks
+    def encoder_changed(self, before: View | None) -> bool:
+        """Whether states mean something else than in the round before; False in the first round."""
+        return before is not None and self.networks is not before.networks
 
     def observing(self, policy: Policy) -> Policy:
         """The policy as one of observations."""
@@ -108,16 +108,9 @@ class View(NamedTuple):
         size, kind = observed.shape[1], observed.dtype.name
         return Observing(policy, encoder, self.source.action, size, kind)
 
-    def spec(self, before: View | None, spec_before: Spec | None) -> Spec:
-        """The task with its scales: those of the round before, or of all that was bought in the
-        first round and where the encoder is another than before.
-
-        Args:
-            before, spec_before: View and task of the round before, None in the first round.
-        """
-        if before is None or spec_before is None or not self.has_encoder_of(before):
-            return self.source.spec(self.data)
-        return spec_before
+    def spec(self) -> Spec:
+        """The task, with the scales of all that was bought so far."""
+        return self.source.spec(self.data)
 
 
 @dataclasses.dataclass(frozen=True)

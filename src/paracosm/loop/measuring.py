@@ -174,10 +174,8 @@ def gradient_noise_of_run(
 
 def _starts(run: Run) -> jax.Array:
     """Initial and visited states, as often as training starts in either."""
-    rng, visited_starts = (
-        np.random.default_rng(run.config.seed),
-        round(run.config.imagine.visited * _STARTS),
-    )
+    rng = np.random.default_rng(run.config.seed)
+    visited_starts = round(run.config.imagine.visited * _STARTS)
     initial = rng.choice(run.data.initial, _STARTS - visited_starts)
     visited = rng.choice(np.asarray(run.data.transitions.state), visited_starts)
     return jnp.asarray(np.concatenate([initial, visited]))

@@ -95,19 +95,12 @@ def given_part(part: str, where: str | None, source: Source) -> Callable | None:
     if where is None:
         return None
     function = registry.import_function(where)
-    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
-    discrete = isinstance(source.action, Discrete)
-    action = (
-        jax.ShapeDtypeStruct((), np.int32)
-        if discrete
-        else jax.ShapeDtypeStruct((source.action.size,), np.float32)
-    )
+    state, action = _step_of(source)
     try:
         answer = jax.eval_shape(function, state, action, state)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise checks.BadArgument(
-            f"--{part} {where} cannot be called with arrays (s, a, s'): {reason}."
+            f"--{part} {where} cannot be called with arrays (s, a, s'): {checks.reason_of(error)}."
         ) from error
     if getattr(answer, "shape", None) != ():
         answered = checks.described(answer)
@@ -125,16 +118,23 @@ def require_derivative(reward: Callable | None, where: str | None, source: Sourc
     """
     if reward is None or isinstance(source.action, Discrete):
         return
-    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
-    action = jax.ShapeDtypeStruct((source.action.size,), np.float32)
+    state, action = _step_of(source)
     try:
         jax.eval_shape(jax.grad(reward, argnums=(1, 2)), state, action, state)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        reason = checks.reason_of(error)
         raise checks.BadArgument(
             f"--reward {where} has no derivative ({reason}); gradients through the world need one,"
             f" --learner {REINFORCE} does not."
         ) from error
+
+
+def _step_of(source: Source) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """The form of a state and of an action of the environment, as JAX takes it."""
+    state = jax.ShapeDtypeStruct((source.state_size,), np.float32)
+    if isinstance(source.action, Discrete):
+        return state, jax.ShapeDtypeStruct((), np.int32)
+    return state, jax.ShapeDtypeStruct((source.action.size,), np.float32)
 
 
 def learner_of(where: str | None, settings: ImagineSettings) -> Learner | None:

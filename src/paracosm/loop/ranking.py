@@ -120,7 +120,7 @@ def rank(
         )
         for name, policy in policies.items()
     ]
-    return _ranked(contenders, (), **options)
+    return _play_and_rank(contenders, (), **options)
 
 
 def rank_runs(
@@ -166,7 +166,7 @@ def rank_runs(
                 f"{shown(runs[0])} has one policy: that of its only round, or all rounds gave the"
                 " same; two runs, or a run of several rounds, are needed."
             )
-    ranked = _ranked(contenders, left_out, **options)
+    ranked = _play_and_rank(contenders, left_out, **options)
     if len(runs) == 1 and common is None:
         with contextlib.suppress(Unwritable), atomic_write(loaded[0].path / RANKING) as part:
             part.write_text(ranked.to_json(), encoding="utf-8")
@@ -266,7 +266,7 @@ def _task_in_words(spec: Spec | Source) -> str:
     return f"{spec.state_size} state components, {action.size} {kind} and {spec.horizon} steps"
 
 
-def _ranked(
+def _play_and_rank(
     contenders: Sequence[Contender],
     left_out: tuple[str, ...],
     *,
@@ -317,7 +317,7 @@ def _ranked(
     )
     names = [contender.name for contender in contenders]
     imagined = [
-        _imagined(contender, lengths, first_seed, seed, progress)
+        _imagine_rewards(contender, lengths, first_seed, seed, progress)
         for contender, lengths in zip(contenders, playing.lengths(), strict=True)
     ]
     shared = min(map(len, imagined))  # a choice among means of other starts would be one by luck
@@ -420,7 +420,7 @@ class _Playing:
         )
 
 
-def _imagined(
+def _imagine_rewards(
     contender: Contender, lengths: np.ndarray, first_seed: int, seed: int, progress: Progress
 ) -> np.ndarray:
     """Rewards `[start, time]` of a policy's mode in its world from real starts, for as many steps

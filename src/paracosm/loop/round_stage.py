@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from paracosm.auditing.round_audit import audit_round, whole_episodes
-from paracosm.core import files
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
@@ -39,7 +38,6 @@ def audit_stage(
         seed: Of the run.
         round, transitions: The round, and what world and policy were learned from.
     """
-    file = f"audit-{round}.json"
 
     def make() -> RoundAudit:
         audit = audit_round(
@@ -54,9 +52,4 @@ def audit_stage(
         assert audit is not None, "the purchase holds a whole episode"
         return audit
 
-    return directory.stage(
-        f"audit-{round}",
-        make,
-        lambda audit: directory.write(file, audit.to_json()),
-        lambda: files.read_record(RoundAudit, directory.file(file)),
-    )
+    return directory.record_stage(f"audit-{round}", RoundAudit, make, f"audit-{round}.json")

@@ -107,5 +107,5 @@ def run(
             try:
                 return runner.run_stages()
             except Exception:
-                directory.discard_if_empty_handed(real_steps=source.steps)
+                directory.discard_if_nothing_was_bought(real_steps=source.steps)
                 raise

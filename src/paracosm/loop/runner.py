@@ -131,7 +131,11 @@ class Runner:
         """
         number = decision.round
         view, bought = self._collect_and_encode(decision, before)
-        spec = view.spec(before and before.view, before and before.spec)
+        encoder_changed = view.encoder_changed(before and before.view)
+        if view.networks is not None and (before is None or encoder_changed):
+            self.tracker.log("encode", number, view.losses)
+        self.tracker.log("collect", number, tracked.counts(view.data))
+        spec = view.spec() if before is None or encoder_changed else before.spec
         audit_before = None if before is None else self._audit_round(before, bought)
         discount = self._discount(view.data) if before is None else before.discount
         learned = self._learn(number, view.data, spec, discount.discount, before)
@@ -146,7 +150,7 @@ class Runner:
                 learned,
                 mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
                 audit_before=audit_before,
-                encoder_changed=before is not None and not view.has_encoder_of(before.view),
+                encoder_changed=encoder_changed,
             )
         training_steps_before = 0 if before is None else before.training_steps
         real_steps_before = self.source.steps
@@ -173,7 +177,8 @@ class Runner:
         )
 
     def _collect_and_encode(self, decision: Decision, before: Round | None) -> tuple[View, Dataset]:
-        """How a round sees all that was bought, and its purchase as the round before sees it.
+        """All rows as this round sees them, and this round's purchase in the beliefs of the round
+        before, whose policy and world it is to judge.
 
         Args:
             decision, before: As for `_round`.
@@ -183,10 +188,6 @@ class Runner:
         if encoders.kind is not None:
             self.progress("encode" + self._round_suffix(number), 0, 1)
         view = encoders.view(number, purchase, before and before.view)
-        is_new = before is None or not view.has_encoder_of(before.view)
-        if view.networks is not None and is_new:
-            self.tracker.log("encode", number, view.losses)
-        self.tracker.log("collect", number, tracked.counts(view.data))
         return view, purchase if before is None else before.view.encode(purchase)
 
     def _first_decision(self) -> Decision:
@@ -228,7 +229,6 @@ class Runner:
             realised: Weights that an audit found; if there are none, those of imagined episodes
                 are taken.
         """
-        file = f"plan-{round}.json"
         self.progress("plan" + self._round_suffix(round), 0, 1)
 
         data, seed = before.data, self.config.seed
@@ -245,12 +245,8 @@ class Runner:
                 return purse.transitions_only(round, data)
             return purse.decide(round, data, measure, seed)
 
-        decision = self.directory.stage(
-            f"plan-{round}",
-            decide,
-            lambda decision: self.directory.write(file, decision.to_json()),
-            lambda: files.read_record(Decision, self.directory.file(file)),
-        )
+        name = f"plan-{round}"
+        decision = self.directory.record_stage(name, Decision, decide, f"{name}.json")
         self.tracker.log("plan", round, tracked.purchase(decision))
         return decision
 
@@ -285,8 +281,10 @@ class Runner:
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
-        steps, first, collector = max(decision.transitions, decision.labels), 0, None
-        short, seed = self._short, self.config.seed + decision.round
+        steps = max(decision.transitions, decision.labels)
+        short = self._short
+        seed = self.config.seed + decision.round
+        first, collector = 0, None
         if before is not None:
             first = int(before.data.episode.max()) + 1
             collector = before.view.observing(self._collector(before))
@@ -339,10 +337,11 @@ class Runner:
 
     def _discount(self, first: Dataset) -> DiscountChoice:
         """The discount of training, by the first purchase unless one is given."""
-        horizon, rollouts = self.source.horizon, None
+        horizon = self.source.horizon
+        rollout_steps = None
         if self._short is None and self.make_planner is None:
-            rollouts = min(self.config.imagine.horizon, horizon)
-        return discount_choice(self.config.discount, horizon, first, rollouts=rollouts)
+            rollout_steps = min(self.config.imagine.horizon, horizon)
+        return discount_choice(self.config.discount, horizon, first, rollout_steps=rollout_steps)
 
     def _learn(
         self, round: int, data: Dataset, spec: Spec, discount: float, before: Round | None
@@ -354,9 +353,9 @@ class Runner:
             data, spec, discount: What it is learned from, and the discount of training.
             before: The round before.
         """
-        short, settings, old = self._short, self.config.learn, None
-        if short is not None:
-            settings, old = short.learn_settings(round), before and before.learned
+        short = self._short
+        settings = self.config.learn if short is None else short.learn_settings(round)
+        old = None if short is None else before and before.learned
         file = self.directory.file(f"models/world-{round}")
         self.progress("learn" + self._round_suffix(round), 0, 1)
         return self.directory.stage(
@@ -487,12 +486,7 @@ class Runner:
             )
             return with_next_step(diagnosis, last.learned.fits, imagined.policy)
 
-        return self.directory.stage(
-            "audit",
-            diagnose,
-            lambda diagnosis: self.directory.write("audit.json", diagnosis.to_json()),
-            lambda: files.read_record(Diagnosis, self.directory.file("audit.json")),
-        )
+        return self.directory.record_stage("audit", Diagnosis, diagnose, "audit.json")
 
     def _report(
         self, rounds: list[Round], diagnosis: Diagnosis, decisions: tuple[Decision, ...]
@@ -534,7 +528,7 @@ class Runner:
                 *run_warnings(fits, trainings, diagnosis),
             ),
         )
-        return self._written(result)
+        return self._write_result(result)
 
     def _effective(self, last: Round) -> RunConfig:
         """What the run was asked for, with the settings that its last round had."""
@@ -555,7 +549,7 @@ class Runner:
         learner = cast("Learner", self.learner)
         return self._short.imagine_settings(bought, learner, self.source.action)
 
-    def _written(self, result: RunResult) -> RunResult:
+    def _write_result(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.
 
         Raises:

@@ -1,5 +1,9 @@
 """Other searches in the world of a run: planners, training that goes on, training from another
 seed.
+
+Budget, in imagined steps: searches that train share at most half of it (`training_budget`); the
+rest is for playing every search from the same starts (`affordable_starts`), at least `_FEWEST` of
+them.
 """
 
 from __future__ import annotations
@@ -122,9 +126,10 @@ def training_budget(
     Raises:
         BadArgument: all could be played from too few starts, even if training cost nothing.
     """
+    # One that is trained later costs one step an action, as any policy; `policy` holds its place.
     played = {name: search or Candidate(policy) for name, search in searches.items()}
     starts_within(policy, played, horizon, most_steps)
-    fewest = _FEWEST * horizon * sum(as_candidate(way).steps for way in (policy, *played.values()))
+    fewest = fewest_steps([as_candidate(policy), *played.values()], horizon)
     trained = sum(search is None for search in searches.values())
     return min(most_steps / 2, most_steps - fewest) / trained
 

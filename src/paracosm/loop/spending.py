@@ -164,10 +164,8 @@ def imagined_weights(
         policy: Its mode is imagined.
         seed, round: Of the random keys.
     """
-    starts, rewards = (
-        np.asarray(data.initial)[:_STARTS],
-        np.append(np.asarray(data.labels.reward), 0.0),
-    )
+    starts = np.asarray(data.initial)[:_STARTS]
+    rewards = np.append(np.asarray(data.labels.reward), 0.0)
     error = learned.fits["dynamics"].error
     with jax.enable_x64(True):
         world, played = in_double((learned.world, policy.greedy()))

@@ -158,12 +158,13 @@ def _load_described(path: Path, tree: Any) -> Any:
     """The model that `tree` describes, with its arrays from `path`.eqx."""
     file, header_file = path.with_suffix(".eqx"), shown(path.with_suffix(".json"))
     try:
-        fits, model = storage.bytes_of(tree) <= file.stat().st_size, storage.blank(tree)
+        is_whole = storage.bytes_of(tree) <= file.stat().st_size
+        model = storage.blank(tree)
     except storage.NotImported as error:
         raise storage.NotImported(f"{header_file} cannot be read: {error}") from None
     except (checks.BadData, OSError, RecursionError, TypeError) as error:
         raise checks.BadData(f"{header_file} is damaged: {error}") from None
-    if not fits:
+    if not is_whole:
         raise checks.BadData(f"{shown(file)} is damaged or does not fit its header.")
     return _load_arrays(file, model)
 
@@ -289,7 +290,8 @@ def load_imagined(
     Args:
         path: The model.
         world: The learned world that it was trained for.
-        problem: Gives what it was trained for.
+        problem: Makes the problem that it was trained for, except `explore`, which is in the
+            header.
         learner: The learner that was trained, None if it was REINFORCE.
 
     Raises:
@@ -302,12 +304,12 @@ def load_imagined(
             f"{file} is of a learner with a state of its own (pathwise, or yours), and the run"
             " names none."
         )
-    subject = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
-    trained_in = subject.training_world.replace(initial=world.initial)
+    trained_for = dataclasses.replace(problem(), explore=jnp.asarray(float(about.explores)))
+    trained_in = trained_for.training_world.replace(initial=world.initial)
     if tree is not None or learner is None:
         policy, value = _load_described(path, tree)
         return Imagined(policy, value, trained_in, about.training)
-    blank = eqx.filter_eval_shape(lambda: learner.init(subject, jax.random.key(0)))
+    blank = eqx.filter_eval_shape(lambda: learner.init(trained_for, jax.random.key(0)))
     state = _load_arrays(path.with_suffix(".eqx"), blank)
-    prediction = LearnerPrediction(learner, state, subject)
+    prediction = LearnerPrediction(learner, state, trained_for)
     return Imagined(learner.policy(state), None, trained_in, about.training, prediction)
