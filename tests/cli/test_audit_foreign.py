@@ -419,7 +419,9 @@ def test_what_a_policy_may_lack_stands_at_the_end_of_the_verdict(write, monkeypa
     import my_model
 
     monkeypatch.setattr(
-        loop, "_audited", lambda *arguments: report_records.diagnosis(verdict="All is well.")
+        loop,
+        "_audit_and_locate_failure",
+        lambda *arguments: report_records.diagnosis(verdict="All is well."),
     )
     diagnosis = audit_foreign(my_model.make_world, Agent, env="my_model:env", episodes=2)
     assert diagnosis.verdict.startswith("All is well. The policy was loaded without an environment")
@@ -434,7 +436,7 @@ def test_parts_that_answer_in_32_bits_are_named(write, monkeypatch):
         case.world.dynamics.host.value(np.random.default_rng(0).normal(size=(9, 3)))
         return report_records.diagnosis(precision="Summed.")
 
-    monkeypatch.setattr(loop, "_audited", asked_once)
+    monkeypatch.setattr(loop, "_audit_and_locate_failure", asked_once)
     diagnosis = audit_foreign(
         my_model.make_world, my_model.make_policy, env="my_model:env", episodes=2
     )

@@ -105,7 +105,7 @@ def test_equal_policies_of_different_encoders_are_two(finished, tmp_path):
 
 
 def test_trust_is_asked_for_before_real_steps_are_taken(pair, monkeypatch):
-    monkeypatch.setattr(deploying, "_episodes", None)
+    monkeypatch.setattr(deploying, "_recorded_and_played", None)
     old, new = map(paracosm.load, pair)
     new.__dict__["config"] = dataclasses.replace(new.config, learner="mine:make_learner")
     with pytest.raises(checks.BadArgument, match=r"names code to import, mine:make_learner; trust"):

@@ -107,8 +107,10 @@ def plausibility(
 
 
 def _allowed(world: MDP, episodes: Trajectory, reference: Reference | None) -> tuple[float, float]:
-    """The least and the most return that the recorded rewards allow in the steps of an episode; a
-    single reward only where an episode can end, and never 0 on its own.
+    """The least and the most return that the recorded rewards allow in the steps of an episode.
+
+    Where an episode can end, that of a single step counts too; unlike in `averages`, 0 is not
+    added.
     """
     rewards = np.concatenate(
         [episodes.reward[episodes.alive], reference.reward if reference else ()]

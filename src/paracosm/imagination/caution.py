@@ -197,7 +197,7 @@ class _Doubt(eqx.Module):
         steps = data.transitions
         rows = np.linspace(0, len(steps) - 1, _RECORDED).round().astype(int)
         state, action = (np.asarray(column)[rows] for column in (steps.state, steps.action))
-        members = getattr(world.dynamics, "members", None)
+        members = members_of(world.dynamics)
         count = 0 if members is None else len(jax.eval_shape(members, state[0], action[0]))
         if count < 2:
             kind = type(world.dynamics).__name__

@@ -101,8 +101,8 @@ class GradientEstimator(eqx.Module):
 
     @abc.abstractmethod
     def init(self, rollouts: Rollouts) -> tuple[Trajectory, Any, Count]:
-        """The episodes whose returns are the units of the value, the estimator's state, and the
-        gold labels bought for them.
+        """The episodes whose returns normalise the value, the estimator's state, and the gold
+        labels bought for them.
         """
 
     @abc.abstractmethod
@@ -302,7 +302,7 @@ def mix_advantages(
 
 def best_coefficient(agreement: AgreementArray) -> Scalar:
     """`λ* = tr Cov(g_gold, g_cheap) / tr Cov(g_cheap)`, or 0 where the correlation ρ may be chance:
-    `|ρ| ≤ 1/sqrt(m - 2)`, with m = freedom + 1 rollouts.
+    `|ρ| ≤ 1/sqrt(m - 2)`, with m = freedom + 1, the effective number of rollouts.
     """
     sums = AgreementSums(*agreement)
     known = sums.products**2 * (sums.freedom - 1) > sums.gold_squares * sums.cheap_squares

@@ -219,7 +219,7 @@ def problem_of(
     """The `Problem` that `imagine` trains for.
 
     It is built again where a stored training is read (`Runner._imagine`, `Run._problem`): the file
-    holds what was trained, policy and value or the learner's state, and not what for.
+    holds the policy and value, or the learner's state, but no `Problem`.
 
     Args:
         learned, data, settings, seed, round, caution, explore: As `imagine` has them.

@@ -98,8 +98,9 @@ def audit(
             predicted. Without it training is taken to have believed the imagined return of the full
             episode.
         discount: The reporting discount, in [0, 1] a step: of the gap that is explained.
-        known: What the purchased data say without the policy, from `reference`: its return is held
-            against that of random actions, imagined returns against the recorded rewards.
+        known: What the bought data say, before any evaluated episode, from `reference`: the
+            policy's return is held against that of random actions, imagined returns against the
+            recorded rewards.
         seed: For sampled actions, the noise of a stochastic world and the random subset of steps.
         most_imagined_steps: Every step is audited up to this cost, in imagined steps; beyond, a
             random subset, reweighted. The split by state dimension may cost in proportion;

@@ -314,7 +314,7 @@ class Run:
 
     @functools.cached_property
     def reference(self) -> Reference:
-        """What the first purchase says without the policy."""
+        """What the first purchase says, before any evaluated episode of the policy."""
         first = self._states(datasets.load(self.path / "data/round-0.npz"))
         origin = RANDOM if self.config.data is None else RECORDED
         return reference(first, self.world.spec.horizon, origin, self.learned.given)

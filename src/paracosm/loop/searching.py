@@ -126,7 +126,8 @@ def training_budget(
     Raises:
         BadArgument: all could be played from too few starts, even if training cost nothing.
     """
-    # One that is trained later costs one step an action, as any policy; `policy` holds its place.
+    # One that is trained later costs one step an action, as any policy that is no planner; `policy`
+    # holds its place.
     played = {name: search or Candidate(policy) for name, search in searches.items()}
     starts_within(policy, played, horizon, most_steps)
     fewest = fewest_steps([as_candidate(policy), *played.values()], horizon)
