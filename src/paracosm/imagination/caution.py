@@ -25,7 +25,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learner import RecordedRewards
 from paracosm.core.mdp import MDP, Domain, never
-from paracosm.core.members import disagreement, drawn_part
+from paracosm.core.members import disagreement, drawn_part, members_of
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
 
 # The logit of an end that is certain, and the most recorded steps that the unit is measured on.
