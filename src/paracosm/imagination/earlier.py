@@ -77,13 +77,15 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     best_policy = now.learner.policy(best.state)
     best_returns = _returns(best_policy.greedy(), problem, key)
     last_returns = _returns(imagined.policy.greedy(), problem, key)
-    as_collected = best_returns if best.by_mode else _returns(best_policy, problem, key)
-    preferred = earlier.final_round and _is_preferred(
-        earlier,
-        imagined_return=float(jnp.mean(best_returns)),
-        as_collected=float(jnp.mean(as_collected)),
-        promised=float(jnp.mean(last_returns)),
-    )
+    preferred = False
+    if earlier.final_round:
+        as_collected = best_returns if best.by_mode else _returns(best_policy, problem, key)
+        preferred = _is_preferred(
+            earlier,
+            imagined_return=float(jnp.mean(best_returns)),
+            as_collected=float(jnp.mean(as_collected)),
+            promised=float(jnp.mean(last_returns)),
+        )
     clearly_higher = _is_clearly_higher(best_returns, last_returns)
     if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined
