@@ -17,6 +17,7 @@ from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.earlier import BestPolicy
 from paracosm.imagination.imagine import Imagined
+from paracosm.imagination.pathwise import Pathwise
 from paracosm.loop.rounds import Round, TrainingStart, collects_by_mode, training_start
 from paracosm.loop.short_rounds import ShortRounds
 from paracosm.real.systems import pendulum
@@ -102,6 +103,18 @@ def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on
     assert start.state is last
     assert start.best == BestPolicy(-130.0, 1, last, by_mode=False)
     assert start.earlier == (start.best, -1200.0, np.inf, False, False)
+
+
+def test_the_last_round_trains_as_if_it_had_bought_all_transitions():
+    """Of 20,000 steps at the most, of which a round of 500 transitions takes 4,000."""
+
+    def steps(short: ShortRounds, owned: int) -> int:
+        bought, box = rows(owned), pendulum().spec.action
+        return short.imagine_settings(500, bought, Pathwise(), box).most_steps
+
+    long, short = ShortRounds(7500, 7500, 50), ShortRounds(1500, 1500, 50)
+    assert [steps(long, owned) for owned in (500, 7000, 7499, 7500)] == [4000, 4000, 4000, 20000]
+    assert [steps(short, owned) for owned in (1000, 1510)] == [4000, 6000]
 
 
 def test_modes_collect_every_second_purchase_of_later_rounds():

@@ -180,7 +180,7 @@ def training_start(
             random_return=math.inf if returns[0] is None else returns[0],
             usual_gap=_usual_gap(gaps),
             last_policy_failed=continuation is Continuation.RETURN_TO_BEST,
-            final_round=data.real_steps >= short.transitions,
+            final_round=short.is_last(data),
         )
     return TrainingStart(
         returns=returns,

@@ -140,7 +140,7 @@ class Runner:
         discount = self._discount(view.data) if before is None else before.discount
         learned = self._learn(number, view.data, spec, discount.discount, before)
         self.tracker.log("learn", number, tracked.held_out_errors(learned))
-        settings = self._imagine_settings(bought)
+        settings = self._imagine_settings(bought, view.data)
         start = TrainingStart()
         if self._short is not None:
             start = training_start(
@@ -542,12 +542,14 @@ class Runner:
             imagine=last.settings,
         )
 
-    def _imagine_settings(self, bought: Dataset) -> ImagineSettings:
-        """How the policy is trained; in short rounds it depends on what a round bought."""
+    def _imagine_settings(self, bought: Dataset, data: Dataset) -> ImagineSettings:
+        """How the policy is trained; in short rounds it depends on what a round bought, in the last
+        one on all `data`.
+        """
         if self._short is None:
             return self.config.imagine
         learner = cast("Learner", self.learner)
-        return self._short.imagine_settings(bought, learner, self.source.action)
+        return self._short.imagine_settings(bought.real_steps, data, learner, self.source.action)
 
     def _write_result(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.

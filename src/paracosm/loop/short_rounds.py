@@ -88,6 +88,10 @@ class ShortRounds:
         labels = self._labels(bought_before, count)
         return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
+    def is_last(self, data: Dataset) -> bool:
+        """Whether no round follows the one that bought the last of `data`."""
+        return data.real_steps >= self.transitions
+
     def spare(self, decision: Decision, bought_before: int) -> int:
         """How many transitions more may be bought to finish an episode."""
         return min(self.horizon, self.transitions - bought_before - decision.transitions)
@@ -167,16 +171,19 @@ class ShortRounds:
         )
 
     def imagine_settings(
-        self, bought: Dataset, learner: Learner, action: Box | Discrete
+        self, bought: int, data: Dataset, learner: Learner, action: Box | Discrete
     ) -> ImagineSettings:
-        """How long the policy is trained in this round, by branches of the learner's length.
+        """How long the policy is trained in this round, by branches of the learner's length: in the
+        last one as if it had bought all transitions, for no other world replaces this one.
 
         Args:
-            bought: In this round.
+            bought: How many transitions this round bought.
+            data: All that were bought so far.
             learner: What trains.
             action: What it chooses from.
         """
-        wanted = round(STEPS_PER_TRANSITION * bought.real_steps / CHUNK)
+        counted = data.real_steps if self.is_last(data) else bought
+        wanted = round(STEPS_PER_TRANSITION * counted / CHUNK)
         chunks = min(max(2, wanted), MOST_CHUNKS)
         return training_settings(chunks * CHUNK, learner, action)
 
