@@ -13,12 +13,11 @@ import pytest
 
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned
-from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.earlier import BestPolicy
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise
-from paracosm.loop.rounds import Round, TrainingStart, collects_by_mode, training_start
+from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.short_rounds import ShortRounds
 from paracosm.real.systems import pendulum
 from tests.core.test_term_growth import QUIET
@@ -50,7 +49,6 @@ def before(
     rounds_of_this_policy: int = 1,
     reason: StopReason = StopReason.ROUND,
     gaps: tuple[float, ...] = (),
-    number: int = 1,
 ) -> Round:
     """A round whose training came to `state`."""
     record = dataclasses.replace(training(), stop_reason=reason)
@@ -59,8 +57,7 @@ def before(
     imagined = Imagined(unread, None, unread, record, learner)
     blank = Round(*[unread] * len(Round._fields))
     start = TrainingStart(returns, explores, rounds_of_this_policy, gaps=gaps, best=best)
-    decision = Decision(round=number, transitions=500, labels=500, plan=None, why="")
-    return blank._replace(decision=decision, start=start, imagined=imagined)
+    return blank._replace(start=start, imagined=imagined)
 
 
 @pytest.fixture
@@ -96,12 +93,10 @@ def test_the_first_round_starts_anew(go_on):
 
 def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on):
     last = State("b")
-    start = go_on(
-        before(-1200.0, -300.0, state=last, best=BestPolicy(-300, 1, "a", by_mode=False)), -130.0
-    )
+    start = go_on(before(-1200.0, -300.0, state=last, best=BestPolicy(-300, 1, "a")), -130.0)
     assert start.returns == (-1200.0, -300.0, -130.0)
     assert start.state is last
-    assert start.best == BestPolicy(-130.0, 1, last, by_mode=False)
+    assert start.best == BestPolicy(-130.0, 1, last)
     assert start.earlier == (start.best, -1200.0, np.inf, False, False)
 
 
@@ -117,34 +112,7 @@ def test_the_last_round_trains_as_if_it_had_bought_all_transitions():
     assert [steps(short, owned) for owned in (1000, 1510)] == [4000, 6000]
 
 
-def test_modes_collect_every_second_purchase_of_later_rounds():
-    rounds = [before(state=State("a"), number=number) for number in range(10)]
-    assert [round.decision.round for round in rounds if collects_by_mode(round)] == [5, 7, 9]
-    assert not collects_by_mode(before(state=State("a"), number=7, explores=True))
-
-
-def test_once_modes_collect_sampled_actions_judge_no_policy(go_on):
-    best = BestPolicy(-300.0, 1, State("a"), by_mode=True)
-    for mean in (-130.0, -900.0):
-        sampled = before(-1200.0, -300.0, state=State("b"), best=best, number=6)
-        start = go_on(sampled, mean)
-        assert start.best is best
-        assert start.state.name == "b"
-        assert start.returns[-1] == mean
-
-
-def test_until_a_mode_is_the_best_sampled_actions_judge_too(go_on):
-    sampled = before(-1200.0, state=State("b"), number=6)
-    assert go_on(sampled, -130.0).best == BestPolicy(-130.0, 1, State("b"), by_mode=False)
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
-    by_mode = before(-1200.0, -130.0, state=State("b"), best=best, number=7)
-    assert go_on(by_mode, -120.0).best == BestPolicy(-120.0, 1, State("b"), by_mode=True)
-    astray = go_on(by_mode, -900.0)
-    assert astray.best is best
-    assert astray.state is best.state
-
-
-def test_the_usual_gap_is_the_mean_of_the_last_three(go_on):
+def test_the_usual_gap_is_the_mean_of_the_last_third_and_of_three_at_the_least(go_on):
     two = before(-1200.0, state=State("a"), gaps=(-900.0, -40.0))
     assert go_on(two, -130.0).earlier.usual_gap == np.inf, "one is unknown"
     start = go_on(two, -130.0, gap=-50.0)
@@ -152,6 +120,8 @@ def test_the_usual_gap_is_the_mean_of_the_last_three(go_on):
     assert start.earlier.usual_gap == -330.0
     four = before(-1200.0, state=State("a"), gaps=start.gaps)
     assert go_on(four, -130.0, gap=-60.0).earlier.usual_gap == -50.0
+    many = before(-1200.0, state=State("a"), gaps=(-900.0,) * 8 + (-40.0, -50.0, -60.0))
+    assert go_on(many, -130.0, gap=-10.0).earlier.usual_gap == -40.0
 
 
 def test_a_gap_counts_of_a_policy_that_its_round_trained_for_the_return(go_on):
@@ -166,7 +136,7 @@ def test_a_gap_counts_of_a_policy_that_its_round_trained_for_the_return(go_on):
 
 
 def test_a_policy_that_was_led_astray_is_left_for_the_best_one(go_on):
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
+    best = BestPolicy(-130.0, 1, State("a"))
     start = go_on(before(-1200.0, -130.0, state=State("b"), best=best), -900.0)
     assert start.best is best
     assert start.earlier is not None
@@ -183,7 +153,7 @@ def test_no_purchase_follows_the_last_round(go_on):
 
 
 def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
+    best = BestPolicy(-130.0, 1, State("a"))
     explored = before(-1200.0, -130.0, state=State("b"), best=best, explores=True)
     start = go_on(explored, -900.0)
     assert start.state is None, "it trains for something else now"
@@ -197,7 +167,7 @@ def test_a_policy_that_explored_is_neither_the_best_nor_astray(go_on):
 
 
 def test_a_policy_that_brings_no_more_than_random_actions_is_begun_anew(go_on):
-    failed = BestPolicy(-1250.0, 1, State("a"), by_mode=False)
+    failed = BestPolicy(-1250.0, 1, State("a"))
     lost = before(-1200.0, -1300.0, -1250.0, state=State("b"), best=failed, rounds_of_this_policy=3)
     start = go_on(lost, -1290.0)
     assert not start.explores, "it trains for the return"
@@ -212,7 +182,7 @@ def test_a_policy_that_brings_no_more_than_random_actions_is_begun_anew(go_on):
 
 
 def test_a_lost_policy_is_left_for_a_better_one_where_there_is_one(go_on):
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
+    best = BestPolicy(-130.0, 1, State("a"))
     lost = before(
         -1200.0, -130.0, -1300.0, -1250.0, state=State("b"), best=best, rounds_of_this_policy=4
     )
@@ -226,7 +196,7 @@ def test_episodes_whose_return_is_not_known_make_no_policy_the_best(go_on):
 
 
 def test_under_another_encoder_no_earlier_policy_means_what_it_did(go_on):
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
+    best = BestPolicy(-130.0, 1, State("a"))
     start = go_on(before(-1200.0, state=State("b"), best=best), -100.0, encoder_changed=True)
     assert start.best is start.earlier is None
     assert start.state.name == "b"
@@ -234,8 +204,6 @@ def test_under_another_encoder_no_earlier_policy_means_what_it_did(go_on):
 
 
 def test_a_policy_that_was_given_back_is_the_mean_of_all_it_collected(go_on):
-    best = BestPolicy(-130.0, 1, State("a"), by_mode=False)
+    best = BestPolicy(-130.0, 1, State("a"))
     round = before(-1200.0, state=State("a"), best=best, reason=StopReason.EARLIER)
-    assert go_on(round, -150.0).best == BestPolicy(-140.0, 2, best.state, by_mode=False)
-    by_mode = round._replace(decision=dataclasses.replace(round.decision, round=7))
-    assert go_on(by_mode, -150.0).best == BestPolicy(-150.0, 1, best.state, by_mode=True)
+    assert go_on(round, -150.0).best == BestPolicy(-140.0, 2, best.state)

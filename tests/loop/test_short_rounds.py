@@ -19,7 +19,7 @@ from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
-from paracosm.loop import named_parts, partial_training, rounds, short_rounds
+from paracosm.loop import named_parts, partial_training, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import (
@@ -29,7 +29,6 @@ from paracosm.loop.short_rounds import (
     mean_episode_return,
     with_learner,
 )
-from paracosm.real import datasets
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
 from tests.reporting.report_records import training
@@ -68,9 +67,7 @@ def stop_at(stage, round):
 @pytest.mark.full
 @pytest.mark.usefixtures("small")
 def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch):
-    """The mode of its second round collects the third purchase, which no audit judges."""
     monkeypatch.setattr(partial_training, "SECONDS", 0)
-    monkeypatch.setattr(rounds, "_FIRST_BY_MODE", 1)
     complete = small_run(tmp_path / "whole")
     assert complete.purchases.transitions == 300
     assert len(complete.trainings) == 4, "60 transitions and on to the end of an episode of 40"
@@ -84,10 +81,10 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch)
     assert len(tracker.rows) == len(resumed.trainings[-1].step) - 1
     assert not list(tmp_path.glob("run/models/partial-*"))
     assert numbers(resumed) == numbers(complete)
-    assert [audit.transitions for audit in resumed.rounds] == [80, 240]
+    assert [audit.transitions for audit in resumed.rounds] == [80, 160, 240]
     events = map(json.loads, (tmp_path / "run/events.jsonl").read_text().splitlines())
     finished = Counter(event["stage"] for event in events if event["event"] == "finished")
-    assert [finished[f"audit-{round}"] for round in range(4)] == [1, 0, 1, 0]
+    assert [finished[f"audit-{round}"] for round in range(4)] == [1, 1, 1, 0]
     loaded = paracosm.load(tmp_path / "whole")
     assert loaded.data.real_steps == 300
     assert audit_run(loaded).gap.total == complete.diagnosis.gap.total
@@ -96,10 +93,6 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch)
     assert {"imagine.rates", "imagine.check"} < set(complete.configuration)
     assert "imagine.entropy" not in complete.configuration
     assert complete.trainings[-1].horizon == 5
-    for number, by_mode in enumerate([False, True, False]):
-        bought = datasets.load(tmp_path / f"whole/data/round-{number + 1}.npz")
-        mode = dataclasses.replace(loaded, round=number).policy(bought.state)
-        assert np.allclose(bought.action, mode, atol=1e-5) is by_mode
     np.testing.assert_array_equal(
         loaded.policy(np.zeros((1, 3), np.float32)),
         paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
@@ -186,22 +179,18 @@ def test_a_policy_whose_rounds_bring_no_more_than_random_actions_is_lost(returns
     assert not ShortRounds(110, 110, 200).is_lost(data, returns, tried), "too late to begin anew"
 
 
-@pytest.mark.parametrize("by_mode", [True, False])
-def test_the_best_policy_is_revised_by_what_it_collects_again(by_mode):
+def test_the_best_policy_is_revised_by_what_it_collects_again():
     def imagined(state, reason=StopReason.ROUND):
         record = dataclasses.replace(training(), stop_reason=reason)
         return Imagined(None, None, None, record, SimpleNamespace(state=state))
 
-    first = best_of(None, 100.0, imagined("a"), by_mode=by_mode)
-    assert best_of(first, 50.0, imagined("b"), by_mode=True) == first
-    new = best_of(first, 150.0, imagined("b"), by_mode=True)
-    assert new == BestPolicy(150.0, 1, "b", by_mode=True)
-    again = best_of(first, 50.0, imagined("a", StopReason.EARLIER), by_mode=by_mode)
-    assert again == BestPolicy(75.0, 2, "a", by_mode)
-    again = best_of(again, 0.0, imagined("a", StopReason.EARLIER), by_mode=by_mode)
-    assert again == BestPolicy(50.0, 3, "a", by_mode)
-    other = best_of(again, 0.0, imagined("a", StopReason.EARLIER), by_mode=not by_mode)
-    assert other == BestPolicy(0.0, 1, "a", not by_mode), "of the other kind nothing was seen"
+    first = best_of(None, 100.0, imagined("a"))
+    assert best_of(first, 50.0, imagined("b")) == first
+    assert best_of(first, 150.0, imagined("b")) == BestPolicy(150.0, 1, "b")
+    again = best_of(first, 50.0, imagined("a", StopReason.EARLIER))
+    assert again == BestPolicy(75.0, 2, "a")
+    again = best_of(again, 0.0, imagined("a", StopReason.EARLIER))
+    assert again == BestPolicy(50.0, 3, "a")
 
 
 @pytest.mark.parametrize(

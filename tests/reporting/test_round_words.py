@@ -85,14 +85,14 @@ def test_the_episodes_of_a_point_are_said(counts, words):
 
 def test_a_round_without_an_audit_is_said():
     result = records.run(rounds=rounds(*QUIET), trainings=(records.training(),) * 4)
-    assert "collected by its best" not in round_words.checkpoint_note(result, None)
+    assert "no whole episode" not in round_words.checkpoint_note(result, None)
     assert round_words.missing_points_note(result) == ""
     result = dataclasses.replace(result, rounds=result.rounds[1:])
     for note in (
         round_words.missing_points_note(result),
         round_words.checkpoint_note(result, None),
     ):
-        assert "collected by its best guesses, " in note
+        assert "collected no whole episode" in note
 
 
 def test_what_is_not_known_is_left_out_and_said():

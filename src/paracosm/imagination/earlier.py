@@ -23,19 +23,17 @@ _CLEAR = 4.0
 
 
 class BestPolicy(NamedTuple):
-    """The policy of the rounds before that collected the best purchases.
+    """The policy of the rounds before whose sampled actions collected the best purchases.
 
     Attributes:
         real_return: Mean return of the episodes in its purchases, not discounted.
         purchases: How many these are.
         state: Of its learner.
-        by_mode: Whether its mode collected them, rather than its sampled actions.
     """
 
     real_return: float
     purchases: int
     state: Any
-    by_mode: bool
 
 
 class Earlier(NamedTuple):
@@ -61,9 +59,9 @@ class Earlier(NamedTuple):
 def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagined:
     """The training as it is, or with the state of an earlier round in its place.
 
-    The earlier state is taken if the last policy failed, or if its imagined return here is clearly
-    higher. In the final round it is also taken if what was seen of it is worth more than what this
-    training promises; see `_is_preferred`.
+    The earlier state is taken if the last policy failed, or if the imagined return of its mode here
+    is clearly higher. In the final round it is also taken if what was seen of it is worth more than
+    what this training promises, both by sampled actions, as purchases are; see `_is_preferred`.
 
     Args:
         imagined: Training by a learner of its own kind, in the present world.
@@ -77,15 +75,11 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     best_policy = now.learner.policy(best.state)
     best_returns = _returns(best_policy.greedy(), problem, key)
     last_returns = _returns(imagined.policy.greedy(), problem, key)
-    preferred = False
-    if earlier.final_round:
-        as_collected = best_returns if best.by_mode else _returns(best_policy, problem, key)
-        preferred = _is_preferred(
-            earlier,
-            imagined_return=float(jnp.mean(best_returns)),
-            as_collected=float(jnp.mean(as_collected)),
-            promised=float(jnp.mean(last_returns)),
-        )
+    preferred = earlier.final_round and _is_preferred(
+        earlier,
+        imagined_return=float(jnp.mean(_returns(best_policy, problem, key))),
+        promised=float(jnp.mean(_returns(imagined.policy, problem, key))),
+    )
     clearly_higher = _is_clearly_higher(best_returns, last_returns)
     if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined
@@ -111,9 +105,7 @@ def _is_clearly_higher(returns: Array, others: Array) -> bool:
     return bool(jnp.mean(difference) > _CLEAR * error)
 
 
-def _is_preferred(
-    earlier: Earlier, *, imagined_return: float, as_collected: float, promised: float
-) -> bool:
+def _is_preferred(earlier: Earlier, *, imagined_return: float, promised: float) -> bool:
     """Whether to keep the best policy before in the final round.
 
     The policy is kept if this world cannot tell what a training is worth: it imagines the policy to
@@ -124,12 +116,11 @@ def _is_preferred(
 
     Args:
         earlier: The best policy before.
-        imagined_return: Of its mode, in the present world.
-        as_collected: The same, of actions chosen as when it collected.
-        promised: The imagined return of the last policy's mode.
+        imagined_return: Of its sampled actions, in the present world.
+        promised: The same of the last policy.
     """
     real_return = earlier.best.real_return
-    gained, excess = real_return - earlier.random_return, as_collected - real_return
+    gained, excess = real_return - earlier.random_return, imagined_return - real_return
     if gained > 0:
         far_more_by_unknown = excess > gained / 2 and math.isinf(earlier.usual_gap)
         if excess < -gained / 2 or far_more_by_unknown:

@@ -24,13 +24,9 @@ from paracosm.loop.short_rounds import (
     with_branches_restarted,
 )
 
-# How many of the last gaps say what an imagined return is worth: fewer are chance, more are of
-# worlds that were poor.
-_USUAL_GAPS = 3
-# The first round whose mode collects the next purchase: early worlds have more to learn from
-# sampled actions. (Where modes began with round 1, CartPole with 1,500 transitions had 500, 41 and
-# 500, and 500 three times without modes.)
-_FIRST_BY_MODE = 5
+# The share of the gaps, the last ones, that say what an imagined return is worth, and how many of
+# them at the least: fewer are chance, more are of worlds that were poor.
+_USUAL_SHARE, _LEAST_GAPS = 1 / 3, 3
 
 
 class TrainingStart(NamedTuple):
@@ -97,25 +93,6 @@ class Round(NamedTuple):
         return self._replace(view=self.view._replace(observed=observed, data=data))
 
 
-def collects_by_mode(round: Round) -> bool:
-    """Whether the mode of the round's policy collects the next purchase, rather than its sampled
-    actions: every second time, after the first rounds, where it trains for the return. Sampled
-    actions show the world what other actions do; the mode is what is evaluated, and shows what the
-    policy is worth and what the world has to learn of it.
-    """
-    rounds_since = round.decision.round - _FIRST_BY_MODE
-    return rounds_since >= 0 and rounds_since % 2 == 0 and not round.start.explores
-
-
-def _is_judged(round: Round, best: BestPolicy | None) -> bool:
-    """Whether what the round's policy collected says how good it is beside the best one: what its
-    mode collected, or its sampled actions while no mode is the best.
-    """
-    if round.start.explores:
-        return False
-    return collects_by_mode(round) or best is None or not best.by_mode
-
-
 class Continuation(enum.Enum):
     """How the policy of the round before is trained on."""
 
@@ -151,16 +128,11 @@ def training_start(
         return TrainingStart((mean_return_of_purchase,), explores)
     returns = (*before.start.returns, mean_return_of_purchase)
     best = None if encoder_changed else before.start.best
-    judged = _is_judged(before, best)
-    if judged and not encoder_changed and mean_return_of_purchase is not None:
-        by_mode = collects_by_mode(before)
-        best = best_of(best, mean_return_of_purchase, before.imagined, by_mode=by_mode)
+    if not before.start.explores and not encoder_changed and mean_return_of_purchase is not None:
+        best = best_of(best, mean_return_of_purchase, before.imagined)
     gaps = _gaps(before, audit_before, encoder_changed=encoder_changed)
-    astray = judged and best is not None and short.is_astray(returns, best.real_return)
 
-    match continuation := _continuation(
-        short, before, data, returns, explores=explores, astray=astray
-    ):
+    match continuation := _continuation(short, before, data, returns, explores=explores, best=best):
         case Continuation.GO_ON:
             state = learner_state(before.imagined)
             state = with_branches_restarted(state) if encoder_changed else state
@@ -200,7 +172,7 @@ def _continuation(
     returns: tuple[float | None, ...],
     *,
     explores: bool,
-    astray: bool,
+    best: BestPolicy | None,
 ) -> Continuation:
     """How the policy of the round before is trained on.
 
@@ -208,13 +180,13 @@ def _continuation(
         short, before, data: As for `training_start`.
         returns: Of the episodes of each round, this one's included.
         explores: Whether the policy of this round is to look for what is unknown.
-        astray: Whether the policy of the round before brought far less than the best one.
+        best: The best policy of the rounds before.
     """
     if explores != before.start.explores:
         return Continuation.NEW_GOAL
     if explores:
         return Continuation.GO_ON
-    if astray:
+    if best is not None and short.is_astray(returns, best.real_return):
         return Continuation.RETURN_TO_BEST
     if short.is_lost(data, returns, before.start.rounds_of_this_policy):
         return Continuation.GIVE_UP
@@ -240,5 +212,7 @@ def _gaps(before: Round, audit: RoundAudit | None, *, encoder_changed: bool) -> 
 
 def _usual_gap(gaps: tuple[float, ...]) -> float:
     """The mean of the last gaps, infinite where there are too few."""
-    last = gaps[-_USUAL_GAPS:]
-    return sum(last) / len(last) if len(last) == _USUAL_GAPS else math.inf
+    if len(gaps) < _LEAST_GAPS:
+        return math.inf
+    count = max(_LEAST_GAPS, int(_USUAL_SHARE * len(gaps)))
+    return sum(gaps[-count:]) / count

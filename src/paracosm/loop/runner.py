@@ -44,7 +44,7 @@ from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.round_stage import audit_stage, can_audit
-from paracosm.loop.rounds import Round, TrainingStart, collects_by_mode, training_start
+from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.short_rounds import (
     ShortRounds,
     mean_episode_return,
@@ -309,16 +309,14 @@ class Runner:
         """What collects the data of the round after `before`."""
         policy = before.imagined.policy
         if self._short is not None:
-            return policy.greedy() if collects_by_mode(before) else policy
+            return policy
         return Noisy(policy, self.source.action, self.config.noise)
 
     def _audit_round(self, before: Round, bought: Dataset) -> RoundAudit | None:
         """What the purchase `bought` says of the round whose policy collected it, None if it can
-        say nothing. In short rounds only sampled actions are audited.
+        say nothing.
         """
         round, imagined = before.decision.round, before.imagined
-        if self._short is not None and collects_by_mode(before):
-            return None
         if not can_audit(bought, self.source.horizon, imagined.policy):
             return None
         self.progress("audit" + self._round_suffix(round), 0, 1)

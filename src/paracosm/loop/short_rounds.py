@@ -6,7 +6,7 @@ long as nothing that was recorded tells a good state from a bad one, the policy 
 for what is unknown. When that changes, a new policy is trained, for the old one climbed something
 else. A new one is also trained when some rounds of a policy have brought no more than random
 actions did, since an early world can lead it astray. The last rounds train for the return alone.
-Purchases are collected by the policy's sampled actions, later every second one by its mode.
+Purchases are collected by the policy's sampled actions.
 """
 
 from __future__ import annotations
@@ -208,21 +208,16 @@ def training_settings(
     )
 
 
-def best_of(
-    best: BestPolicy | None, mean: float, imagined: Imagined, *, by_mode: bool
-) -> BestPolicy:
+def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPolicy:
     """The best policy so far, of those that trained for the return.
 
     Args:
         best: The best one before.
         mean: Mean return of the episodes that the last policy collected.
         imagined: The training of the last policy, which may have given the best one back.
-        by_mode: Whether its mode collected them.
     """
-    last = BestPolicy(mean, 1, learner_state(imagined), by_mode)
+    last = BestPolicy(mean, 1, learner_state(imagined))
     if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
-        if by_mode != best.by_mode:
-            return last
         count = best.purchases + 1
         revised = best.real_return + (mean - best.real_return) / count
         return best._replace(real_return=revised, purchases=count)
