@@ -119,6 +119,17 @@ def test_at_last_what_was_seen_counts_more_than_what_usually_proved_too_much(sta
         assert (result.own_prediction.state is states[0]) is kept
 
 
+def test_at_last_policies_are_judged_by_sampled_actions_and_not_by_modes(states):
+    now, believed = imagined(states[1]), imagined_return(states[0])
+    sampled = imagined_return(states[1]) - believed
+    modes = [float(jnp.mean(_returns(LEARNER.policy(s).greedy(), TASK, KEY))) for s in states]
+    assert abs(sampled - (modes[1] - modes[0])) > 0.02
+    between = (sampled + modes[1] - modes[0]) / 2
+    seen = earlier(states[0], believed + 9, usual_gap=-between, final_round=True)
+    kept = choose_training(now, seen, KEY).own_prediction.state is states[0]
+    assert kept is (sampled < between)
+
+
 def test_a_world_known_to_be_hopeful_is_corrected_and_not_denied(states):
     """What it gives the earlier policy beyond what that brought is no reason by itself."""
     now, believed = imagined(states[1]), imagined_return(states[0])

@@ -29,6 +29,7 @@ from paracosm.loop.short_rounds import (
     mean_episode_return,
     with_learner,
 )
+from paracosm.real import datasets
 from paracosm.real.verbs import connect
 from tests.loop.small import numbers
 from tests.reporting.report_records import training
@@ -93,6 +94,11 @@ def test_a_run_in_short_rounds_resumes_to_the_same_result(tmp_path, monkeypatch)
     assert {"imagine.rates", "imagine.check"} < set(complete.configuration)
     assert "imagine.entropy" not in complete.configuration
     assert complete.trainings[-1].horizon == 5
+    assert [training.step[-1] for training in complete.trainings] == [10, 10, 10, 30]
+    for number in range(3):
+        bought = datasets.load(tmp_path / f"whole/data/round-{number + 1}.npz")
+        mode = dataclasses.replace(loaded, round=number).policy(bought.state)
+        assert not np.allclose(bought.action, mode, atol=1e-5)
     np.testing.assert_array_equal(
         loaded.policy(np.zeros((1, 3), np.float32)),
         paracosm.load(tmp_path / "run").policy(np.zeros((1, 3), np.float32)),
@@ -114,6 +120,7 @@ class Listing(Tracker):
 def test_a_round_is_audited_by_what_the_next_one_buys(tmp_path):
     listing = Listing("round")
     result = small_run(tmp_path / "run", transitions=150, reward_labels=75, tracker=listing)
+    assert [training.step[-1] for training in result.trainings] == [10, 15], "as if all were bought"
     (audit,) = result.rounds
     assert (audit.round, audit.transitions, audit.steps, audit.episodes) == (0, 80, 70, 1)
     assert (audit.real_return, audit.gap, audit.reward) == (None, None, None)

@@ -92,7 +92,7 @@ def test_a_round_without_an_audit_is_said():
         round_words.missing_points_note(result),
         round_words.checkpoint_note(result, None),
     ):
-        assert "collected no whole episode" in note
+        assert "holds no whole episode" in note
 
 
 def test_what_is_not_known_is_left_out_and_said():

@@ -24,9 +24,9 @@ from paracosm.loop.short_rounds import (
     with_branches_restarted,
 )
 
-# The share of the gaps, the last ones, that say what an imagined return is worth, and how many of
-# them at the least: fewer are chance, more are of worlds that were poor.
-_USUAL_SHARE, _LEAST_GAPS = 1 / 3, 3
+# The last third of the gaps, and so many at the least, say what an imagined return is worth: fewer
+# are chance, more are of worlds that were poor.
+_LEAST_GAPS = 3
 
 
 class TrainingStart(NamedTuple):
@@ -214,5 +214,5 @@ def _usual_gap(gaps: tuple[float, ...]) -> float:
     """The mean of the last gaps, infinite where there are too few."""
     if len(gaps) < _LEAST_GAPS:
         return math.inf
-    count = max(_LEAST_GAPS, int(_USUAL_SHARE * len(gaps)))
+    count = max(_LEAST_GAPS, len(gaps) // 3)
     return sum(gaps[-count:]) / count

@@ -37,7 +37,10 @@ def missing_points_note(result: RunResult) -> str:
     """Why points are missing, if some are."""
     sentences = []
     if len(result.rounds) < len(result.trainings) - 1:
-        sentences.append("A round has no points whose policy collected no whole episode.")
+        sentences.append(
+            "A round has no points where the next purchase holds no whole episode, or the policy is"
+            " a planner."
+        )
     if any(audit.reward is None for audit in result.rounds):
         sentences.append(
             "Where rewards were not bought for every step of these episodes, the real return and"
@@ -138,7 +141,7 @@ def checkpoint_note(result: RunResult, ranking: Ranking | None) -> str:
         f" not discounted; the last one as audited, by its best guesses, {discount}."
     )
     if len(result.rounds) < len(result.trainings) - 1:
-        note += " A dash: it collected no whole episode."
+        note += " A dash: the purchase holds no whole episode, or the policy is a planner."
     if ranking is not None:
         return note
     return (
