@@ -5,7 +5,7 @@ stops rising.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +92,7 @@ def imagine(
     seed: int = 0,
     round: int = 0,
     state: Any = None,
+    keep: Literal["best", "last"] | None = None,
     explore: bool = False,
     caution: Caution | None = None,
     policy: StochasticPolicy | None = None,
@@ -113,7 +114,7 @@ def imagine(
     a fixed number of real initial and visited states; the score is their mean discounted return in
     that world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned, or the last one of a learner whose `keep` is "last".
+    policy with the highest score is returned, or the last one where `keep` is "last".
     The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
@@ -132,6 +133,8 @@ def imagine(
         seed, round: Randomness.
         state: The state in which `learner` goes on, such as `own_prediction.state` of the round
             before; its first one if None.
+        keep: Which state of training is returned, the best by its score or the last one; as the
+            learner's own `keep` if None.
         explore: Whether the policy is for collecting more data: as long as the rewards of `data`
             tell no state from another, a learner that can explore then seeks what is unknown.
         caution: What is made of what the world does not know. If none, rollouts end at the edge of
@@ -150,9 +153,9 @@ def imagine(
             metrics the means over the chunk's steps.
 
     Raises:
-        BadArgument: an argument of another kind; a policy that does not act in the world; a
-            `gold_share` outside (0, 1], or too small to have 3 of a step's; a learner beside
-            arguments that are of REINFORCE.
+        BadArgument: an argument of another kind, or an unknown `keep`; a policy that does not act
+            in the world; a `gold_share` outside (0, 1], or too small to have 3 of a step's; a
+            learner beside arguments that are of REINFORCE.
         BadData: if there is no state to start from, states of another size than the world's, a part
             of the world that answers in another form or holds NaN, or numbers that stop being
             finite: the sentence names the part and the step.
@@ -168,6 +171,8 @@ def imagine(
         label_source=label_source,
         progress=progress,
     )
+    if keep is not None:
+        checks.one_of("keep", keep, ("best", "last"))
     with callbacks.as_raised():
         caution = default_caution(learner) if caution is None else caution
         problem = problem_of(
@@ -194,6 +199,7 @@ def imagine(
             key,
             settings=settings,
             state=state,
+            keep=keep,
             score=score,
             store=store,
             progress=progress,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax
@@ -41,7 +41,7 @@ class Trained(NamedTuple):
     """What training came to.
 
     Attributes:
-        state: The learner's state of the highest score, or its last one, as its `keep` says.
+        state: The learner's state of the highest score, or its last one, as `keep` says.
         checkpoints: The numbers of each chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -63,6 +63,7 @@ def train(
     *,
     settings: ImagineSettings,
     state: Any = None,
+    keep: Literal["best", "last"] | None = None,
     score: Score | None = None,
     store: TrainingStore | None = None,
     progress: TrainProgress | None = None,
@@ -75,6 +76,7 @@ def train(
         key: Randomness.
         settings: Those of the loop: `rates`, `check`, `patience`, `least_gain`, `most_steps`.
         state: Where the learner goes on; its first state if none.
+        keep: Which state is given, as the learner's own `keep`, which it is if none.
         score: How evaluations are scored; by the training world unless given.
         store: Keeps where training has got to after each chunk, and has it go on from there.
         progress: Called after each chunk as `progress(done, most, numbers)`: training steps so far,
@@ -89,7 +91,7 @@ def train(
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
     before = None if store is None else store.load(state)
-    rule = StopRule(settings, state, by_score=learner.keep == "best", before=before)
+    rule = StopRule(settings, state, by_score=(keep or learner.keep) == "best", before=before)
     while rule.stop is None:
         chunk_key = jax.random.fold_in(key, 2 + len(rule.checkpoints))
         at_rate = dataclasses.replace(problem, rate=jnp.asarray(rule.rate))

@@ -421,6 +421,7 @@ class Runner:
                 round=round,
                 settings=settings,
                 state=start.state,
+                keep="best" if self._short is not None and self._short.is_last(data) else None,
                 explore=start.explores,
                 caution=self.caution,
                 store=partial,
