@@ -379,6 +379,7 @@ CALLS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: paracosm.imagine(WORLD, DATA_SET), ARGUMENT, "learned is an MDP; what learn gives"),
     (lambda: paracosm.imagine(LEARNED, None), ARGUMENT, "data is None; the Dataset"),
     (lambda: paracosm.imagine(DATA_SET, LEARNED), ARGUMENT, "learned is a Dataset"),
+    (lambda: paracosm.imagine(LEARNED, DATA_SET, keep="first"), ARGUMENT, "keep is 'first'"),
     (lambda: paracosm.imagine(LEARNED, EMPTY), DATA, "the data hold no reward labels"),
     (lambda: paracosm.imagine(LEARNED, DATA_SET.buy(0, 9, 0)), DATA, "there are no visited states"),
     (

@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.core.learner import Problem, StartStates
-from paracosm.core.policy import Mode, Policy
+from paracosm.core.learner import Learner, Problem, StartStates
+from paracosm.core.policy import Deterministic, Mode, Policy
 from paracosm.core.rollout import rollout
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.reinforce import REINFORCE
+from paracosm.imagination.settings import ImagineSettings
 from tests.extending.cross_entropy import CrossEntropy
+from tests.imagination.imagining import imagine_in
 from tests.imagination.test_imagine import HORIZON, INITIAL, SMALL, VISITED, integrator
 
 WORLD = integrator()
@@ -54,3 +56,30 @@ def test_what_reinforce_predicts_is_imagined_steps_and_a_value():
     expected = np.asarray(episodes.reward) @ discounts[:-1] + discounts[-1] * np.asarray(later)
     np.testing.assert_allclose(predicted, expected, rtol=1e-5)
     assert SMALL.horizon < HORIZON
+
+
+class Worsening(Learner):
+    """Each step pushes harder away from 0, where the best state is."""
+
+    keep = "last"
+
+    def init(self, problem, key):
+        return jnp.zeros(())
+
+    def step(self, state, problem, key):
+        return state + 0.01, {}
+
+    def policy(self, state):
+        return Deterministic(jax.tree_util.Partial(lambda push, s: push * jnp.sign(s), state))
+
+    def predicted_return(self, state, problem, start, key):
+        return jnp.zeros(len(start))
+
+
+@pytest.mark.parametrize(("keep", "steps"), [(None, 20), ("last", 20), ("best", 5)])
+def test_what_is_kept_is_the_last_state_or_that_of_the_highest_score(keep, steps):
+    settings = ImagineSettings(check=5, most_steps=20, patience=9)
+    kept = imagine_in(
+        WORLD, INITIAL, VISITED, learner=Worsening(), keep=keep, settings=settings
+    ).own_prediction.state
+    assert kept == pytest.approx(0.01 * steps)

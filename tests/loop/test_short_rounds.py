@@ -19,7 +19,7 @@ from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.learning.learn import learn
 from paracosm.learning.settings import FitSettings
-from paracosm.loop import named_parts, partial_training, short_rounds
+from paracosm.loop import named_parts, partial_training, runner, short_rounds
 from paracosm.loop.config import RunConfig
 from paracosm.loop.load import audit_run
 from paracosm.loop.short_rounds import (
@@ -117,10 +117,18 @@ class Listing(Tracker):
 
 
 @pytest.mark.usefixtures("small")
-def test_a_round_is_audited_by_what_the_next_one_buys(tmp_path):
+def test_a_round_is_audited_by_what_the_next_one_buys(tmp_path, monkeypatch):
+    kept, train = [], runner.imagine
+
+    def imagine(*arguments, keep, **named):
+        kept.append(keep)
+        return train(*arguments, keep=keep, **named)
+
+    monkeypatch.setattr(runner, "imagine", imagine)
     listing = Listing("round")
     result = small_run(tmp_path / "run", transitions=150, reward_labels=75, tracker=listing)
     assert [training.step[-1] for training in result.trainings] == [10, 15], "as if all were bought"
+    assert kept == [None, "best"], "nothing goes on from the last round"
     (audit,) = result.rounds
     assert (audit.round, audit.transitions, audit.steps, audit.episodes) == (0, 80, 70, 1)
     assert (audit.real_return, audit.gap, audit.reward) == (None, None, None)
