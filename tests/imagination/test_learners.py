@@ -58,8 +58,8 @@ def test_what_reinforce_predicts_is_imagined_steps_and_a_value():
     assert SMALL.horizon < HORIZON
 
 
-class Worsening(Learner):
-    """Each step pushes harder away from 0, where the best state is."""
+class Pushing(Learner):
+    """Its policy pushes away from 0, where the best state is: least after ten steps."""
 
     keep = "last"
 
@@ -70,16 +70,19 @@ class Worsening(Learner):
         return state + 0.01, {}
 
     def policy(self, state):
-        return Deterministic(jax.tree_util.Partial(lambda push, s: push * jnp.sign(s), state))
+        def push(state, s):
+            return jnp.abs(state - 0.1) * jnp.sign(s)
+
+        return Deterministic(jax.tree_util.Partial(push, state))
 
     def predicted_return(self, state, problem, start, key):
         return jnp.zeros(len(start))
 
 
-@pytest.mark.parametrize(("keep", "steps"), [(None, 20), ("last", 20), ("best", 5)])
+@pytest.mark.parametrize(("keep", "steps"), [(None, 20), ("last", 20), ("best", 10)])
 def test_what_is_kept_is_the_last_state_or_that_of_the_highest_score(keep, steps):
     settings = ImagineSettings(check=5, most_steps=20, patience=9)
-    kept = imagine_in(
-        WORLD, INITIAL, VISITED, learner=Worsening(), keep=keep, settings=settings
-    ).own_prediction.state
-    assert kept == pytest.approx(0.01 * steps)
+    imagined = imagine_in(WORLD, INITIAL, VISITED, learner=Pushing(), keep=keep, settings=settings)
+    assert imagined.own_prediction.state == pytest.approx(0.01 * steps)
+    assert imagined.training.kept_step == steps
+    assert imagined.training.kept_return == imagined.training.imagined_return[steps // 5 - 1]

@@ -92,6 +92,7 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
             imagined_return=(*training.imagined_return[:-1], float(jnp.mean(best_returns))),
             stop=reason.sentence(training.stop_steps),
             stop_reason=reason,
+            kept_step=None,
         ),
     )
 

@@ -300,6 +300,7 @@ def _training(problem: Problem, trained: Trained, weighting: str, baseline: str)
         labels_during_imagination=trained.labels,
         stop_reason=trained.stop,
         stop_steps=trained.stop_steps,
+        kept_step=trained.kept_step,
     )
 
 

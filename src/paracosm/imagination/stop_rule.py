@@ -45,7 +45,7 @@ class StopNumbers(Record):
         checkpoints: The numbers of all chunks so far.
         rates: The learning rates that are left, the present one first.
         best_score: The score of the state that is kept: the highest of a chunk, or the last
-            where the learner keeps its last state.
+            where training keeps its last state.
         mark: The score that the next gain counts from.
         stale: Chunks since the last gain.
         spent: What all chunks cost.
@@ -123,6 +123,13 @@ class StopRule:
     def rate(self) -> float:
         """The present learning rate."""
         return self._rates[0]
+
+    @property
+    def kept_step(self) -> int:
+        """After how many steps training was in the state that is the best."""
+        if not self._by_score:
+            return self.checkpoints[-1].step
+        return max(self.checkpoints, key=lambda checkpoint: checkpoint.score).step
 
     @property
     def steps(self) -> int:

@@ -2,7 +2,7 @@
 
 Training is cut into chunks of a few steps, one compiled program each. Each chunk ends in an
 evaluation of the policy in the learned world, by which `StopRule` decides; see `stop_rule`. What
-training gives is the best state seen, or the last one of a learner whose `keep` is "last".
+training gives is the best state seen, or the last one, as `keep` says.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Trained(NamedTuple):
 
     Attributes:
         state: The learner's state of the highest score, or its last one, as `keep` says.
+        kept_step: After how many steps it was there.
         checkpoints: The numbers of each chunk.
         stop, stop_steps: Why it ended, and the number of steps beside the reason.
         labels: True rewards bought.
@@ -49,6 +50,7 @@ class Trained(NamedTuple):
     """
 
     state: Any
+    kept_step: int
     checkpoints: tuple[Checkpoint, ...]
     stop: StopReason
     stop_steps: int
@@ -114,6 +116,7 @@ def train(
     evaluation_steps = len(rule.checkpoints) * 2 * EPISODES * problem.world.spec.horizon
     return Trained(
         state=rule.best,
+        kept_step=rule.kept_step,
         checkpoints=tuple(rule.checkpoints),
         stop=rule.stop,
         stop_steps=rule.stop_steps,

@@ -209,6 +209,7 @@ def trained_again(
         learner=learner,
         seed=seed + 1,
         state=state,
+        keep="best",
         policy=policy if isinstance(policy, StochasticPolicy) else None,
         caution=caution,
         settings=settings,

@@ -62,13 +62,12 @@ def spread(diagnosis: Diagnosis) -> str:
 
 
 def training(result: RunResult) -> str:
-    """Where the imagined return ended, or that nothing was trained."""
+    """The imagined return of what was kept, or that nothing was trained."""
     if words.is_planned(result):
         return "nothing was trained: a planner"
-    done = [training for training in result.trainings if training.imagined_return]
-    if not done:
-        return "no return was measured"
-    return f"imagined return {words.number(done[-1].imagined_return[-1])} at the end"
+    kept = [training.kept_return for training in result.trainings]
+    measured = [value for value in kept if value is not None]
+    return f"imagined return {words.number(measured[-1])}" if measured else "no return was measured"
 
 
 def learning(result: RunResult) -> str:

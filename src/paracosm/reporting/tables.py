@@ -267,7 +267,7 @@ def training_rows(
     """How a policy was trained; runs from before discounts had reasons have none."""
     chosen = [] if discount is None else [("discount", words.discount(discount))]
     return [
-        ("imagined return at the end, from its own starts", last_imagined(training)),
+        ("imagined return of what was kept, from its own starts", kept_return(training)),
         ("imagined steps", f"{training.imagined_steps:,}"),
         ("rollout length", f"{training.horizon:,} steps"),
         *chosen,
@@ -281,11 +281,10 @@ def training_rows(
     ]
 
 
-def last_imagined(training: Training) -> str:
-    """The last measured imagined return of a training."""
-    return (
-        words.number(training.imagined_return[-1]) if training.imagined_return else "not measured"
-    )
+def kept_return(training: Training) -> str:
+    """The imagined return of what a training gave."""
+    kept = training.kept_return
+    return "not measured" if kept is None else words.number(kept)
 
 
 def purchase_rows(bought: Purchases) -> list[tuple[str, str, str, str]]:

@@ -57,7 +57,8 @@ class Training(Record):
     initial states) and `entropy` were measured there. `edge_share` is the share of imagined steps
     that left the domain of the data. `stop` says why training ended: `stop_reason` with
     `stop_steps`, in words. `labels_during_imagination` counts true rewards bought at imagined
-    steps.
+    steps. The state after `kept_step` steps is what training gave; None if that was another one, or
+    in a run of before it was recorded.
     """
 
     step: tuple[int, ...]
@@ -72,6 +73,15 @@ class Training(Record):
     labels_during_imagination: int = 0
     stop_reason: StopReason | None = None
     stop_steps: int = 0
+    kept_step: int | None = None
+
+    @property
+    def kept_return(self) -> float | None:
+        """The imagined return of what training gave, None where none was measured."""
+        if not self.imagined_return:
+            return None
+        number = -1 if self.kept_step is None else self.step.index(self.kept_step)
+        return self.imagined_return[number]
 
 
 @dataclasses.dataclass(frozen=True)
