@@ -167,6 +167,53 @@ def test_equal_returns_are_no_evidence():
     assert (within.tau.low, within.tau.high) == (-1, 1)
 
 
+def test_policies_that_tie_in_imagination_may_all_be_chosen_in_any_order_of_the_arguments():
+    """The first of the arguments was chosen, and its regret, 20 or 0 by their order, called sure."""
+    real, imagined = _rewards((5, 15, 25), 30, 0), np.ones((3, 30, _STEPS))
+    records = [
+        ranking([NAMES[k] for k in order], real[order], imagined[order])
+        for order in ([0, 1, 2], [2, 1, 0])
+    ]
+    for record in records:
+        assert (record.chosen, record.tied) == ("c", ("b", "a"))
+        assert record.regret.low == 0
+        assert record.regret.high > 20 > record.regret.mean > 5
+        assert Ranking.from_json(record.to_json()) == record
+    assert records[0].regret == records[1].regret
+
+
+def test_only_the_policies_that_tie_for_the_largest_return_may_be_chosen():
+    real, imagined = _rewards((5, 15, 25), 30, 0), np.ones((3, 30, _STEPS))
+    imagined[2] = 0.5
+    record = ranking(NAMES[:3], real, imagined)
+    assert (record.chosen, record.tied) == ("b", ("a",))
+    assert 9 < record.regret.low < 10 < 20 < record.regret.high
+
+
+def test_a_stored_ranking_without_ties_is_read():
+    record = _ranked((0, 1, 2), (0, 2, 1))
+    tree = record.to_dict()
+    del tree["tied"]
+    assert Ranking.from_dict(tree) == record
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"level": 2.0}, {"discount": 5.0}, {"horizons": [0]}, {"horizons": []}, {"horizons": [1.5]}],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(BadArgument):
+        _ranked((0, 1), (0, 1), **wrong)
+
+
+def test_horizons_may_come_in_any_order_and_as_an_array():
+    """In the order given, a flip at a long horizon hid that shorter ones are safe."""
+    record = _ranked((0, 1), (0, 1), horizons=np.array([20, 5, 1]))
+    assert [at.steps for at in record.horizons] == [1, 5, 20]
+    assert record == _ranked((0, 1), (0, 1), horizons=(1, 5, 20))
+
+
 def test_discounted_returns_may_be_in_another_order():
     early, late = np.zeros((2, 30, _STEPS))
     early[:, 0], late[:, -1] = 1.0, 2.0

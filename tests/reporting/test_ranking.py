@@ -106,6 +106,11 @@ def test_names_are_text():
         ({}, "Imagination takes runs/b for the best, which costs 10.0 [6.0, 14.0]"),
         ({}, "1 of 3 pairs certainly flips"),
         ({"chosen": NAMES[0]}, "Imagination takes it for the best, too"),
+        (
+            {"chosen": NAMES[0], "tied": NAMES[1:]},
+            f"In imagination {NAMES[0]}, runs/b and runs/c are equally good, and none is better;"
+            " taking any of them costs 10.0 [6.0, 14.0].",
+        ),
     ],
 )
 def test_the_verdict_says_what_is_sure_and_what_imagination_chose(changes, sentence):

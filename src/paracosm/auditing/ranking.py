@@ -7,7 +7,9 @@ Of m policies with real returns J and imagined ones Ĵ: the share of pairs whose
 intervals of pairs hold together (Bonferroni); then whatever is said of the decided pairs is right
 with that probability, and the open ones may be anything. So the share of flips lies between that
 of the pairs that certainly flip and that of those that do not certainly agree; τ likewise; and the
-regret between the largest lower end and the largest upper end of `J(i) - J(argmax Ĵ)`.
+regret between the largest lower end and the largest upper end of `J(i) - J(argmax Ĵ)`. Where
+imagined returns tie for the largest, any of these policies may be taken: the regret then lies
+between the least lower and the largest upper end of theirs, and its mean is their mean.
 
 The safe horizon is the largest h of a grid such that at no k ≤ h of it a pair certainly flips; it
 is not known where none does and no pair is decided
@@ -28,7 +30,7 @@ from paracosm.auditing.averages import ReturnRange, of_differences, widened_to
 from paracosm.auditing.sequential import added_up, corrected_order
 from paracosm.core import checks
 from paracosm.core.anytime import anytime_mean
-from paracosm.core.estimators import mean
+from paracosm.core.estimators import mean, most_equal
 from paracosm.core.records import Estimate
 from paracosm.core.records.ranking import (
     HorizonFlips,
@@ -79,7 +81,7 @@ def ranking(
 
     Raises:
         BadArgument: fewer than two policies, or as many names, real and imagined rewards as do not
-            fit together.
+            fit together; a discount, level or horizon out of its range.
         BadData: rewards that are not finite or not `[episode, time]`.
     """
     checks.at_least("the number of policies", len(names), 2)
@@ -88,8 +90,10 @@ def ranking(
             f"{len(set(names))} names are given for {len(real)} policies' real and"
             f" {len(imagined)} policies' imagined rewards; one of its own for each is needed."
         )
+    checks.in_unit_interval("discount", discount)
+    checks.LEVEL.check("level", level)
     played = _Rewards(_arrays("real", names, real), _arrays("imagined", names, imagined), discount)
-    grid = horizons or horizon_grid(played.steps)
+    grid = horizon_grid(played.steps) if horizons is None else _ascending(horizons)
     sides = _Sides(len(names), 1 - level, bounds, anytime)
     differences = sides.differences(played, played.steps, lower_ends)
     returns, imaginations = played.returns(played.real), played.returns(played.imagined)
@@ -114,19 +118,31 @@ def ranking(
         )
         for i, j in itertools.combinations(order, 2)
     )
-    chosen = int(np.argmax([np.mean(row) for row in imaginations]))
+    likely = _likely_best(imaginations)
+    chosen, *tied = (names[k] for k in order if k in likely)
     return Ranking(
         policies=tuple(_policy(names[k], returns[k], imaginations[k], level, sides) for k in order),
         pairs=pairs,
         flips=_share_of_flips(pairs),
         tau=_kendall(pairs),
-        regret=_regret(chosen, order, differences.real),
-        chosen=names[chosen],
+        regret=_regret(likely, differences.real),
+        chosen=chosen,
         horizons=flips,
         safe_horizon=_safe(flips, pairs),
         level=level,
         discount=discount,
+        tied=tuple(tied),
     )
+
+
+def _ascending(horizons: Sequence[int]) -> tuple[int, ...]:
+    """The horizons in their order.
+
+    Raises:
+        BadArgument: there is none, or one is no number of steps.
+    """
+    checks.at_least("the number of horizons", len(horizons), 1)
+    return tuple(sorted({checks.count("a horizon", steps) for steps in horizons}))
 
 
 def horizon_grid(steps: int) -> tuple[int, ...]:
@@ -333,18 +349,28 @@ def _kendall(pairs: Sequence[PolicyPair]) -> Estimate:
     return Estimate(center, *ends, n, "τ, the open pairs as may be")
 
 
-def _regret(chosen: int, order: Sequence[int], real: dict[tuple[int, int], Estimate]) -> Estimate:
-    """`max_i J(i) - J(chosen)`, between the largest lower and the largest upper ends.
+def _likely_best(imaginations: Sequence[np.ndarray]) -> tuple[int, ...]:
+    """The policies whose imagined return is the largest, to rounding."""
+    means = [float(np.mean(row)) for row in imaginations]
+    return tuple(
+        k for k, value in enumerate(means) if most_equal(np.array([value, max(means)])) == 2
+    )
+
+
+def _regret(likely: Sequence[int], real: dict[tuple[int, int], Estimate]) -> Estimate:
+    """`max_i J(i) - J(k)`, between the largest lower and the largest upper ends, of whichever k
+    imagination takes for the best.
 
     Args:
-        chosen: The policy that imagination takes for the best.
-        order: All policies.
+        likely: The policies that it may be.
         real: Differences of real returns.
     """
-    rest = [real[k, chosen] for k in order if k != chosen]
-    center, low, high = (
-        max(0.0, *(getattr(difference, end) for difference in rest))
+    rests = [[difference for (_, j), difference in real.items() if j == k] for k in likely]
+    centers, lows, highs = (
+        [max(0.0, *(getattr(difference, end) for difference in rest)) for rest in rests]
         for end in ("mean", "low", "high")
     )
-    n = min(difference.n for difference in rest)
-    return Estimate(center, low, high, n, "largest of the differences from the chosen policy")
+    n = min(difference.n for rest in rests for difference in rest)
+    which = "the chosen policy" if len(likely) == 1 else "any of the policies that tie"
+    method = f"largest of the differences from {which}"
+    return Estimate(float(np.mean(centers)), min(lows), max(highs), n, method)

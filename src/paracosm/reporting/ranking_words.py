@@ -118,6 +118,12 @@ def _within(bought: BoughtEpisodes) -> str:
 
 
 def _choice(ranking: Ranking, first: str) -> str:
+    if ranking.tied:
+        others = ", ".join((ranking.chosen, *ranking.tied[:-1]))
+        return (
+            f"In imagination {others} and {ranking.tied[-1]} are equally good, and none is better;"
+            f" taking any of them costs {words.estimate(ranking.regret)}."
+        )
     if ranking.chosen == first:
         return "Imagination takes it for the best, too."
     return (

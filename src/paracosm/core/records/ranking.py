@@ -85,7 +85,10 @@ class Ranking(Record):
 
     `flips` is the share of pairs that imagination orders the other way round, `tau` Kendall's τ of
     imagined and real returns, `regret` what is lost by taking the policy that imagination takes
-    for the best, `chosen`. Their intervals are what the decided pairs leave possible, at `level`.
+    for the best, `chosen`. Where imagined returns tie for the largest, `chosen` is the one of these
+    policies with the highest real return and `tied` names the others; `regret` then lies between
+    the least and the most that one of them loses, and its mean is the mean of theirs. The intervals
+    of the three are what the decided pairs leave possible, at `level`.
     `safe_horizon` is the largest number of steps of `horizons` up to which no pair certainly flips,
     0 if one does at the first, None where none does and no pair is decided either. Returns are
     discounted by `discount` a step. `env` and `real_steps` are empty and 0 where only numbers were
@@ -106,3 +109,4 @@ class Ranking(Record):
     env: str = ""
     real_steps: int = 0
     left_out: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
