@@ -186,6 +186,15 @@ def test_states_where_nothing_is_owned_and_data_outside_are_counted():
     assert state_regions.elsewhere == 3
 
 
+def test_a_component_that_does_not_vary_has_no_contrast():
+    """The mean of 0.1 over 63 and over 37 states differs by rounding, as much as its deviation."""
+    states = np.full((1, 100, 2), 0.1)
+    states[0, :, 0] = np.arange(100) < 63
+    for row in synthetic(np.ones((1, 100)), states).regions:
+        assert abs(row.contrast[0]) > 1
+        assert row.contrast[1] == 0
+
+
 def test_the_same_states_give_the_same_regions_whatever_their_unit():
     states = walks(3).reshape(-1, 2)
     first = partition(states, np.ones(2))

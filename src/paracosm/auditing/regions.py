@@ -40,6 +40,7 @@ from paracosm.core.data import Trajectory, Transitions
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy
 from paracosm.core.precision import in_double
+from paracosm.core.recordings import constant
 from paracosm.core.records.regions import StateRegion, StateRegions
 from paracosm.core.types import PRNGKey
 
@@ -212,13 +213,15 @@ def by_region(
     weights = alive * discount ** np.arange(alive.shape[1])
     everywhere = _Visited(size.sum(axis=1), weights.sum(axis=1))
     level = 1 - (1 - _LEVEL) / len(parts.centers)
+    spread = states.std(axis=0)
+    still = constant(states.mean(axis=0), spread)
 
     def described(number: int) -> StateRegion:
         inside = region == number
         of_state = parts.visited == number
         center, rest = states[of_state].mean(axis=0), states[~of_state].mean(axis=0)
         # A component that never varies tells no region from another.
-        spread = np.maximum(states.std(axis=0), np.finfo(float).tiny)
+        contrast = np.where(still, 0.0, (center - rest) / np.where(still, 1.0, spread))
 
         def by_episode(column: np.ndarray) -> np.ndarray:
             return (column * inside).sum(axis=1)
@@ -227,7 +230,7 @@ def by_region(
         return StateRegion(
             center=tuple(center.tolist()),
             rest=tuple(rest.tolist()),
-            contrast=tuple(((center - rest) / spread).tolist()),
+            contrast=tuple(contrast.tolist()),
             steps=int(inside.sum()),
             owned=int((holds == number).sum()),
             dynamics=term_mean(by_episode(terms.dynamics)),
