@@ -228,6 +228,14 @@ def test_episodes_that_a_purchase_cut_are_carried_on_where_nothing_ends():
     assert reference(data, 100).returns.mean == pytest.approx(2 * rewards.sum(axis=1).mean())
 
 
+def test_an_end_that_was_not_bought_is_no_cut():
+    """Episodes of 20 steps were carried on to 200, since none of the bought steps ended."""
+    episodes = trajectory(np.zeros((40, 21)), np.ones((40, 20)), ended=True)
+    data = Dataset.from_trajectory(episodes)
+    assert reference(data, 200).returns.mean == 20
+    assert reference(data.buy(10, 800, seed=0), 200).returns is None
+
+
 def test_most_episodes_cut_and_some_ended_say_nothing_of_a_return():
     states, rewards = wander(3, episodes=4)
     episodes = trajectory(states, rewards)

@@ -43,16 +43,17 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     """Mean undiscounted return of the episodes that terminated or reached the horizon.
 
     Purchases cut the last episodes short. Where nothing else was recorded and nothing ever
-    terminated, these are carried on to the horizon at their mean reward; where most episodes were
-    cut though others terminated, the return is not known: those that are whole are the ones that
-    end early.
+    terminated, these are carried on to the horizon at their mean reward, unless one may have
+    terminated at a last step whose transition was not bought. Where most episodes were cut though
+    others terminated, the return is not known: those that are whole are the ones that end early.
     """
     rows = np.unique(data.episode, return_inverse=True)[1]
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
     paid = np.bincount(rows, np.where(data.has_label, data.reward, 0.0))
     ended = np.bincount(rows, data.terminated) > 0
     usable, complete = labels > 0, ended | (steps >= horizon)
-    if not ended.any() and not (complete & usable).any():
+    known_last = (data.truncated | data.has_transition)[np.cumsum(steps) - 1]
+    if not ended.any() and not (complete & usable).any() and known_last.all():
         complete, steps = usable, np.full(len(steps), horizon)
     counted = complete & usable
     if counted.sum() < _LEAST_EPISODES or 2 * counted.sum() < usable.sum():
