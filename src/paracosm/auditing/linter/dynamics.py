@@ -89,16 +89,9 @@ def _actions(dynamics: JudgedDynamics) -> Iterator[Reading]:
     assert isinstance(space, Box)
     low, high = np.asarray(space.low, float), np.asarray(space.high, float)
     half, center = (high - low) / 2, (high + low) / 2
-    boxes = (
-        [np.concatenate([1 / half, -center / half]), np.concatenate([half, center])]
-        if np.isfinite(half).all()
-        else []
-    )
-    spread = np.where(np.isfinite(half), half, dynamics.judge.steps.action.std(axis=0) + 1e-9)
-    change = Change(dynamics, "action", spread)
-    yield from _affine(
-        change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(spread)
-    )
+    boxes = [np.concatenate([1 / half, -center / half]), np.concatenate([half, center])]
+    change = Change(dynamics, "action", half)
+    yield from _affine(change, change.starts(_ACTION_FACTORS, boxes), "actions", np.ones_like(half))
 
 
 def _clipped(dynamics: JudgedDynamics) -> Iterator[Reading]:

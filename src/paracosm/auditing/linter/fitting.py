@@ -64,7 +64,7 @@ def linear(
     target: Float[np.ndarray, " n"],
     start: np.ndarray,
 ) -> ReadingFit:
-    """The fit of `design @ parameters` to one output; steps that are not numbers are left out.
+    """The fit of `design @ parameters` to one output.
 
     Args:
         judge: Of the sampled steps.

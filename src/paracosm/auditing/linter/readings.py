@@ -157,8 +157,9 @@ class Judge(NamedTuple):
         )
 
     def choose(self, readings: Sequence[Reading]) -> Explanation | None:
-        """The best of the readings that explain the errors, the simplest of its family that is
-        about as good.
+        """The best of the readings that explain the errors, or the simplest, of whichever family,
+        that is about as good: many parameters mend what one of another family would, and a little
+        more. The best is then a rival.
         """
         able = [reading for reading in readings if self.explains(reading)]
         if not able:
@@ -237,8 +238,8 @@ class _Sums(NamedTuple):
     def means(
         self, block: int | None = None, cell: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean squared errors `[cell, output]` without a block or a cell; not a number for a cell
-        without steps.
+        """Mean squared errors `[cell, output]` of the cells that have steps without the given block
+        or cell; cells without any are dropped.
         """
         tables = [table.sum(axis=0) - (0 if block is None else table[block]) for table in self]
         if cell is not None:
