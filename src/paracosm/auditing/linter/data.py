@@ -12,9 +12,9 @@ from paracosm.core.data import Dataset
 from paracosm.core.recordings import state_scale
 from paracosm.core.records.data import DataFinding
 
-_LEAST_ENDS, _MOST_ENDS = 3, 0.9  # episodes that a rule is read off, and the share that it covers
-_SHORTLY, _SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
-_WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
+LEAST_ENDS, _MOST_ENDS = 3, 0.9  # episodes that a rule is read off, and the share that it covers
+SHORTLY, SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
+WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
 _SHORT = 10  # steps: shorter episodes may be equal by chance
 _REPEATED = 0.01  # of the rows: an environment that stands still at a wall repeats a few
 _SELDOM_EQUAL = 0.5  # distinct states for a step: of fewer states, equal rows are no wonder
@@ -56,13 +56,13 @@ def _limits(data: Dataset, episodes: _Episodes) -> Iterator[DataFinding]:
     step = int(data.time[episodes.last].max())
     ends, time = data.terminated[episodes.last], data.time[episodes.last]
     at = episodes.last[ends & (time == step)]
-    before = ends & (time < step) & (time >= step - max(step // 10, _SHORTLY))
-    if len(at) < _LEAST_ENDS or (~ends & (time == step)).any() or step + 1 < _SHORT:
+    before = ends & (time < step) & (time >= step - max(step // 10, SHORTLY))
+    if len(at) < LEAST_ENDS or (~ends & (time == step)).any() or step + 1 < _SHORT:
         return
     spread = data.next_state.std(axis=0)
     varies = spread > 0
     wide = varies.any() and np.median(data.next_state[at].std(axis=0)[varies] / spread[varies])
-    if before.sum() <= _SELDOM * len(at) and wide > _WIDE:
+    if before.sum() <= SELDOM * len(at) and wide > WIDE:
         numbers = {"count": float(len(at)), "step": float(step + 1), "ends": float(ends.sum())}
         yield DataFinding("time limits as terminations", numbers)
 
@@ -72,7 +72,7 @@ def _resets(data: Dataset, episodes: _Episodes) -> Iterator[DataFinding]:
     after, start = data.next_state[episodes.last[:-1]], data.state[episodes.first[1:]]
     stayed = (data.state[episodes.last[:-1]] == start).all(axis=1)
     same = (after == start).all(axis=1) & ~stayed
-    if same.sum() >= max(_LEAST_ENDS, _MOST_ENDS * len(same)):
+    if same.sum() >= max(LEAST_ENDS, _MOST_ENDS * len(same)):
         numbers = {"count": float(same.sum()), "ends": float(len(same))}
         yield DataFinding("auto-reset observations", numbers)
 

@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
+from paracosm.auditing.linter.data import LEAST_ENDS, SELDOM, SHORTLY, WIDE
 from paracosm.auditing.one_step import OneStep
 from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP
 from paracosm.core.records import Finding, FindingForm
 
-_LEAST_ENDS, _MISSED, _FALSE = 3, 0.9, 0.2  # a rule that is only inaccurate is no finding
-_SHORTLY, _SELDOM = 3, 0.1  # steps before a limit, at the least; ends there for one at the limit
-_WIDE = 0.3  # of the states' spread: end states that vary so much share nothing but the clock
+_MISSED, _FALSE = 0.9, 0.2  # a rule that is only inaccurate is no finding
 # Times that percentile of the one-step errors: a recorded next state that no step reached
 _FAR, _USUAL = 5.0, 99.0
 _SAME = 1e-5  # scaled states: equal but for rounding
@@ -80,7 +79,7 @@ def _resets(
         ends: Where they end.
     """
     last = ends.terminated | ends.cut
-    if last.sum() < _LEAST_ENDS:
+    if last.sum() < LEAST_ENDS:
         return
     scale = np.asarray(world.spec.state_scale)
     starts = np.asarray(episodes.state)[:, 0] / scale
@@ -94,7 +93,7 @@ def _resets(
     stayed = np.abs(arrived - (np.asarray(episodes.state) / scale)[last]).max(axis=1) <= _SAME
     inside = np.all((arrived >= starts.min(axis=0)) & (arrived <= starts.max(axis=0)), axis=1)
     reset = ~stayed & (equal | inside) & (error[last] > _FAR * max(usual, _SAME))
-    if reset.sum() >= max(_MISSED * last.sum(), _LEAST_ENDS):
+    if reset.sum() >= max(_MISSED * last.sum(), LEAST_ENDS):
         numbers = {
             "count": float(reset.sum()),
             "last": float(last.sum()),
@@ -115,11 +114,11 @@ def _limits(world: MDP, episodes: Trajectory, ends: _Ends) -> Bool[np.ndarray, "
     at = np.zeros_like(ends.missed)
     at[:, step] = ends.missed[:, step]
     count, recorded = int(at.sum()), int(ends.terminated[:, step].sum())
-    before = ends.terminated[:, max(step - max(step // 10, _SHORTLY), 0) : step].sum()
-    if count < max(_LEAST_ENDS, recorded / 2) or ends.cut[:, step].any():
+    before = ends.terminated[:, max(step - max(step // 10, SHORTLY), 0) : step].sum()
+    if count < max(LEAST_ENDS, recorded / 2) or ends.cut[:, step].any():
         return np.zeros_like(at)
     at_horizon = step + 1 == world.spec.horizon
-    return at & (at_horizon or (before <= _SELDOM * count and _wide(episodes, at)))
+    return at & (at_horizon or (before <= SELDOM * count and _wide(episodes, at)))
 
 
 def _as_terminations(ends: _Ends, limits: np.ndarray) -> Finding:
@@ -138,14 +137,14 @@ def _wide(episodes: Trajectory, missed: np.ndarray) -> bool:
     varies = everywhere > 0
     return (
         bool(np.any(varies))
-        and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > _WIDE
+        and float(np.median(state[missed].std(axis=0)[varies] / everywhere[varies])) > WIDE
     )
 
 
 def _missing(ends: _Ends) -> Iterator[Finding]:
     """Terminations at many steps at which the world goes on."""
     count, recorded = int(ends.missed.sum()), int(ends.terminated.sum())
-    if count < max(_MISSED * recorded, _LEAST_ENDS) or ends.false_share > _MISSED:
+    if count < max(_MISSED * recorded, LEAST_ENDS) or ends.false_share > _MISSED:
         return
     times = np.nonzero(ends.terminated)[1] + 1
     early = np.zeros_like(ends.predicted)
@@ -170,7 +169,7 @@ def _missing(ends: _Ends) -> Iterator[Finding]:
 def _cuts(ends: _Ends) -> Iterator[Finding]:
     """Truncations at which the world ends, though it does not end everywhere."""
     ending, cut = int((ends.cut & ends.predicted).sum()), int(ends.cut.sum())
-    if ending < max(_MISSED * cut, _LEAST_ENDS) or ends.false_share > _FALSE:
+    if ending < max(_MISSED * cut, LEAST_ENDS) or ends.false_share > _FALSE:
         return
     form: FindingForm = "time limit" if ends.alive[ends.cut.any(axis=1)].all() else ""
     numbers = {"count": float(ending), "cut": float(cut)}
