@@ -17,6 +17,7 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.mdp import Discrete, Spec
 from paracosm.core.records.ranking import Ordering, Ranking
 from paracosm.loop.load import load
+from paracosm.loop.ranking import _contenders
 from paracosm.loop.results import RANKING, ranked_diagnosis
 from paracosm.real.systems import Cube, Gain, Linear, Quadratic
 from tests.loop.small import small_run
@@ -252,6 +253,16 @@ def test_several_runs_are_ranked_in_one_world(rounds, finished):
     record = paracosm.rank_runs(rounds, finished[0], world=finished[0], episodes=3, most_episodes=6)
     assert {policy.name for policy in record.policies} == {str(rounds), str(finished[0])}
     assert {policy.imagined.n for policy in record.policies} == {100}
+
+
+@pytest.mark.parametrize("scaled_first", [True, False])
+def test_a_declared_scale_of_one_run_refuses_no_encoder_of_another(rounds, scaled_first):
+    scaled, encoded = load(rounds), load(rounds)
+    scaled.__dict__["config"] = dataclasses.replace(scaled.config, state_scale='{"2": 8}')
+    encoded.__dict__["config"] = dataclasses.replace(encoded.config, encoder="window:2")
+    runs = [scaled, encoded] if scaled_first else [encoded, scaled]
+    sources = [contender.source for contender in _contenders("ab", runs, None)]
+    assert {source.encoder is None for source in sources} == {True, False}
 
 
 def test_checkpoints_that_are_the_same_are_left_out(rounds, tmp_path):

@@ -26,6 +26,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records.ranking import BoughtEpisodes, Ranking
 from paracosm.core.rollout import rollout
 from paracosm.loop.load import Run, load
+from paracosm.loop.named_parts import observed_source
 from paracosm.loop.results import RANKING
 from paracosm.loop.tasks import PolicyAndEncoder, require_one_task, same_policy
 from paracosm.real.source import Source
@@ -199,7 +200,9 @@ def _contenders(names: Sequence[str], runs: Sequence[Run], common: Run | None) -
     Raises:
         BadArgument: the common world is of other beliefs than a policy's.
     """
-    observed = runs[0].observed_source()
+    runs[0].trusted(runs[0].config.env)
+    # Episodes are of no unit, and declared scales would be refused behind another run's encoder.
+    observed = observed_source(dataclasses.replace(runs[0].config, state_scale=None))
     common_encoder = None if common is None else common.source(observed).encoder
     contenders = []
     for name, run in zip(names, runs, strict=True):
@@ -244,10 +247,10 @@ def _require_rankable(contenders: Sequence[Contender]) -> None:
             f"{len(contenders)} {'policy is' if len(contenders) == 1 else 'policies are'} given; at"
             " least two are needed to rank."
         )
-    for one, another in itertools.combinations(contenders, 2):
-        if one.name == another.name or same_policy(one.with_encoder, another.with_encoder):
+    for first, second in itertools.combinations(contenders, 2):
+        if first.name == second.name or same_policy(first.with_encoder, second.with_encoder):
             raise checks.BadArgument(
-                f"{one.name} and {another.name} are one and the same policy; different ones are"
+                f"{first.name} and {second.name} are one and the same policy; different ones are"
                 " needed."
             )
     for contender in contenders:
