@@ -8,11 +8,14 @@ import dataclasses
 import json
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import paracosm
+from paracosm import testing
 from paracosm.core import checks
+from paracosm.core.policy import Deterministic
 from paracosm.learning.curves import HELD_OUT, VISITED, Refit
 from paracosm.loop import measuring
 from paracosm.loop.measuring import episode_deviation, gradient_noise_of_run, measure
@@ -118,6 +121,16 @@ def test_fitted_weights_are_terms_over_errors(run, measurements):
     }
     weights = measuring.fitted_weights(world, loaded.policy, loaded.episodes, refits)
     assert weights.reward == pytest.approx((1 - 0.95**horizon) / 0.05, rel=1e-4)
+
+
+def test_a_policy_that_acts_otherwise_in_64_bits_is_named_as_one():
+    """It was taken for another policy than the one that recorded the episodes."""
+    toy = testing.walk()
+    turns = Deterministic(lambda state: jnp.full(1, 0.5 if state.dtype == np.float32 else -0.5))
+    episodes = paracosm.evaluate(toy.world, turns, episodes=3)
+    refits = {"reward": [Refit(1, 0, toy.world.reward, {VISITED: 1.0})]}
+    with pytest.raises(checks.BadData, match=r"in 64 bits, .* the policy acts otherwise"):
+        measuring.fitted_weights(toy.world, turns, episodes, refits)
 
 
 def test_two_short_episodes_do_not_tell_where_to_buy(measurements):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import paracosm
+from paracosm.core.checks import BadArgument
 from paracosm.core.mdp import MDP
 from paracosm.core.progress import silent
 from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.planners import MPPI, Planner
 from paracosm.loop import deploying
 from paracosm.loop.load import audit_run
-from paracosm.loop.measuring import measure
+from paracosm.loop.measuring import gradient_noise_of_run, measure
 from tests.loop.small import LEARN, numbers
 
 
@@ -67,6 +68,11 @@ def test_it_has_no_plan_and_says_so_before_anything_is_measured(finished):
     assert not result.diagnosis.next_step.planned
     with pytest.raises(paracosm.ParacosmError, match="policies of the state alone"):
         measure(out, trust=True, progress=lambda *_: pytest.fail("it measured"))
+
+
+def test_no_gradient_trained_it(finished):
+    with pytest.raises(BadArgument, match="plans and trained no policy; the gradient noise"):
+        gradient_noise_of_run(finished[0], trust=True)
 
 
 def test_it_resumes_to_the_same_result(finished, tmp_path):

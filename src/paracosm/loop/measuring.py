@@ -74,8 +74,10 @@ def measure(
         progress: Told of each stage.
 
     Raises:
+        BadArgument: no weights of that name; code that the run names and that is not trusted.
         BadData: a part of the run was given, not learned; too little data; constants that bound
-            nothing.
+            nothing; an audit that has no such weights.
+        Missing: no run is there, or it is not finished.
     """
     checks.one_of("weights", weights, tuple(route.value for route in Route))
     run = load(path, trust=trust)
@@ -149,14 +151,16 @@ def gradient_noise_of_run(
         progress: Told that it begins.
 
     Raises:
-        BadArgument: another learner than REINFORCE trained the policy.
+        BadArgument: another learner than REINFORCE trained the policy, or none did.
     """
     run = load(path, trust=trust)
     imagined, training = run.imagined, run.result.trainings[-1]
     if imagined.value is None or not isinstance(imagined.policy, StochasticPolicy):
+        plans = run.config.planner is not None
+        how = "plans and trained no policy" if plans else f"was trained by {run.config.learner}"
         raise checks.BadArgument(
-            f"the run in {run.path} was trained by {run.config.learner}; the gradient noise that"
-            " is measured is REINFORCE's, of a run with --learner reinforce."
+            f"the run in {run.path} {how}; the gradient noise that is measured is REINFORCE's, of a"
+            " run with --learner reinforce."
         )
     progress("gradient noise", 0, 1)
     return gradient_noise(
@@ -336,7 +340,7 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
         world, played, episodes = in_double(
             (world, policy.greedy(), jax.tree.map(np.asarray, episodes))
         )
-        predictions = predict_steps(world, played, episodes, key)
+        predictions = predict_steps(world, played, episodes, key, as_played=policy.greedy())
         if part == "reward":
             errors = np.where(
                 episodes.alive, episodes.reward - np.asarray(predictions.at_real.reward), 0.0
