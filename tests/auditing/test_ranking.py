@@ -168,7 +168,7 @@ def test_equal_returns_are_no_evidence():
 
 
 def test_policies_that_tie_in_imagination_may_all_be_chosen_in_any_order_of_the_arguments():
-    """The first of the arguments was chosen, and its regret, 20 or 0 by their order, called sure."""
+    """The first of the arguments was chosen, and its regret, by their order 20 or 0, was sure."""
     real, imagined = _rewards((5, 15, 25), 30, 0), np.ones((3, 30, _STEPS))
     records = [
         ranking([NAMES[k] for k in order], real[order], imagined[order])

@@ -88,7 +88,7 @@ def test_a_search_that_fails_leaves_what_the_audit_found():
 def test_an_unknown_search_is_refused(finished):
     with pytest.raises(
         checks.BadArgument,
-        match="--search is 'simplex'; it must be one of 'longer', 'again', 'mppi'",
+        match="the search is 'simplex'; it must be one of 'longer', 'again', 'mppi'",
     ):
         load(finished[0]).search("simplex")
 

@@ -180,20 +180,21 @@ class _SearchStarts(NamedTuple):
             bounds = float(samples[0]), float(samples[0])
         return mean(samples, level, bounds)
 
-    def difference(self, one: np.ndarray, another: np.ndarray, level: float) -> Estimate:
-        """The mean of `one - another`, returns `[start]` each. Where it is the same from all starts
-        it is taken to be able to be what returns between the least and the largest seen allow.
+    def difference(self, first: np.ndarray, second: np.ndarray, level: float) -> Estimate:
+        """The mean of `first - second`, returns `[start]` each. Where it is the same from all
+        starts it is taken to be able to be what returns between the least and the largest seen
+        allow.
         """
-        span = float(np.ptp([one, another]))
-        bounds = (-span, span) if self.alike(one, another) else None
-        return self.mean(one - another, level, bounds)
+        span = float(np.ptp([first, second]))
+        bounds = (-span, span) if self.alike(first, second) else None
+        return self.mean(first - second, level, bounds)
 
-    def alike(self, one: np.ndarray, another: np.ndarray) -> bool:
+    def alike(self, first: np.ndarray, second: np.ndarray) -> bool:
         """Whether the difference is the same from all starts, while the returns are not all one
         number.
         """
-        differences = one - another
-        return most_equal(differences) == len(differences) and bool(np.ptp([one, another]) > 0)
+        differences = first - second
+        return most_equal(differences) == len(differences) and bool(np.ptp([first, second]) > 0)
 
     def regret(
         self,

@@ -273,7 +273,7 @@ def _search_names(flags: AuditFlags) -> tuple[str, ...]:
     if "none" in names:
         raise BadArgument(f"--search is {flags.search!r}; none stands alone, beside no other name.")
     for name in names:
-        require_search(name)
+        require_search(name, "--search")
     return names
 
 

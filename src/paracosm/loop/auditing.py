@@ -84,8 +84,9 @@ def audit(
     believed beside it.
 
     The gap is that of whole episodes, not discounted unless `discount` says so; the gap at the
-    training discount, that of `world`, stands beside it. Everything is computed in 64 bits on a
-    copy of the world, from the recorded states and actions.
+    training discount, that of `world`, stands beside it. Everything but the searches, which are
+    played in 32 bits, is computed in 64 bits on a copy of the world, from the recorded states and
+    actions.
 
     Args:
         world: The learned world, deterministic or stochastic; somebody's modules and functions

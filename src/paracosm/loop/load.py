@@ -215,8 +215,9 @@ class Run:
             require_search(name)
         # Searches that train are made last, when it is known what playing the others costs.
         made = {name: None if name in _TRAINED else self.search(name) for name in names}
-        each = training_budget(policy, made, horizon, most_steps) if None in made.values() else 0
-        return {name: search or self.search(name, each) for name, search in made.items()}
+        trains = None in made.values()
+        budget = training_budget(policy, made, horizon, most_steps) if trains else 0
+        return {name: search or self.search(name, budget) for name, search in made.items()}
 
     @property
     def _training_settings(self) -> ImagineSettings:
@@ -491,8 +492,8 @@ def audit_run(
     searches: Sequence[str] = (),
     **options: Unpack[AuditOptions],
 ) -> Diagnosis:
-    """Audit a run again, on its own evaluation episodes or on others of the same policy, and judge
-    its world's spread: see `audit` and `calibrate`.
+    """Audit a run again, on its own evaluation episodes or on others of the same policy: see
+    `audit`.
 
     Args:
         run: A finished run, as `load` gives it.
@@ -501,6 +502,13 @@ def audit_run(
         searches: Names of other searches in the run's world, as `Run.search` takes them.
         options: `discount`, `most_imagined_steps`, `certify`, `dimensions` and
             `most_search_steps` of `audit`.
+
+    Raises:
+        BadArgument: as `audit` has it; no search of a name, or too small a budget for the searches;
+            code that the run names and that is not trusted.
+        BadData: as `audit` has it.
+        Missing: the run is not finished.
+        SearchFailed: a search fails; its `diagnosis` is what was found without it.
     """
     plans = planner is not None or run.config.planner is not None
     audit_options: AuditOptions = {**PLANNER_AUDIT_DEFAULTS, **options} if plans else options
@@ -524,14 +532,14 @@ def audit_run(
     return with_next_step(diagnosis, run.learned.fits, run.policy)
 
 
-def require_search(name: str) -> None:
-    """Refuse a name that no search has.
+def require_search(name: str, called: str = "the search") -> None:
+    """Refuse a name that no search has; `called` is what the sentence calls it.
 
     Raises:
         BadArgument: there is no search of that name.
     """
     if ":" not in name:
-        checks.one_of("--search", name, (*_TRAINED, *PLANNERS, "module:function"))
+        checks.one_of(called, name, (*_TRAINED, *PLANNERS, "module:function"))
 
 
 def calibrated_diagnosis(

@@ -192,13 +192,14 @@ def trained_again(
         BadArgument: `most_steps` is less than the training between two evaluations costs.
     """
     steps = settings.most_steps
-    each = trained.imagined_steps / max(trained.step[-1], 1)
+    step_cost = trained.imagined_steps / max(trained.step[-1], 1)
     if math.isfinite(most_steps):
-        steps = min(steps, int(most_steps // each))
+        steps = min(steps, int(most_steps // step_cost))
     if steps < settings.check:
         raise checks.BadArgument(
-            f"a step of training costs {each:,.0f} imagined steps; {settings.check * each:,.0f} at"
-            f" least are needed, and {most_steps:,.0f} are allowed."
+            f"a step of training costs {step_cost:,.0f} imagined steps;"
+            f" {settings.check * step_cost:,.0f} at least are needed, and {most_steps:,.0f} are"
+            " allowed."
         )
     settings = dataclasses.replace(settings, most_steps=steps)
     state = None if before is None else learner_state(before)
