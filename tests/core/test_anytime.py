@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from paracosm.core import anytime
 from paracosm.core.anytime import anytime_mean, t_mixture_interval
-from paracosm.core.checks import BadData
+from paracosm.core.checks import BadArgument, BadData
 from tests.statistical import FALSE_ALARM
 
 _N = 300
@@ -105,6 +105,14 @@ def test_equal_samples_are_no_evidence():
     assert -1 < within.low < -0.05
     assert 0.05 < within.high < 1
     assert "betting" in within.method
+
+
+def test_a_range_is_in_order_and_moved_to_samples_beyond_it():
+    for bounds in [(1, 0), (np.nan, 1)]:
+        with pytest.raises(BadArgument, match="two numbers in order"):
+            anytime_mean([0.0, 1.0], bounds=bounds)
+    beyond, inside = (anytime_mean([0.0, 0.0, 2.0], bounds=(0, most)) for most in (1, 2))
+    assert beyond == inside
 
 
 def test_rare_failures_within_a_range_are_covered_at_every_n():

@@ -5,7 +5,7 @@ against theory.
 import numpy as np
 import pytest
 
-from paracosm.core.checks import BadData
+from paracosm.core.checks import BadArgument, BadData
 from paracosm.core.control_variates import debiased_mean
 from tests.statistical import assert_mean
 
@@ -146,3 +146,8 @@ def test_rows_that_do_not_fit_are_a_sentence(gold, cheap, sentence):
     with pytest.raises(BadData) as refusal:
         debiased_mean(gold, cheap)
     assert sentence in str(refusal.value)
+
+
+def test_a_misspelt_tuning_is_no_other_tuning():
+    with pytest.raises(BadArgument, match="tuning is 'cross_fit'; it must be one of"):
+        debiased_mean(np.ones(3), np.ones(3), tuning="cross_fit")

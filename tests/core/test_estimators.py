@@ -226,8 +226,33 @@ def test_no_samples_or_bad_ones_are_refused(estimator, bad):
         estimator(bad)
 
 
+INTERVALS = {
+    "mean": estimators.mean,
+    "varied": estimators.varied_mean,
+    "bounded": lambda x, level=0.95: estimators.bounded_mean(x, (-9, 9), level),
+    "student": estimators.student_mean,
+    "root": estimators.root_mean_square,
+    "median": estimators.median,
+    "anytime": anytime_mean,
+}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_a_level_in_per_cent_and_samples_in_a_table_are_refused(name):
+    with pytest.raises(BadArgument, match=r"level is 95; it must lie in \(0, 1\)"):
+        INTERVALS[name]([0.0, 1.0, 3.0], level=95)
+    for samples in (3.0, np.ones((5, 2))):
+        with pytest.raises(BadData, match=r"the samples have shape \("):
+            INTERVALS[name](samples)
+
+
+def test_the_level_of_a_share_is_no_per_cent():
+    with pytest.raises(BadArgument, match="level is 95"):
+        estimators.share(1, 2, 95)
+
+
 def test_a_bad_sample_is_named_by_its_place_in_what_was_given():
-    with pytest.raises(BadData, match="the median of: nan at sample 0"):
+    with pytest.raises(BadData, match="the samples: nan at sample 0"):
         estimators.median([np.nan, 3.0, 1.0])
 
 

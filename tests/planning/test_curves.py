@@ -401,6 +401,13 @@ def test_a_u_shaped_curve_rises_from_its_third_size_on(seeds):
         posterior(curve(np.repeat(np.array(U_SHAPED)[:, None], seeds, axis=1)))
 
 
+def test_a_size_past_the_ninth_is_told_by_its_number():
+    sizes = np.round(np.geomspace(100, 20_000, 25))
+    errors = np.where(np.arange(25) < 20, sizes**-0.5, sizes[20] ** -1.5 * sizes)
+    with pytest.raises(CurveRefused, match=r"rises from size 21 on, from .* at 8,270 samples"):
+        posterior(curve(errors[:, None], tuple(sizes.tolist())))
+
+
 @pytest.mark.parametrize(
     ("sizes", "seeds", "noise", "shared", "share"),
     [(3, 3, 0.03, 0.0, 0.9), (4, 3, 0.05, 0.0, 0.9), (5, 1, 0.05, 0.0, 0.7), (5, 3, 0.05, 0.0, 0.9),

@@ -12,7 +12,13 @@ from paracosm.core.checks import BadArgument
 from paracosm.core.records.decisions import Plan
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import BudgetProblem, Offer, best_split
-from paracosm.planning.evaluation import EpisodeOffer, buy_episodes, half_width
+from paracosm.planning.evaluation import (
+    EpisodeOffer,
+    buy_episodes,
+    half_width,
+    left_by_episodes,
+    most_episodes,
+)
 from paracosm.planning.law import Law
 from paracosm.planning.lot_rounding import round_to_lots
 from tests.planning.test_plan import CURVES, PRICES, WEIGHTS
@@ -105,9 +111,19 @@ def test_the_verdict_names_all_three_purchases_and_the_whole_price(planned):
     [
         (EpisodeOffer(0.0, 1.0), "the cost of an episode is 0"),
         (EpisodeOffer(1.0, 0.0), "the standard deviation of an episode's return is 0"),
+        (EpisodeOffer(1e-310, 1.0), "too many episodes at 1e-310 each; at most 1e.15 can be"),
+        (EpisodeOffer(1e-20, 1.0), "too many episodes at 1e-20 each"),
         (EpisodeOffer(40_000.0, 1.0), "two episodes at 40000 each and the cheapest lot cost 80001"),
     ],
 )
 def test_what_is_no_offer_is_refused(offer, sentence):
     with pytest.raises(BadArgument, match=sentence):
         plan(CURVES, WEIGHTS, budget=60_000, episodes=offer, **PRICES)
+
+
+def test_an_exactly_affordable_budget_loses_no_episode_to_rounding():
+    """A lot of 0.1 and so many episodes at 0.1: prices are the decimals that they print as."""
+    sold = [Offer("dynamics", 0.1, transitions=1)]
+    for count in range(2, 300):
+        assert most_episodes(sold, float(f"{(count + 1) / 10:.1f}"), 0.1) == count
+        assert left_by_episodes(float(f"{(count + 1) / 10:.1f}"), 0.1, count) == 0.1

@@ -165,3 +165,9 @@ def test_bad_table_is_a_sentence(rows, sentence, tmp_path):
     with pytest.raises(BadData) as refusal:
         read_table(path)
     assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize("variances", [(3.0, 2.0), ((3.0, 2.0, 1.0),) * 3])
+def test_columns_of_other_lengths_or_of_rows_are_no_table(variances):
+    with pytest.raises(BadData, match="as long as the other"):
+        FidelityTable((1.0, 2.0, 3.0), variances)

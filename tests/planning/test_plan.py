@@ -18,7 +18,9 @@ from paracosm.core.records.reasons import CaveatKind, Stakes
 from paracosm.loop.plans import plan
 from paracosm.planning.budget import BudgetProblem, Offer, best_split, split_of
 from paracosm.planning.curve_posterior import posterior
+from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.law import Law
+from paracosm.planning.plan import owned_counts, require_terms
 from paracosm.reporting.decision_words import marginal
 
 SIZES = (500, 1000, 2000, 4000, 8000)
@@ -362,9 +364,44 @@ def test_extreme_plans_agree_with_their_own_sentence(sizes, budget, prices):
             "the standard error of the weight",
         ),
         ({"lots": (0, 1)}, "the lot of dynamics is 0"),
+        ({"lots": (2.5, 1)}, "the lot of dynamics is 2.5; .* a whole number"),
+        ({"lots": (1,)}, r"lots is \(1,\); two counts"),
+        ({"sources": ("x",)}, r"sources\[0\] is 'x'; an Offer"),
+        (
+            {"sources": (Offer("x", 1.0, transitions=3, labels=-1),)},
+            "the labels in a unit of x is -1",
+        ),
+        ({"owned": {"transitions": 1, "labels": 100}}, "a part in owned is 'transitions'"),
+        ({"owned": {"dynamics": 2.7}}, "the count of dynamics samples owned is 2.7; .* a whole"),
+        ({"owned": {"reward": np.nan}}, "the count of reward samples owned is nan"),
     ],
 )
 def test_numbers_that_describe_no_purchase_are_one_sentence(change, sentence):
     options = {"weights": WEIGHTS, "budget": 60_000, **PRICES, **change}
     with pytest.raises(ParacosmError, match=sentence):
         plan(CURVES, options.pop("weights"), **options)
+
+
+def test_owned_counts_are_asked_for_before_anything_is_measured():
+    with pytest.raises(BadArgument, match="a part in owned is 'labels'"):
+        require_terms(budget=1.0, owned={"labels": 100})
+    assert owned_counts(CURVES, {"dynamics": 7}) == {"dynamics": 7, "reward": 8000}
+
+
+@pytest.mark.parametrize(
+    ("terms", "units"),
+    [
+        ({"budget": 0.3, "lots": (3, 3)}, 3),
+        ({"budget": 1.0, "spent": 0.9}, 1),
+        ({"budget": 0.9, "spent": 0.1 + 0.2 + 0.3}, 3),
+        ({"budget": 0.3, "episodes": EpisodeOffer(0.1, 1.0)}, 1),
+    ],
+)
+def test_what_the_budget_pays_for_to_the_last_decimal_is_bought(terms, units):
+    """Three at 0.1 cost 0.3, though in binary they are more; so do two episodes and one."""
+    dimes = {"cost_dynamics": 0.1, "cost_reward": 0.1}
+    bought_now = plan(CURVES, WEIGHTS, **dimes, **terms)
+    assert sum(bought_now.best.units.values()) == units
+    assert (bought_now.budget, bought_now.best.spend) == pytest.approx((0.1 * units, 0.1 * units))
+    assert bought_now.spent == terms.get("spent", 0)
+    assert any(way.spend == pytest.approx(0.1 * units) for way in bought_now.frontier)

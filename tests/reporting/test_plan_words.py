@@ -23,7 +23,7 @@ from paracosm.core.records.reasons import (
     Stakes,
     WayLoss,
 )
-from paracosm.reporting import caveat_words, label_words, plan_words
+from paracosm.reporting import caveat_words, decision_words, label_words, plan_words
 from paracosm.reporting.headline import headline
 from tests.reporting import decision_records as records
 
@@ -327,6 +327,14 @@ def test_other_budgets_do_not_contradict_what_whole_rollouts_decide(winner, chan
     reasons = MixtureVerdict(Stakes.HARDLY_MATTERS, (WayLoss("gold", 0.004, False),), "cheap", ())
     plan = records.mixture_plan(reasons=reasons, winner=winner, changes=changes)
     assert label_words.mixture_with_sentences(plan).verdict.endswith(end)
+
+
+def test_a_page_has_one_name_for_each_way_to_label():
+    reasons = MixtureVerdict(Stakes.HARDLY_MATTERS, (WayLoss("gold", 0.004, False),), "cheap", ())
+    plan = records.mixture_plan(reasons=reasons, changes={"mixture": 940.0, "gold": 2000.0})
+    verdict = label_words.mixture_with_sentences(plan).verdict
+    for name, budget in decision_words.changes(plan):
+        assert f"from about {budget} on {name}" in verdict
 
 
 def test_a_record_without_reasons_keeps_its_sentences():

@@ -222,6 +222,8 @@ def test_the_page_of_a_plan_shows_what_the_library_plans(name, arguments, tmp_pa
     settings = [{}, *drawn(record, SETTINGS[name])]
     if name == "plain":
         settings += [{"owned.1": 0}, {"weights.0": 0}, {"offers.0.cost": 0.1, "budget": 0.3}]
+    else:  # three episodes and a lot of 30 cost all of the budget, in decimals
+        settings.append({"offers.0.cost": 0.01, "episode.cost": 0.1, "budget": 0.6})
     again = lambda setting: tables_of(replanned(arguments, setting))  # noqa: E731
     assert_shown(record, again, settings, tmp_path, texts=texts_of(record))
 

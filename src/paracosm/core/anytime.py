@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 
 from paracosm.core import checks
 from paracosm.core.betting import betting_interval
-from paracosm.core.estimators import concentrated, most_equal
+from paracosm.core.estimators import as_samples, concentrated, most_equal
 from paracosm.core.numerals import probability
 from paracosm.core.records import Estimate
 from paracosm.core.skewed import skewed_interval
@@ -60,18 +60,21 @@ def anytime_mean(
     Args:
         samples: `[n]`, in any unit.
         level: Of the interval, two-sided, for all n together.
-        bounds: The least and the most that a sample can be, where known.
+        bounds: The least and the most that a sample can be, where known; they are moved to samples
+            beyond them, since a range that was guessed before the first one may turn out too small.
         spared: Where the t mixture holds all numbers up to this size, the interval for skewed
             samples, which takes milliseconds, is spared; never if None.
 
     Raises:
-        BadData: if there is no sample or one is not finite.
+        BadArgument: bounds that are not ordered, or a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, or not finite.
     """
-    samples = np.asarray(samples, np.float64)
-    if not len(samples):
-        raise checks.BadData("the samples to average are none; at least one is needed.")
-    checks.finite("the samples to average", samples, "sample")
+    samples = as_samples(samples, level)
     low, high = (-math.inf, math.inf) if bounds is None else bounds
+    if not low <= high:
+        raise checks.BadArgument(
+            f"the bounds are {low:g} and {high:g}; two numbers in order are needed."
+        )
     low, high = min(low, float(samples.min())), max(high, float(samples.max()))
     risk, center = 1 - level, float(np.mean(samples))
     bounded = math.isfinite(high - low) and high > low

@@ -10,7 +10,7 @@ Willcox & Gunzburger 2016).
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -72,8 +72,10 @@ def debiased_mean(
         tuning: Which rows a gold row's coefficient comes from. Leave-one-out has less variance.
 
     Raises:
+        BadArgument: a tuning that is none of the two.
         BadData: shapes do not fit, a value is not finite, or there are fewer than 2 gold rows.
     """
+    checks.one_of("tuning", tuning, get_args(Tuning))
     n, rows = len(gold), len(cheap)
     _check(gold, cheap)
     g, c = (np.asarray(sample, np.float64).reshape(len(sample), -1) for sample in (gold, cheap))

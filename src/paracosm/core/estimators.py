@@ -35,10 +35,10 @@ def mean(
             they are equal, nothing is left to chance.
 
     Raises:
-        BadArgument: bounds that are not ordered.
-        BadData: if there is no sample or one is not finite, or outside the bounds.
+        BadArgument: bounds that are not ordered, or a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, not finite, or outside the bounds.
     """
-    samples = _samples(samples)
+    samples = as_samples(samples, level)
     n, center = len(samples), float(np.mean(samples))
     low, high = _limits(samples, bounds)
     if high - low <= _EQUAL * abs(center):
@@ -59,10 +59,10 @@ def varied_mean(
     narrower.
 
     Raises:
-        BadArgument: bounds that are not ordered.
-        BadData: if there is no sample or one is not finite, or outside the bounds.
+        BadArgument: bounds that are not ordered, or a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, not finite, or outside the bounds.
     """
-    samples = _samples(samples)
+    samples = as_samples(samples, level)
     center = float(np.mean(samples))
     (low, high), method = _interval(samples, level, *_limits(samples, bounds))
     return Estimate(
@@ -100,10 +100,10 @@ def bounded_mean(samples: ArrayLike, bounds: tuple[float, float], level: float =
     `mean`: it allows for what n samples cannot exclude.
 
     Raises:
-        BadArgument: bounds that are not ordered or not finite.
-        BadData: if there is no sample or one is not finite, or outside the bounds.
+        BadArgument: bounds that are not ordered or not finite, or a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, not finite, or outside the bounds.
     """
-    samples = _samples(samples)
+    samples = as_samples(samples, level)
     low, high = _limits(samples, bounds)
     if not -np.inf < low < high < np.inf:
         raise checks.BadArgument(
@@ -119,9 +119,10 @@ def student_mean(samples: ArrayLike, level: float = 0.95) -> Estimate:
     normal.
 
     Raises:
-        BadData: if there is no sample or one is not finite.
+        BadArgument: a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, or not finite.
     """
-    samples = _samples(samples)
+    samples = as_samples(samples, level)
     if len(samples) == 1:
         return Estimate(float(samples[0]), -np.inf, np.inf, 1, "one sample: no interval")
     low, high = student_interval(samples, level)
@@ -138,11 +139,22 @@ def most_equal(samples: np.ndarray) -> int:
     return int(np.max(np.diff(edges)))
 
 
-def _samples(samples: ArrayLike) -> np.ndarray:
+def as_samples(samples: ArrayLike, level: float) -> np.ndarray:
+    """Samples `[n]` in 64 bits, if they and the level are what an interval can be made of.
+
+    Raises:
+        BadArgument: a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, or not finite.
+    """
+    checks.LEVEL.check("level", level)
     samples = np.asarray(samples, np.float64)
+    if samples.ndim != 1:
+        raise checks.BadData(
+            f"the samples have shape {samples.shape}; one number each, in one row, is needed."
+        )
     if not len(samples):
-        raise checks.BadData("the samples to average are none; at least one is needed.")
-    checks.finite("the samples to average", samples, "sample")
+        raise checks.BadData("the samples are none; at least one is needed.")
+    checks.finite("the samples", samples, "sample")
     return samples
 
 
@@ -213,7 +225,12 @@ def _largest(samples: np.ndarray) -> str:
 
 
 def root_mean_square(squares: ArrayLike, level: float = 0.95) -> Estimate:
-    """Root of the mean of independent squared errors `[n]`; the interval's ends are roots too."""
+    """Root of the mean of independent squared errors `[n]`; the interval's ends are roots too.
+
+    Raises:
+        BadArgument: a level outside (0, 1).
+        BadData: squares that are no `[n]`, none, not finite, or below 0.
+    """
     squared = mean(squares, level, bounds=(0, np.inf))
     low, center, high = np.sqrt(np.maximum([squared.low, squared.mean, squared.high], 0))
     return Estimate(
@@ -228,13 +245,10 @@ def median(samples: ArrayLike, level: float = 0.95) -> Estimate:
     the fewest that have one at 95%, fewer get an infinite one.
 
     Raises:
-        BadData: if there is no sample or one is not finite.
+        BadArgument: a level outside (0, 1).
+        BadData: samples that are no `[n]`, none, or not finite.
     """
-    samples = np.asarray(samples, np.float64)
-    if not len(samples):
-        raise checks.BadData("the samples to take the median of are none; at least one is needed.")
-    checks.finite("the samples to take the median of", samples, "sample")
-    ordered = np.sort(samples)
+    ordered = np.sort(as_samples(samples, level))
     n, center = len(ordered), float(np.median(ordered))
     outside = int(
         stats.binom.ppf((1 - level) / 2, n, 0.5)
@@ -251,8 +265,10 @@ def share(hits: int, trials: int, level: float = 0.95) -> Estimate:
     """Share of independent trials that hit, with Clopper and Pearson's exact interval.
 
     Raises:
-        BadArgument: fewer than one trial, or hits that are not between none and all of them.
+        BadArgument: fewer than one trial, hits that are not between none and all of them, or a
+            level outside (0, 1).
     """
+    checks.LEVEL.check("level", level)
     checks.at_least("the number of trials", trials, 1)
     checks.between("the number of hits", hits, 0, trials)
     exact = stats.binomtest(hits, trials).proportion_ci(level, "exact")

@@ -22,9 +22,11 @@ class Curves(NamedTuple):
     errors: np.ndarray
 
     def only(self, seeds: int, sizes: int) -> Curves:
+        """The first seeds at the first sizes, so many of each."""
         return Curves(self.sizes[:sizes], self.errors[:seeds, :sizes])
 
     def norm(self) -> Curves:
+        """The curves as root mean squared errors."""
         return Curves(self.sizes, np.sqrt(self.errors))
 
 

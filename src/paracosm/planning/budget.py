@@ -108,8 +108,8 @@ def best_split(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity
     share, and the leading axes of the laws' arrays.
 
     Raises:
-        BadArgument: a cost or the budget is not positive, weights are negative or both zero, or a
-            part that counts is neither owned nor for sale.
+        BadArgument: a cost or the budget is not positive, a lot is no count, a yield is negative,
+            weights are negative or both zero, or a part that counts is neither owned nor for sale.
     """
     require_solvable(problem, offers, budget)
     flat, offers, money, shape = _flatten(problem, offers, budget)
@@ -162,7 +162,7 @@ def require_solvable(problem: BudgetProblem, offers: Sequence[Offer], budget: Qu
     checks.positive("the budget", float(np.min(budget)))
     for offer in offers:
         checks.positive(f"the cost of {offer.name}", float(np.min(offer.cost)))
-        checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
+        require_units(offer)
     for weight in problem.weights:
         checks.at_least("a weight", float(np.min(weight)), 0)
     checks.positive("the sum of the weights", float(np.min(np.add(*problem.weights))))
@@ -174,6 +174,17 @@ def require_solvable(problem: BudgetProblem, offers: Sequence[Offer], budget: Qu
             raise checks.BadArgument(
                 f"no {what} are owned and nothing for sale yields any; one of the two is needed."
             )
+
+
+def require_units(offer: Offer) -> None:
+    """Require whole lots, and units that take nothing away.
+
+    Raises:
+        BadArgument: the lot is no count, or a yield is negative.
+    """
+    checks.count(f"the lot of {offer.name}", offer.lot)
+    for what, number in zip(("transitions", "labels"), offer.yields, strict=True):
+        checks.at_least(f"the {what} in a unit of {offer.name}", number, 0)
 
 
 def _flatten(

@@ -113,8 +113,8 @@ class Posterior:
         return float(max(share, 0.5) if odds > DOUBT else share)
 
     def forecast(self, samples: np.ndarray, level: float = 0.9) -> np.ndarray:
-        """Low, median and high `[samples, 3]` of the error of the law; a model trained there
-        scatters around it.
+        """Low, median and high `[samples, 3]` of the error over `draws`: the law, and the curves
+        that steepen or flatten against it. A model trained there scatters around it.
         """
         checks.between("level", level, 0, 1)
         samples = np.asarray(samples, float)[:, None]

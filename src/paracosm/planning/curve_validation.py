@@ -77,8 +77,8 @@ def require_law(part: Bought, measured: CurveSummary, *, steepens: float, rises:
     if first is None and rises > np.log(RISE_AGAINST):
         first = int(np.argmin(measured.mean[:-1]))
     if first is not None:
-        ordinal = _ordinal(first + 1)
-        raise Refusal.RISES_AT_END.error(part=part, ordinal=ordinal, **_change(measured, first))
+        size = _size_by_place(first + 1)
+        raise Refusal.RISES_AT_END.error(part=part, size=size, **_change(measured, first))
     if steepens > np.log(AGAINST):
         raise _bent(part, measured)
 
@@ -95,9 +95,9 @@ def _rises_from(measured: CurveSummary, alarm: float) -> int | None:
     return None
 
 
-def _ordinal(number: int) -> str:
+def _size_by_place(number: int) -> str:
     names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-    return names[number - 1] if number <= len(names) else f"{number}th"
+    return f"its {names[number - 1]} size" if number <= len(names) else f"size {number}"
 
 
 def _change(measured: CurveSummary, first: int) -> dict[str, float]:

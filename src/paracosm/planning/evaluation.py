@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,8 @@ from scipy import special
 from paracosm.core import checks
 from paracosm.core.records.decisions import EpisodePurchase, EvaluationChoice
 from paracosm.planning.budget import BudgetProblem, Offer, best_split
-from paracosm.planning.lot_rounding import lot_prices, round_to_lots
+from paracosm.planning.lot_rounding import decimals, exact_lot_price, round_to_lots
+from paracosm.planning.reading import MOST_SAMPLES
 
 LEAST = 2  # episodes, of which a spread can be told
 USUAL = (5, 10, 20, 50, 100)  # what people evaluate on
@@ -65,22 +67,15 @@ def buy_episodes(
         offer: The price of an episode and the spread of its return.
 
     Raises:
-        BadArgument: price or deviation are not positive, or the money does not pay for two episodes
-            and a lot.
+        BadArgument: as `most_episodes`, or the deviation is not positive.
     """
-    checks.positive("the cost of an episode", offer.cost)
     checks.positive("the standard deviation of an episode's return", offer.deviation)
-    least = min(float(sold.cost) * sold.lot for sold in offers)
-    most = int(np.floor((money - least) / offer.cost))
-    if most < LEAST:
-        raise checks.BadArgument(
-            f"the budget leaves {money:g} to spend; two episodes at {offer.cost:g} each and the"
-            f" cheapest lot cost {LEAST * offer.cost + least:g}, at least that is needed."
-        )
+    most = most_episodes(offers, money, offer.cost)
 
     def choice_of(count: int) -> EvaluationChoice:
         width = float(half_width(count, offer.deviation))
-        error = float(round_to_lots(problem, offers, money - offer.cost * count).loss)
+        left = left_by_episodes(money, offer.cost, count)
+        error = float(round_to_lots(problem, offers, left).loss)
         return EvaluationChoice(episodes=count, half_width=width, error=error, total=width + error)
 
     exact = _best_count(problem, offers, money, offer, most=most)
@@ -99,6 +94,35 @@ def buy_episodes(
     )
 
 
+def most_episodes(offers: Sequence[Offer], money: float, cost: float) -> int:
+    """How many episodes the money pays for beside the cheapest lot, in exact decimals.
+
+    Raises:
+        BadArgument: the price is not positive, or the money does not pay for two episodes and a
+            lot, or for more episodes than can be counted exactly.
+    """
+    checks.positive("the cost of an episode", cost)
+    least = min(exact_lot_price(sold) for sold in offers)
+    most = (decimals(money) - least) // decimals(cost)
+    if most < LEAST:
+        raise checks.BadArgument(
+            f"the budget leaves {money:g} to spend; two episodes at {cost:g} each and the"
+            f" cheapest lot cost {float(LEAST * decimals(cost) + least):g}, at least that is"
+            " needed."
+        )
+    if most > MOST_SAMPLES:
+        raise checks.BadArgument(
+            f"the budget leaves {money:g} to spend, which buys too many episodes at {cost:g} each;"
+            f" at most {MOST_SAMPLES:g} can be counted exactly."
+        )
+    return most
+
+
+def left_by_episodes(money: float, cost: float, count: int) -> float:
+    """The money that so many episodes leave, to the last decimal: 0.3 less twice 0.1 is 0.1."""
+    return float(decimals(money) - count * decimals(cost))
+
+
 def _counts_leaving_lots(
     problem: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer, count: int
 ) -> list[int]:
@@ -111,10 +135,15 @@ def _counts_leaving_lots(
     amounts = best_split(problem, offers, money - offer.cost * count).amounts
     lots = amounts / np.array([sold.lot for sold in offers])
     around = itertools.product(*({np.floor(number), np.ceil(number)} for number in lots))
+    prices = [exact_lot_price(sold) for sold in offers]
     return [
-        int(np.floor((money - bought @ lot_prices(offers)) / offer.cost))
-        for bought in map(np.array, around)
+        int((decimals(money) - _total(bought, prices)) // decimals(offer.cost)) for bought in around
     ]
+
+
+def _total(lots: Sequence[float], prices: Sequence[Fraction]) -> Fraction:
+    """What so many lots cost."""
+    return sum((int(count) * price for count, price in zip(lots, prices, strict=True)), Fraction())
 
 
 def _best_count(

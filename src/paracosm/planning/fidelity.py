@@ -231,6 +231,11 @@ class FidelityTable(Fidelity):
 
     def __post_init__(self) -> None:
         costs, variances = np.asarray(self.costs), np.asarray(self.variances)
+        if costs.ndim != 1 or variances.shape != costs.shape:
+            raise checks.BadData(
+                f"a fidelity table has costs of shape {costs.shape} and variances of shape"
+                f" {variances.shape}; a list of each, as long as the other, is needed."
+            )
         if len(costs) < 2:
             raise checks.BadData(
                 f"a fidelity table has {len(costs)} row(s); at least 2 are needed."

@@ -12,6 +12,7 @@ from paracosm.planning.budget import (
     BudgetProblem,
     BudgetSplit,
     Offer,
+    Quantity,
     best_split,
     log_values,
     split_of,
@@ -86,8 +87,7 @@ def _trim_to_budget(
         budget: Money for all of them.
         last: The offer of which lots are given up first.
     """
-    money = Fraction(repr(float(budget)))
-    prices = [Fraction(repr(float(offer.cost))) * offer.lot for offer in offers]
+    money, prices = decimals(budget), [exact_lot_price(offer) for offer in offers]
     for row in np.ndindex(bought.shape[:-1]):
         if bought[row] @ lot_prices(offers) <= budget:
             continue
@@ -100,6 +100,16 @@ def _trim_to_budget(
             bought[(*row, offer)] -= less
             over -= less * prices[offer]
     return bought
+
+
+def decimals(amount: Quantity) -> Fraction:
+    """The decimals that an amount of money prints as, exactly."""
+    return Fraction(repr(float(amount)))
+
+
+def exact_lot_price(offer: Offer) -> Fraction:
+    """What a lot costs, in decimals: three at 0.1 cost 0.3."""
+    return decimals(offer.cost) * offer.lot
 
 
 def lot_prices(offers: Sequence[Offer]) -> np.ndarray:

@@ -8,6 +8,7 @@ lots that the budget pays for (Timor et al. 2026, Theorem 1, with what a real bu
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,11 +21,16 @@ from paracosm.core.records.questions import LawSample, OfferTerms, SplitQuestion
 from paracosm.core.records.reasons import Caveat
 from paracosm.core.records.refusal import Refusal
 from paracosm.planning import stakes
-from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values
+from paracosm.planning.budget import BudgetProblem, Offer, best_split, log_values, require_units
 from paracosm.planning.curve_posterior import Posterior, posterior
-from paracosm.planning.evaluation import EpisodeOffer, buy_episodes
+from paracosm.planning.evaluation import (
+    EpisodeOffer,
+    buy_episodes,
+    left_by_episodes,
+    most_episodes,
+)
 from paracosm.planning.law import Law
-from paracosm.planning.lot_rounding import round_to_lots
+from paracosm.planning.lot_rounding import decimals, exact_lot_price, round_to_lots
 from paracosm.planning.market import (
     Market,
     cheapest_index,
@@ -47,6 +53,8 @@ _NAMES = (*PLANNED_PARTS, "joint", "episode")
 _DRAWS = 2000
 # Budgets of the frontier, relative to the plan's; half and double are among them.
 _BUDGETS = 2.0 ** np.linspace(-2, 2, 9)
+_OWNED = checks.Range(0, MOST_SAMPLES, integer=True)
+_DIGITS = 12  # of a budget: what is left of it is not known to more, since prices were added up
 
 
 def plan(
@@ -103,15 +111,16 @@ def plan(
     money = _money_left(budget, spent, offers)
     beliefs = _beliefs(fits, curves, seed)
     problem, *rival_problems = (_problem(beliefs, route, owned_now, seed) for route in routes)
-    evaluation = None if episodes is None else buy_episodes(problem, offers, money, episodes)
-    left_for_models = money - (evaluation.spend if evaluation else 0.0)
+    evaluation, left_for_models = None, money
+    if episodes is not None:
+        evaluation = buy_episodes(problem, offers, money, episodes)
+        count = evaluation.best.episodes
+        left_for_models = left_by_episodes(money, episodes.cost, count)
     market = make_market(problem, offers, left_for_models)
     facts = _facts(market, routes, rival_problems, owned_now)
     plan = _record(facts, fits, beliefs, seed)
     question = _question(beliefs, routes, seed, offers=offers, budget=money)
-    return dataclasses.replace(
-        plan, evaluation=evaluation, question=question, spent=float(budget) - money
-    )
+    return dataclasses.replace(plan, evaluation=evaluation, question=question, spent=float(spent))
 
 
 def require_terms(
@@ -138,14 +147,16 @@ def require_terms(
         BadArgument: they describe no purchase.
     """
     checks.count("the seed", seed, 0)
-    _require_counts(owned or {})
+    _counts(owned or {})
     checks.positive("the budget", budget)
     if cost_episode is not None:
         checks.positive("the cost of an episode", cost_episode)
     prices = [1.0 if cost is None else cost for cost in (cost_dynamics, cost_reward)]
     offers = _offers(prices[0], prices[1], cost_joint, sources, lots)
     if cost_dynamics is not None and cost_reward is not None:
-        _money_left(budget, 0.0, offers)
+        money = _money_left(budget, 0.0, offers)
+        if cost_episode is not None:
+            most_episodes(offers, money, cost_episode)
 
 
 def _facts(
@@ -259,6 +270,8 @@ def owned_counts(
     """Samples of each part owned already: as given, else the largest anchor of its curve.
 
     Raises:
+        BadArgument: a count of another part is given, or one that is no whole number from 0 to
+            `MOST_SAMPLES`.
         CurveRefused: if a part has no curve.
     """
     for part in PLANNED_PARTS:
@@ -268,14 +281,18 @@ def owned_counts(
     largest = {
         part: max(anchor.samples for anchor in curves[part].anchors) for part in PLANNED_PARTS
     }
-    counts = {part: int((owned or largest).get(part, largest[part])) for part in PLANNED_PARTS}
-    _require_counts(counts)
-    return counts
+    return largest | _counts(largest) | _counts(owned or {})
 
 
-def _require_counts(owned: Mapping[str, int]) -> None:
-    for part, count in owned.items():
-        checks.between(f"the count of {part} samples owned", count, 0, MOST_SAMPLES)
+def _counts(owned: Mapping[str, int]) -> dict[str, int]:
+    """Counts of samples by part, if they are such."""
+    checks.of_kind("owned", owned, Mapping, "a mapping of 'dynamics' and 'reward' to a count each")
+    for part in owned:
+        checks.one_of("a part in owned", part, PLANNED_PARTS)
+    return {
+        part: _OWNED.check(f"the count of {part} samples owned", count)
+        for part, count in owned.items()
+    }
 
 
 def _offers(
@@ -291,10 +308,16 @@ def _offers(
         cost_dynamics, cost_reward, cost_joint, sources, lots: As `plan` has them.
 
     Raises:
-        BadArgument: prices, lots or worths are not positive, two offers have one name, or a source
-            has none or that of something else.
+        BadArgument: prices or worths are not positive, lots are no counts, two offers have one
+            name, or a source is no offer, or has no name or that of something else.
     """
-    for source in sources:
+    if not isinstance(lots, (tuple, list)) or len(lots) != 2:
+        raise checks.BadArgument(
+            f"lots is {checks.described(lots)}; two counts, of transitions and of labels, are"
+            " needed."
+        )
+    for i, source in enumerate(sources):
+        checks.of_kind(f"sources[{i}]", source, Offer, "an Offer")
         if not source.name or source.name in _NAMES:
             raise checks.BadArgument(
                 f"a source of labels has the name {source.name!r}; one of its own is needed, other"
@@ -309,7 +332,7 @@ def _offers(
     offers += sources
     for offer in offers:
         checks.positive(f"the cost of {offer.name}", float(offer.cost))
-        checks.at_least(f"the lot of {offer.name}", offer.lot, 1)
+        require_units(offer)
         checks.positive(f"the worth of a unit of {offer.name}", float(sum(offer.yields)))
     names = [offer.name for offer in offers]
     if len(set(names)) < len(names):
@@ -320,7 +343,9 @@ def _offers(
 
 
 def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
-    """The money that can still be spent."""
+    """The money that can still be spent, to a millionth of a millionth of the budget: of 1, once
+    0.9 are spent, 0.1 is left.
+    """
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)
     checks.finite("the money spent", spent)
@@ -329,19 +354,20 @@ def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
             f"the budget is {budget:g}; what is owned already cost {spent:g}, at least that is"
             " needed."
         )
-    least = min(float(offer.cost) * offer.lot for offer in offers)
-    if budget - spent < least:
+    money, least = float(budget), min(exact_lot_price(offer) for offer in offers)
+    if spent:
+        money = round(money - float(spent), _DIGITS - math.ceil(math.log10(money)))
+    if decimals(money) < least:
         raise checks.BadArgument(
-            f"the budget leaves {budget - spent:g} to spend; the cheapest lot costs {least:g}, at"
+            f"the budget leaves {money:g} to spend; the cheapest lot costs {float(least):g}, at"
             " least that is needed."
         )
-    if (budget - spent) / least > MOST_SAMPLES:
+    if money / float(least) > MOST_SAMPLES:
         raise checks.BadArgument(
-            f"the budget leaves {budget - spent:g} to spend, which buys"
-            f" {(budget - spent) / least:.2g} of the cheapest "
-            f"lot; at most {MOST_SAMPLES:g} can be counted exactly."
+            f"the budget leaves {money:g} to spend, which buys {money / float(least):.2g} of the"
+            f" cheapest lot; at most {MOST_SAMPLES:g} can be counted exactly."
         )
-    return float(budget - spent)
+    return money
 
 
 def _require_reachable(best: Purchase, money: float) -> Purchase:
@@ -476,8 +502,8 @@ def _marginal(market: Market, counts: np.ndarray) -> dict[str, float]:
 def _frontier(market: Market) -> tuple[Purchase, ...]:
     """The best splits of a quarter of the budget to four times it."""
     problem, offers, budget = market.problem, market.offers, market.budget
-    cheapest_lot = min(float(offer.cost) * offer.lot for offer in offers)
-    budgets = [budget * float(factor) for factor in _BUDGETS if budget * factor >= cheapest_lot]
+    cheapest_lot = min(exact_lot_price(offer) for offer in offers)
+    budgets = [money for money in (budget * _BUDGETS).tolist() if decimals(money) >= cheapest_lot]
     splits = []
     for other in make_markets(problem, offers, budgets):
         amounts = round_to_lots(problem, offers, other.budget).amounts

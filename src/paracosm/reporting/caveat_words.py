@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from paracosm.core.numerals import grouped
 from paracosm.core.records.reasons import Caveat, CaveatKind
-from paracosm.reporting.decision_words import BOUGHT
+from paracosm.reporting.decision_words import unit_name
 from paracosm.reporting.words import money, reading
 
 
@@ -46,15 +46,15 @@ def _open_choice(_: str, n: CaveatNumbers) -> str:
 _COMPUTED: dict[CaveatKind, Callable[[str, CaveatNumbers], str]] = {
     CaveatKind.FAR_FORECAST: _far_forecast,
     CaveatKind.NOTHING_BOUGHT: lambda part, _: (
-        f"The plan buys no {BOUGHT[part]}: money is worth more on the other part down to the last"
-        " unit."
+        f"The plan buys no {unit_name(part)}: money is worth more on the other part down to the"
+        " last unit."
     ),
     CaveatKind.NO_ROOM: lambda part, _: (
-        f"The plan buys no {BOUGHT[part]}: whole lots of both parts are more than the budget, or"
+        f"The plan buys no {unit_name(part)}: whole lots of both parts are more than the budget, or"
         " bring less than what is bought."
     ),
     CaveatKind.NOTHING_AFFORDED: lambda part, n: (
-        f"The plan buys no {BOUGHT[part]}: the fewest for sale, {grouped(int(n['units']))}, cost"
+        f"The plan buys no {unit_name(part)}: the fewest for sale, {grouped(int(n['units']))}, cost"
         f" {money(n['price'])}, and the budget is {money(n['budget'])}."
     ),
     CaveatKind.MONEY_LEFT: lambda _, n: (

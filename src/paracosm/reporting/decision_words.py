@@ -15,19 +15,29 @@ from paracosm.core.records.reasons import PurchaseReason
 from paracosm.core.records.results import RunResult
 from paracosm.reporting import words
 
-BOUGHT = {"dynamics": "transitions", "reward": "reward labels", "joint": "labelled transitions"}
+UNITS = {
+    "dynamics": ("transition", "transitions"),
+    "reward": ("reward label", "reward labels"),
+    "joint": ("labelled transition", "labelled transitions"),
+    "episode": ("evaluation episode", "evaluation episodes"),
+}
 LEAST_READ = 0.001  # how much a round amount of money is to lower the error by, to be worth reading
 SAME = 0.95  # parts on which money is worth within 5% of as much are told as equal
 LABELS = {
     "cheap": "cheap labels alone",
     "gold": "gold labels alone",
-    "mixture": "the mixture of both",
+    "mixture": "the mixture",
 }
 
 
+def unit_names(unit: str) -> tuple[str, str]:
+    """One unit of what is for sale and several; other names are those of sources of labels."""
+    return UNITS.get(unit, (f"label from {unit}", f"labels from {unit}"))
+
+
 def unit_name(unit: str) -> str:
-    """What a unit for sale is called; other units are labels of a source with that name."""
-    return BOUGHT.get(unit, f"labels from {unit}")
+    """What several units for sale are called."""
+    return unit_names(unit)[1]
 
 
 def count(amount: float) -> str:
@@ -96,7 +106,7 @@ def purchase_basis(decision: Decision) -> str:
 
 def worth(plan: Plan) -> str:
     """That labels of other sources are counted by their worth, if any are for sale."""
-    if set(plan.best.units) <= set(BOUGHT):
+    if set(plan.best.units) <= set(UNITS):
         return ""
     return "Labels of other sources are counted as the plain labels that they are worth."
 

@@ -16,6 +16,7 @@ from paracosm.core.records.reasons import (
     WayLoss,
 )
 from paracosm.reporting import caveat_words
+from paracosm.reporting.decision_words import LABELS
 from paracosm.reporting.words import capital, count_of, reading
 
 REGIMES = {
@@ -32,8 +33,6 @@ REGIMES = {
         "a balance: dearer labels are cleaner, cheaper ones leave money for more rollouts"
     ),
 }
-
-_WAYS = {"cheap": "cheap labels alone", "gold": "gold labels alone", "mixture": "the mixture"}
 
 
 def with_sentences(plan: LabelPlan) -> LabelPlan:
@@ -142,12 +141,12 @@ def _bought(best: MixtureChoice) -> str:
     if best.name == "mixture":
         gold = f"gold labels on {grouped(best.gold)} of them"
         return f"the mixture, {count_of(best.rollouts, 'rollout')} with cheap labels and {gold}"
-    return f"{_WAYS[best.name]}, on {count_of(best.rollouts, 'rollout')}"
+    return f"{LABELS[best.name]}, on {count_of(best.rollouts, 'rollout')}"
 
 
 def _mixture_stakes(reasons: MixtureVerdict) -> list[str]:
     if reasons.stakes is Stakes.HARDLY_MATTERS:
-        return [f"It hardly matters: {_WAYS[reasons.losses[0].name]} would be within 1% of that."]
+        return [f"It hardly matters: {LABELS[reasons.losses[0].name]} would be within 1% of that."]
     return [_way_loss(loss) for loss in reasons.losses]
 
 
@@ -158,7 +157,7 @@ def _way_loss(loss: WayLoss) -> str:
         else f"{reading(1 + loss.excess)} times that"
     )
     tail = ", most of it bias, which no money removes" if loss.biased else ""
-    return f"{_WAYS[loss.name].capitalize()} would have {more}{tail}."
+    return f"{LABELS[loss.name].capitalize()} would have {more}{tail}."
 
 
 def _other_budgets(plan: MixturePlan, smallest: str) -> str:
@@ -166,12 +165,12 @@ def _other_budgets(plan: MixturePlan, smallest: str) -> str:
     would say otherwise at this one.
     """
     starts = [
-        f"from about {reading(start)} on {_WAYS[name]}" for name, start in plan.changes.items()
+        f"from about {reading(start)} on {LABELS[name]}" for name, start in plan.changes.items()
     ]
     winners = [smallest, *(name for name, start in plan.changes.items() if start <= plan.budget)]
     whole = "" if winners[-1] == plan.winner else " At this budget whole rollouts decide."
     if starts:
-        return f"With a small budget {_WAYS[smallest]} would win; {', '.join(starts)}.{whole}"
+        return f"With a small budget {LABELS[smallest]} would win; {', '.join(starts)}.{whole}"
     if whole:
-        return f"With large budgets {_WAYS[smallest]} would win.{whole}"
-    return f"At any other budget {_WAYS[smallest]} would win, too."
+        return f"With large budgets {LABELS[smallest]} would win.{whole}"
+    return f"At any other budget {LABELS[smallest]} would win, too."

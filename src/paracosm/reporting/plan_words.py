@@ -8,16 +8,10 @@ import math
 from paracosm.core import numerals
 from paracosm.core.records.decisions import Plan
 from paracosm.core.records.reasons import PlanVerdict, RouteLoss, Rule, RuleLoss, Stakes
-from paracosm.reporting import caveat_words
+from paracosm.reporting import caveat_words, decision_words
 from paracosm.reporting.words import money, reading
 
 _NOTHING = 5e-5  # a loss that prints as 0.00%
-_UNITS = {
-    "dynamics": ("transition", "transitions"),
-    "reward": ("reward label", "reward labels"),
-    "joint": ("labelled transition", "labelled transitions"),
-    "episode": ("evaluation episode", "evaluation episodes"),
-}
 
 
 def with_sentences(plan: Plan) -> Plan:
@@ -60,14 +54,9 @@ def _now(error: float) -> str:
     return f"it is {reading(error)} now"
 
 
-def unit_names(name: str) -> tuple[str, str]:
-    """One unit of what is for sale and several; other names are those of sources of labels."""
-    return _UNITS.get(name, (f"label from {name}", f"labels from {name}"))
-
-
 def _bought(name: str, count: int) -> str:
     """So many units of what is for sale; a name of one's own is that of a source of labels."""
-    singular, plural = unit_names(name)
+    singular, plural = decision_words.unit_names(name)
     return f"{numerals.grouped(count)} {singular if count == 1 else plural}"
 
 

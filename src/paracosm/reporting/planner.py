@@ -20,7 +20,7 @@ from paracosm.core.records.questions import (
     SplitQuestion,
 )
 from paracosm.core.records.reasons import LabelRule, Rule
-from paracosm.reporting import decision_words, plan_words
+from paracosm.reporting import decision_words
 
 _PARTS = ("dynamics", "reward")
 _MOST_COUNT = 1e15  # counts beyond it are not exact in floating point
@@ -149,7 +149,7 @@ def _money(plan: Plan, question: SplitQuestion) -> list[SettingField]:
     name = "budget, without what is owned" if plan.spent else "budget"
     fields = [SettingField("budget", name, "Money", question.budget, positive=True)]
     for k, sold in enumerate(question.offers):
-        label = f"price of a {plan_words.unit_names(sold.name)[0]}"
+        label = f"price of a {decision_words.unit_names(sold.name)[0]}"
         fields.append(SettingField(f"offers.{k}.cost", label, "Money", sold.cost, positive=True))
     if plan.evaluation is not None:
         group, price = "Evaluation episodes", plan.evaluation.price
@@ -200,7 +200,7 @@ def _rest(plan: Plan, question: SplitQuestion) -> list[SettingField]:
             positive=True,
         )
         for k, sold in enumerate(question.offers)
-        if sold.name not in decision_words.BOUGHT
+        if sold.name not in decision_words.UNITS
     ]
     return [*owned, *weights, *worth]
 

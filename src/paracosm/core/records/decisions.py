@@ -67,9 +67,11 @@ class CurveFit(Record):
     """The law `error = prefactor · N^-exponent + floor`, errors as root mean squares, that a curve
     supports.
 
-    Medians of the posterior; `low` and `high` bound the exponent with 95%. `r2` is the share of the
-    log error's variance that the law explains. `extrapolation` is the largest count the plan
-    reaches over the largest measured. `band` holds forecasts `(samples, low, median, high)` of 90%.
+    Medians of the law's posterior; `low` and `high` bound the exponent with 95%. `band` holds
+    forecasts `(samples, low, median, high)` of 90%, in which curves that steepen or flatten against
+    the law are weighed, too. `r2` is the share of the log error's variance that the median forecast
+    explains, not the law alone. `extrapolation` is the largest count the plan reaches over the
+    largest measured.
     """
 
     prefactor: float

@@ -53,7 +53,7 @@ _TEMPLATES = {
         " at {last:,.0f}; a curve that falls is needed to plan from it."
     ),
     Refusal.RISES_AT_END: (
-        "the {part} error rises from its {ordinal} size on, from {before:.3g} at {first:,.0f}"
+        "the {part} error rises from {size} on, from {before:.3g} at {first:,.0f}"
         " samples to {after:.3g} at {last:,.0f}; a curve that falls to its end is needed to plan"
         " from it."
     ),

@@ -162,9 +162,7 @@ const spentOn = (offers, lots) => lots.reduce((sum, count, k) => sum + count * l
 // Lots that cost no more than the budget exactly, prices being the decimals that they print as.
 function affordable(bought, offers, budget, last) {
   if (spentOn(offers, bought) <= budget) return bought;
-  const decimals = [budget, ...offers.map(offer => offer.cost)].map(decimal);
-  const lowest = Math.min(...decimals.map(([, power]) => power));
-  const [money, ...costs] = decimals.map(([digits, power]) => digits * 10n ** BigInt(power - lowest));
+  const [, money, ...costs] = inUnits(budget, ...offers.map(offer => offer.cost));
   const prices = costs.map((cost, k) => cost * BigInt(offers[k].lot));
   let over = bought.reduce((sum, count, k) => sum + BigInt(count) * prices[k], -money);
   for (const k of [last, ...offers.keys()]) {
@@ -180,6 +178,36 @@ function affordable(bought, offers, budget, last) {
 function decimal(number) {
   const [mantissa, power = "0"] = String(number).split("e"), [whole, part = ""] = mantissa.split(".");
   return [BigInt(whole + part), Number(power) - part.length];
+}
+
+// Amounts of money as multiples of one power of ten, which comes first: their sums are exact, prices
+// being the decimals that they print as.
+function inUnits(...amounts) {
+  const decimals = amounts.map(decimal), lowest = Math.min(...decimals.map(([, power]) => power));
+  return [lowest, ...decimals.map(([digits, power]) => digits * 10n ** BigInt(power - lowest))];
+}
+
+// Whether the money pays for some lot.
+const paysForLot = (offers, money) => offers.some(({cost, lot}) => {
+  const [, all, each] = inUnits(money, cost);
+  return each * BigInt(lot) <= all;
+});
+
+// How many episodes the money pays for beside these lots; below 0 where the lots are too dear.
+function episodesBeside(offers, lots, money, cost) {
+  const [, all, each, ...costs] = inUnits(money, cost, ...offers.map(offer => offer.cost));
+  const left = lots.reduce((sum, count, k) => sum - BigInt(count) * BigInt(offers[k].lot) * costs[k], all);
+  return left < 0n ? -1 : Number(left / each);
+}
+
+// How many it pays for beside the cheapest lot.
+const mostEpisodes = (offers, money, cost) => Math.max(...offers.map((_, first) =>
+  episodesBeside(offers, offers.map((_, k) => k === first ? 1 : 0), money, cost)));
+
+// The money that so many episodes leave.
+function leftBy(money, cost, count) {
+  const [power, all, each] = inUnits(money, cost);
+  return Number(`${all - BigInt(count) * each}e${power}`);
 }
 
 // The best split into whole lots: of those near the exact one, with what is left spent too.
@@ -292,7 +320,7 @@ function acrossShares(market, number = 41) {
 function* frontier(task, offers, budget) {
   for (let k = -4; k <= 4; k++) {
     const money = budget * 2 ** (k / 2);
-    if (money < Math.min(...offers.map(lotPrice))) continue;
+    if (!paysForLot(offers, money)) continue;
     const split = purchase("", task, offers, roundToLots(task, offers, money));
     if (Number.isFinite(split.error.mean)) yield {...split, factor: 2 ** (k / 2)};
   }
@@ -307,7 +335,7 @@ function buyEpisodes(task, offers, money, {cost, deviation}) {
   const halfWidth = count => studentQuantile(count - 1) * deviation / Math.sqrt(count);
   const exact = count => expectedBest(task, offers, money - cost * count);
   const total = count => exact(count).loss + halfWidth(count);
-  const most = Math.floor((money - Math.min(...offers.map(lotPrice))) / cost);
+  const most = mostEpisodes(offers, money, cost);
   let low = 2, high = most;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
@@ -316,12 +344,12 @@ function buyEpisodes(task, offers, money, {cost, deviation}) {
   }
   const around = exact(low).amounts.reduce((rows, amount, k) => rows.flatMap(row =>
     [Math.floor(amount / offers[k].lot), Math.ceil(amount / offers[k].lot)].map(lots => [...row, lots])), [[]]);
-  const leaving = around.map(lots => Math.floor((money - spentOn(offers, lots)) / cost));
+  const leaving = around.map(lots => episodesBeside(offers, lots, money, cost));
   const usual = USUAL.filter(count => count <= most);
   const tried = [low, ...usual, ...leaving.map(count => Math.min(Math.max(count, 2), most))];
   const counts = [...new Set(tried)].sort((i, k) => i - k);
   const sums = counts.map(count => halfWidth(count)
-    + mean(losses(task, countsOf(task, offers, roundToLots(task, offers, money - cost * count)))));
+    + mean(losses(task, countsOf(task, offers, roundToLots(task, offers, leftBy(money, cost, count))))));
   const episodes = counts[least(sums)];
   return {episodes, halfWidth: halfWidth(episodes), spend: episodes * cost};
 }
@@ -334,7 +362,8 @@ function planned(settings, names) {
   });
   const task = taskOf(settings);
   const evaluation = settings.episode && buyEpisodes(task, offers, settings.budget, settings.episode);
-  const budget = settings.budget - (evaluation ? evaluation.spend : 0);
+  const budget = evaluation
+    ? leftBy(settings.budget, settings.episode.cost, evaluation.episodes) : settings.budget;
   const splits = bestSplits(task, offers, budget), best = splits.map(split => split.loss);
   const market = {task, offers, budget, best};
   const chosen = purchase("this plan", task, offers, roundToLots(task, offers, budget), best);

@@ -14,10 +14,13 @@ function splitRefusal({offers, budget, weights, episode}) {
   const lots = episode ? "two episodes and the cheapest lot cost" : "the cheapest lot costs";
   if (!(weights[0] + weights[1] > 0))
     return {field: "weights.0", sentence: "Both weights are 0; one must be above 0."};
-  if (budget < needed)
+  const most = episode ? mostEpisodes(offers, budget, episode.cost) : 0;
+  if (episode ? most < 2 : !paysForLot(offers, budget))
     return {field: "budget", sentence: `The budget is ${budget}; ${lots} ${amount(needed)}.`};
   if (budget / lot > MOST_LOTS)
     return {field: "budget", sentence: "The budget buys more lots than can be counted exactly."};
+  if (most > MOST_LOTS)
+    return {field: "budget", sentence: "The budget buys more episodes than can be counted exactly."};
   return null;
 }
 
