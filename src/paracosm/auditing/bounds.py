@@ -45,7 +45,7 @@ def bound_gap(subject: AuditSubject, full: np.ndarray) -> Bounds:
         full: Imagined returns from the real starts over the whole horizon, `[episode]`.
     """
     world, policy, episodes = subject.reported_world, subject.policy, subject.episodes
-    states = some_of(episodes.state[episodes.alive])
+    states = some_of(np.asarray(episodes.state)[episodes.alive])
     brackets = constants.brackets(world, policy, states, subject.key)
     gap = episodes.returns(world.discount) - full
     ends = world.termination is not never or bool(episodes.terminated.any())

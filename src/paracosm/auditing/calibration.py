@@ -203,7 +203,7 @@ def _judged(episodes: _Recorded, prediction: Prediction) -> Bool[np.ndarray, " s
 
 
 def _coverage(shares: Float[np.ndarray, "level held"]) -> Coverage:
-    return Coverage(LEVELS, tuple(map(share, shares)), expected_error(shares))
+    return Coverage(LEVELS, tuple(map(mean_share, shares)), expected_error(shares))
 
 
 def _confidence(factor: Estimate) -> Confidence:
