@@ -18,6 +18,7 @@ from scipy import stats
 import paracosm
 from paracosm import adapters as foreign
 from paracosm.auditing.attribution import attribute
+from paracosm.auditing.imagined_returns import EpisodeStarts, play_in
 from paracosm.auditing.one_step import differ, predict_steps
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks, estimators
@@ -156,6 +157,18 @@ def test_a_record_that_stops_is_compared_with_as_many_imagined_steps():
     assert len(short.overlays[0].imagined) == 6
 
 
+def test_an_imagined_end_behind_the_record_of_an_episode_is_none():
+    case = case_of("linear", 3, episodes=2)
+    late = case.world.replace(
+        dynamics=lambda s, a, key: s + 1, termination=lambda s, a, after: after[0] >= 2.5
+    )
+    rows = EpisodeStarts(jnp.zeros((2, 4)), jnp.array([2, 4]), jax.random.split(case.key, 2))
+    played = play_in(late, case.policy, rows, 4)
+    assert played.alive.sum(axis=1).tolist() == [2, 3]
+    assert played.terminated.any(axis=1).tolist() == [False, True]
+    assert not played.truncated.any()
+
+
 def test_parts_of_a_wrong_shape_are_named():
     case = case_of("smooth", 1)
     vector = case.world.replace(reward=lambda s, a, t: t[:1])
@@ -282,6 +295,15 @@ def nan_at(*where):
     return fill
 
 
+def false_at(*where):
+    def fill(column):
+        column = column.copy()
+        column[where] = False
+        return column
+
+    return fill
+
+
 def test_refusals_name_what_was_found():
     case = case_of("linear", 1)
 
@@ -299,6 +321,14 @@ def test_refusals_name_what_was_found():
         poisoned(case, next_state=nan_at(2, 0, 1)),
     )
     refused("an episode has no steps", poisoned(case, alive=np.zeros_like))
+    refused(
+        "real episode 1 is alive again at step 4, after its end",
+        poisoned(case, alive=false_at(1, 3)),
+    )
+    refused(
+        r"reward is -?[0-9.]+ at step \d+ of real episode 2, after its end; 0 is needed",
+        poisoned(case, alive=false_at(2, -1)),
+    )
     refused(
         "are not those of the policy to be audited",
         poisoned(case, action=lambda action: action + 0.1),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from paracosm.auditing.averages import averages, rare_bounds, return_limits
+from paracosm.auditing.averages import averages, mean_without_range, rare_bounds, return_limits
 from paracosm.auditing.one_step import OneStep, StepOutcome
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import mean, student_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
@@ -242,3 +243,9 @@ def test_returns_may_lie_wherever_the_rewards_that_were_recorded_allow():
     assert return_limits(episodes, discount=1.0) == (0.0, 3.0 * STEPS)
     assert return_limits(episodes, (-1.0, 5.0), discount=1.0) == (-1.0 * STEPS, 5.0 * STEPS)
     assert return_limits(recorded(np.zeros(2), STEPS), discount=1.0) is None
+
+
+@pytest.mark.parametrize("average", [mean_without_range, of(np.ones(3)).mean_term])
+def test_a_difference_that_is_not_finite_is_no_constant(average):
+    with pytest.raises(checks.BadData, match="average: nan at episode 1"):
+        average([1.0, np.nan, 1.0])

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm.auditing.bounds import discounted_contraction, some_of
 from paracosm.core.mdp import MDP, Box, Domain, Spec, never
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, initial_policy
 from paracosm.core.precision import in_double
-from paracosm.core.records import Diagnosis
+from paracosm.core.records import Bracket, Diagnosis
 from paracosm.core.rollout import rollout
 from paracosm.learning.parts import LearnedDynamics, LearnedReward
 from paracosm.loop.auditing import audit
@@ -100,3 +101,17 @@ def test_where_ends_can_differ_bounds_are_finite_and_estimates():
 def test_bounds_can_be_left_out(networks):
     diagnosis = audit(*networks, certify=False)
     assert (diagnosis.certificates, diagnosis.lipschitz, diagnosis.contraction) == ((), {}, None)
+
+
+@pytest.mark.parametrize("count", [1, 511, 512, 1000, 1023, 5000])
+def test_lower_ends_are_looked_for_all_over_the_visited_states(count):
+    states = some_of(np.arange(float(count))[:, None])[:, 0]
+    assert len(states) == min(count, 512)
+    assert (states[0], states[-1]) == (0, count - 1)
+    assert (np.diff(states) <= count / 511 + 1).all()
+
+
+def test_at_a_discount_of_0_everything_contracts():
+    unbounded = Bracket(0.5, np.inf, "estimate", "no layers")
+    assert discounted_contraction(0.0, unbounded) == Bracket(0.0, 0.0, "estimate", "no layers")
+    assert discounted_contraction(0.5, unbounded).upper == np.inf

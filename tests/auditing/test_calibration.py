@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from paracosm.auditing.calibration import calibration_of
-from paracosm.auditing.coverage import HEADLINE, share, shares_held, widening, widths
+from paracosm.auditing.coverage import HEADLINE, mean_share, shares_held, widening, widths
 from paracosm.auditing.predictive import DRAWS, Prediction, SpreadSource, predict_ahead
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -135,7 +135,7 @@ def test_intervals_over_episodes_cover_where_steps_hang_together(count):
     held, of_steps = [], []
     for seed in range(count):
         shares = shares_held(*synthetic(seed, 1.0, episodes=10, steps=30))[HEADLINE]
-        held.append(share(shares).low <= 0.9 <= share(shares).high)
+        held.append(mean_share(shares).low <= 0.9 <= mean_share(shares).high)
         of_steps.append(abs(shares.mean() - 0.9) <= 1.96 * np.sqrt(0.09 / (10 * 30 * 3)))
     assert np.mean(held) >= stats.binom.ppf(1e-5, count, 0.93) / count
     assert np.mean(of_steps) < np.mean(held)
@@ -286,7 +286,7 @@ def cut(lengths, seed=0) -> Trajectory:
     """Real episodes of these lengths."""
     episodes = lived(seed, len(lengths), max(lengths))
     alive = np.arange(max(lengths)) < np.array(lengths)[:, None]
-    return dataclasses.replace(episodes, alive=alive)
+    return dataclasses.replace(episodes, alive=alive, reward=episodes.reward * alive)
 
 
 def test_one_long_episode_does_not_throw_the_others_out_of_the_horizons():
@@ -318,3 +318,9 @@ def test_a_prediction_whose_error_cannot_be_squared_is_refused_in_one_sentence(b
         r" 1e\+100 is needed",
     ):
         calibrate(world, Damped(), lived(1))
+
+
+def test_rewards_after_an_end_are_refused_as_an_audit_refuses_them():
+    episodes = dataclasses.replace(cut([5, 3]), reward=np.ones((2, 5)))
+    with pytest.raises(checks.BadData, match="at step 3 of real episode 1, after its end"):
+        calibration_of(world_of(Alone(TURN, PUSH)), Damped(), episodes)

@@ -176,7 +176,8 @@ def test_the_fewest_returns_of_unrelated_imagination_are_rarely_helped():
 
 def test_counts_that_differ_and_values_that_are_no_numbers_are_refused():
     real = np.arange(6.0)
-    with pytest.raises(checks.BadData, match=r"\(9,\).*\(6,\)|cheap"):
-        assisted_mean(real, real[:2], real[:1])
+    for imagined, fresh in ((real[:2], real[:1]), (real[:4], np.arange(100.0)), (real[:4], [])):
+        with pytest.raises(checks.BadData, match=rf"{len(imagined)} imagined returns of 6 real"):
+            assisted_mean(real, imagined, fresh)
     with pytest.raises(checks.BadData):
         assisted_mean(real, np.where(real == 2, np.nan, real), real)

@@ -7,9 +7,11 @@ import pytest
 
 from paracosm.auditing.describing import described
 from paracosm.auditing.linter.data import data_findings
+from paracosm.core import checks
 from paracosm.core.columns import COLUMNS
 from paracosm.core.data import Dataset
 from paracosm.core.records.data import DataSummary
+from paracosm.loop.describing import describe_data
 from paracosm.reporting import data_words
 
 
@@ -167,7 +169,9 @@ def test_a_summary_counts_and_measures_and_comes_back_from_json():
     assert (summary.rows, summary.episodes, summary.shortest, summary.longest) == (135, 3, 30, 60)
     assert summary.median_length == 45
     assert summary.terminated == data.terminated.sum()
-    assert summary.terminated + summary.cut == 3
+    unowned = int((~data.has_transition)[data.episode_starts - 1].sum())
+    assert (summary.cut, summary.end_unknown) == (0, unowned)
+    assert summary.terminated + unowned == 3
     assert (summary.transitions_missing, summary.labels_missing) == (35, 75)
     assert summary.returns is None
     for i in (0, 1):
@@ -181,3 +185,16 @@ def test_a_summary_counts_and_measures_and_comes_back_from_json():
     ]
     assert complete.returns.low == pytest.approx(min(returns))
     assert complete.returns.mean == pytest.approx(np.mean(returns))
+
+
+def test_an_end_that_was_not_bought_is_unknown_and_no_cut():
+    ended = pendulum([1] * 10, limited=False)
+    summary = described(ended.buy(4, 10, seed=0), "here")
+    assert (summary.terminated, summary.cut, summary.end_unknown) == (4, 0, 6)
+    said = dict(data_words.facts(summary))["episodes"]
+    assert said.endswith("0 were cut, 6 without the transition that says how they end")
+
+
+def test_a_data_set_without_steps_is_refused_in_one_sentence():
+    with pytest.raises(checks.BadData, match=r"the data set has no steps; at least one is needed"):
+        describe_data(pendulum([5]).first(0))

@@ -146,3 +146,24 @@ def test_a_random_subset_is_unbiased_and_sums_with_its_remainder():
             rtol=1e-9,
             atol=1e-12,
         )
+
+
+def test_a_step_without_a_finite_gradient_is_the_remainder_and_hides_no_other():
+    """The root has no gradient below the level, which few steps come to."""
+    case = Case("linear", 1)
+    level = np.partition(np.asarray(case.episodes.next_state)[..., 0].ravel(), 2)[2]
+
+    def world_of(root):
+        return case.world.replace(reward=lambda s, a, t: root(t[0] - level) + jnp.abs(t[1]))
+
+    broken = world_of(lambda x: jnp.sqrt(jnp.maximum(x, 0)))
+    sound = world_of(lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0))
+    terms, dimensions = split(case, broken)
+    _, expected = split(case, sound)
+    np.testing.assert_allclose(
+        dimensions.terms.sum(axis=(1, 2)) + dimensions.remainder,
+        terms.dynamics.sum(axis=1),
+        rtol=1e-9,
+    )
+    same = np.isclose(dimensions.terms, expected.terms, rtol=1e-2, atol=1e-4).all(axis=2)
+    assert 0.5 < same.mean() < 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import imagine_rest, terms_of
-from paracosm.auditing.draws import MOST_DRAWS, draw
+from paracosm.auditing.draws import MOST_DRAWS, draw, imagined_part
 from paracosm.auditing.imagined_returns import imagined_returns, redrawn_returns
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.subject import AuditSubject
@@ -206,3 +206,11 @@ def test_a_training_world_that_leaves_the_finite_numbers_is_named():
     )
     with pytest.raises(checks.BadData, match=r"in the world of training.* real episode \d is nan"):
         imagined_returns(subject._replace(training_prediction=trained))
+
+
+def test_the_imagined_share_is_a_share():
+    noise = np.random.default_rng(0).normal(0, 100, (4, 5))
+    assert imagined_part(np.zeros((4, 5))) == 0
+    assert imagined_part(np.array([[300.0] * 3, [-300.0] * 3])) == 1
+    assert 0 < imagined_part(noise / 100 + np.arange(5)) < 1
+    assert np.isnan(imagined_part(noise[:1]))

@@ -333,6 +333,21 @@ def test_what_no_interval_tells_is_not_compared_and_what_the_file_names_must_be_
     assert gate(refits(), ("new", lone), usual).passed
 
 
+def test_what_is_not_compared_has_the_numbers_of_the_runs():
+    def single(result, value):
+        lone = Estimate(value, -math.inf, math.inf, 1, "one sample: no interval")
+        diagnosis = dataclasses.replace(result.diagnosis, real_return=lone)
+        return dataclasses.replace(result, diagnosis=diagnosis)
+
+    runs = {
+        name: single(result, value)
+        for (name, result), value in zip(refits(3).items(), (-100.0, -110.0, -105.0), strict=True)
+    }
+    result = gate(runs, ("new", single(run(), -120.0)), EVERY)
+    check = of(result, "return", "real")
+    assert (check.verdict, check.baseline, check.candidate) == ("not compared", -105.0, -120.0)
+
+
 def test_a_gate_of_single_episodes_is_refused():
     single = Estimate(-130.0, -math.inf, math.inf, 1, "one sample: no interval")
     runs = {

@@ -146,7 +146,7 @@ def test_errors_that_do_not_hang_on_the_state_seldom_stand_out(replications):
 )
 def test_a_steady_region_beside_a_noisy_one_of_equal_errors_seldom_stands_out(replications):
     """What is usual is known no better than the noisy region's mean. By normal factors from
-    episode to episode, whose means `term_mean` covers as often as it says.
+    episode to episode, whose means `mean_without_range` covers as often as it says.
     """
     alarms = 0
     for seed in range(replications):

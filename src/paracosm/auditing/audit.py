@@ -320,12 +320,27 @@ def check_episodes(world: MDP, episodes: Trajectory) -> None:
     """Refuse episodes that no audit can use.
 
     Raises:
-        BadData: an episode of no steps, states of another size than the world's, a recorded number
-            that is not finite.
+        BadData: an episode of no steps, or one that goes on after its end; states of another size
+            than the world's, a recorded number that is not finite, or a reward after an end.
     """
     if not (episodes.alive.size and episodes.alive.any(axis=1).all()):
         raise checks.BadData(
             "an episode has no steps; the audit needs at least one episode and one step of each."
+        )
+    alive, reward = np.asarray(episodes.alive), np.asarray(episodes.reward)
+    risen = np.argwhere(alive[:, 1:] & ~alive[:, :-1])
+    if len(risen):
+        episode, before = risen[0]
+        raise checks.BadData(
+            f"real episode {episode} is alive again at step {before + 1}, after its end; the steps"
+            " of an episode must come before all others in its row."
+        )
+    paid = np.argwhere(~alive & (reward != 0))
+    if len(paid):
+        episode, step = paid[0]
+        raise checks.BadData(
+            f"the recorded reward is {reward[episode, step]} at step {step} of real episode"
+            f" {episode}, after its end; 0 is needed there."
         )
     components, needed = episodes.state.shape[-1], world.spec.state_size
     if components != needed:

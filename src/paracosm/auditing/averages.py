@@ -20,16 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from paracosm.auditing.one_step import OneStep
+from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.estimators import bounded_mean, concentrated, mean, most_equal, varied_mean
 from paracosm.core.mdp import MDP, never
 from paracosm.core.records import Estimate
 
-# Of the range of terms: half of them nearer to one another do not tell how far others may be
+# A share of the range of terms: where half of the terms are nearer to one another than this, they
+# do not tell how far others may be.
 _NEAR_TERM = 0.01
-_ROUNDING = 1e-9  # of what the rewards allow: the arithmetic of an exact part
-# Times the range of the rewards of these episodes; Pendulum's and Reacher's worst rewards are
-# within 2
+# A share of what the rewards allow: a smaller difference is the arithmetic of an exact part.
+_ROUNDING = 1e-9
+# A reward that lies further from those of these episodes than so many times their range is another
+# kind of reward. The worst rewards of Pendulum and Reacher are within 2.
 _APART = 4.0
 
 ReturnRange = tuple[float, float] | None  # of returns as far as rare episodes make them, if known
@@ -94,8 +97,12 @@ class Averages(NamedTuple):
         where it was right about ends; where returns are reweighted, which gives them no range, it
         has it wherever it was right. A part that was given and right in all of these episodes is
         taken for the real one.
+
+        Raises:
+            BadData: a difference is not finite.
         """
         differences = np.asarray(differences, np.float64)
+        checks.finite("the differences to average", differences, "episode")
         if _constant(differences) and (self._certain(cause) or self._right(cause, differences)):
             return _as_constant(differences)
         if self.reweighted:
@@ -124,11 +131,15 @@ class Averages(NamedTuple):
         return not self.sparse
 
 
-def term_mean(differences: ArrayLike, level: float = 0.95) -> Estimate:
+def mean_without_range(differences: ArrayLike, level: float = 0.95) -> Estimate:
     """The mean of differences of returns `[episode]` whose range is not known; one that is the same
     in every episode is taken for a constant.
+
+    Raises:
+        BadData: a difference is not finite.
     """
     differences = np.asarray(differences, np.float64)
+    checks.finite("the differences to average", differences, "episode")
     return _as_constant(differences) if _constant(differences) else mean(differences, level)
 
 

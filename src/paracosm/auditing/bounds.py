@@ -45,8 +45,7 @@ def bound_gap(subject: AuditSubject, full: np.ndarray) -> Bounds:
         full: Imagined returns from the real starts over the whole horizon, `[episode]`.
     """
     world, policy, episodes = subject.reported_world, subject.policy, subject.episodes
-    visited = episodes.state[episodes.alive]
-    states = visited[:: max(1, len(visited) // _STATES)][:_STATES]
+    states = some_of(np.asarray(episodes.state)[episodes.alive])
     brackets = constants.brackets(world, policy, states, subject.key)
     gap = episodes.returns(world.discount) - full
     ends = world.termination is not never or bool(episodes.terminated.any())
@@ -63,9 +62,13 @@ def bound_gap(subject: AuditSubject, full: np.ndarray) -> Bounds:
     )
     if ends:
         ladder = tuple(map(_unproven, ladder))
-    return Bounds(
-        brackets, _discounted_contraction(world.discount, brackets["closed_loop"]), ladder
-    )
+    return Bounds(brackets, discounted_contraction(world.discount, brackets["closed_loop"]), ladder)
+
+
+def some_of(visited: np.ndarray) -> np.ndarray:
+    """At most 512 of the visited states `[row, state]`, from the first to the last."""
+    chosen = np.linspace(0, len(visited) - 1, min(len(visited), _STATES)).astype(int)
+    return visited[chosen]
 
 
 def _unproven(rung: Certificate) -> Certificate:
@@ -123,8 +126,10 @@ def _local(world: MDP, policy: MarkovPolicy, brackets: dict[str, Bracket]) -> Lo
     return LocalConstants(bounded, "certificate", "bounds from the layers' slopes over each ball")
 
 
-def _discounted_contraction(discount: float, closed_loop: Bracket) -> Bracket:
+def discounted_contraction(discount: float, closed_loop: Bracket) -> Bracket:
+    """The bracket of `γ c`, which is 0 at a discount of 0 even where c has no upper end."""
     low, high = (
-        float(discount * np.float64(end)) for end in (closed_loop.lower, closed_loop.upper)
+        float(discount * np.float64(end)) if discount else 0.0
+        for end in (closed_loop.lower, closed_loop.upper)
     )
     return Bracket(low, high, closed_loop.kind, closed_loop.why)

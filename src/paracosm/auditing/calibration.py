@@ -23,8 +23,8 @@ from paracosm.auditing.coverage import (
     HEADLINE,
     LEVELS,
     expected_error,
+    mean_share,
     own_means,
-    share,
     shares_held,
     widening,
     widths,
@@ -58,20 +58,24 @@ from paracosm.core.records.calibration import (
 )
 from paracosm.core.types import Array, PRNGKey
 
-# The longest horizon, and how many steps of single members horizons may cost: beside an audit's
-# millions this is little.
+# No horizon is longer, and horizons cost so many steps of single members at the most, which is
+# little beside the millions of an audit.
 _LONGEST, _MOST_MEMBER_STEPS = 64, 400_000
-# Of the recorded steps: the longest horizon fits behind so many, or it says little of the others.
+# The longest horizon fits behind this share of the recorded steps; a longer one would say little of
+# the others.
 _FITTING = 0.25
-# Of the episodes: more of them are as long as the longest horizon, or it leaves too many out.
+# More than this share of the episodes are as long as the longest horizon; a longer one would leave
+# too many out.
 _REACHING = 0.5
-# An imagined state beyond this has left the world, and its square the floating numbers.
+# An imagined state that is larger has left the world, and the square of a much larger one is
+# infinite.
 _LARGEST = 1e100
-# A spread that is off by less is as good as right: errors of a quarter change no decision.
+# A spread that is off by a smaller factor is as good as right: errors of a quarter change no
+# decision.
 _NEAR = 1.25
-# In spreads of the imagined return: farther than two standard deviations is not what it says.
+# A gap of more than so many spreads of the imagined return is not what the spread says.
 _INSIDE = 2.0
-# Of the mean squared error: a rise by less with other steps' actions is none.
+# The mean squared error has not risen with other steps' actions where it rose by a smaller share.
 _NO_RISE = 0.05
 
 
@@ -199,7 +203,7 @@ def _judged(episodes: _Recorded, prediction: Prediction) -> Bool[np.ndarray, " s
 
 
 def _coverage(shares: Float[np.ndarray, "level held"]) -> Coverage:
-    return Coverage(LEVELS, tuple(map(share, shares)), expected_error(shares))
+    return Coverage(LEVELS, tuple(map(mean_share, shares)), expected_error(shares))
 
 
 def _confidence(factor: Estimate) -> Confidence:
@@ -224,7 +228,7 @@ def _components(
     for component in np.flatnonzero(judged):
         alone = np.arange(len(judged)) == component
         shares = shares_held(required_widths, valid, alone)
-        held = share(shares[HEADLINE])
+        held = mean_share(shares[HEADLINE])
         records.append(ComponentCalibration(int(component), held, expected_error(shares)))
     return tuple(records)
 
@@ -383,7 +387,7 @@ def _one_horizon(
         shares = shares_held(widths(prediction, real.state), real.valid, judged)
     return HorizonCalibration(
         steps=steps,
-        coverage=None if shares is None else share(shares[HEADLINE]),
+        coverage=None if shares is None else mean_share(shares[HEADLINE]),
         error=None if shares is None else expected_error(shares),
         model=root_mean_square(model),
         no_change=root_mean_square(no_change),

@@ -60,7 +60,7 @@ def assisted_mean(
 
     Args:
         real: Real returns `[n]`, or differences of them.
-        imagined: Imagined ones of the same starts, `[n]`.
+        imagined: Imagined ones of the same starts, `[n]`; none where `fresh` is empty too.
         fresh: Imagined ones of other starts of the same law, `[N]`.
         level: Of the intervals, two-sided.
         plain: The mean of the real returns with the interval that stands for them elsewhere, at
@@ -72,6 +72,11 @@ def assisted_mean(
         BadData: there is no real return, counts differ, or a value is not finite.
     """
     real, imagined, fresh = (np.asarray(x, np.float64) for x in (real, imagined, fresh))
+    if len(imagined) != len(real) and (len(imagined) or len(fresh)):
+        raise checks.BadData(
+            f"there are {len(imagined)} imagined returns of {len(real)} real episodes; one from"
+            " the start of each is needed."
+        )
     spread = estimators.varied_mean(real, level, bounds)
     plain = spread if plain is None else plain
     if not len(fresh):

@@ -17,8 +17,8 @@ from paracosm.core.records import Estimate
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 HEADLINE = LEVELS.index(0.9)  # the level that is spoken of
-# Ratios of widths tried for the ends of an interval: from 2% on, each the square of the last, up to
-# a million.
+# These are the ratios of widths that are tried for the ends of an interval: from 2% on, each is the
+# square of the last, up to 28,000.
 _FIRST, _DOUBLINGS, _HALVINGS = 0.02, 10, 8
 
 
@@ -66,7 +66,7 @@ def shares_held(
     return np.stack([own_means(at_level, valid) for at_level in inside])
 
 
-def share(samples: Float[np.ndarray, " episode"]) -> Estimate:
+def mean_share(samples: Float[np.ndarray, " episode"]) -> Estimate:
     """The mean of shares in [0, 1]; equal ones say what so many of them exclude."""
     if most_equal(samples) == len(samples):
         return bounded_mean(samples, (0, 1))
@@ -111,7 +111,7 @@ def widening(
     factor = float(required.ravel()[least])
 
     def at(width: float) -> Estimate:
-        return share(own_means((required <= width).mean(axis=-1), rows))
+        return mean_share(own_means((required <= width).mean(axis=-1), rows))
 
     low = factor / _least_ratio(lambda ratio: at(factor / ratio).high < level)
     ratio = _least_ratio(lambda ratio: at(factor * ratio).low > level)

@@ -25,7 +25,7 @@ def described(
     last = first + lengths - 1
     labelled = np.logical_and.reduceat(data.has_label, first)
     returns = np.add.reduceat(data.reward, first)[labelled]
-    terminated = int(data.terminated[last].sum())
+    terminated, known = data.terminated[last], data.has_transition[last]
     images = data.state.dtype == np.uint8
     actions = data.action.reshape(len(data.action), -1)
     return DataSummary(
@@ -33,8 +33,9 @@ def described(
         rows=data.real_steps,
         left_out=left_out,
         episodes=len(first),
-        terminated=terminated,
-        cut=len(first) - terminated,
+        terminated=int(terminated.sum()),
+        cut=int((known & ~terminated).sum()),
+        end_unknown=int((~known).sum()),
         shortest=int(lengths.min()),
         longest=int(lengths.max()),
         median_length=float(np.median(lengths)),

@@ -180,6 +180,9 @@ def _interval(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An interval of each path: the integral, `h(b) - h(a)` less its sum, and `h(b) - h(a)`.
 
+    All three are 0 where one is not finite, as where a reward takes the root of 0: no halving helps
+    there, and the remainder holds what the interval changes.
+
     Args:
         world, policy: What is imagined.
         paths: All ways.
@@ -201,6 +204,8 @@ def _interval(
     value, gradient = value.reshape(at.shape), gradient.reshape(points.shape)
     inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
     change = value[:, -1] - value[:, 0]
+    unknown = ~(np.isfinite(inside).all(axis=1) & np.isfinite(change))
+    inside[unknown], change[unknown] = 0, 0
     return inside, change - inside.sum(axis=1), change
 
 

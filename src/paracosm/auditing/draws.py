@@ -109,7 +109,7 @@ def draw(
         imagined=imagined._replace(mode=means.full) if subject.plays_mode else imagined,
         draws=draws.number,
         imagined_share={
-            name: _share(draws_of_term)
+            name: imagined_part(draws_of_term)
             for name, draws_of_term in _samples(subject, rollouts, draws).items()
         },
         capped=needed > draws.number,
@@ -278,9 +278,14 @@ def _variances(samples: np.ndarray) -> tuple[float, float]:
     return noise if noise > rounding else 0.0, float(samples.mean(axis=0).var(ddof=1))
 
 
-def _share(samples: np.ndarray) -> float:
+def imagined_part(samples: np.ndarray) -> float:
+    """The part of the variance over episodes that is noise; NaN where one draw or one episode tells
+    nothing of it.
+    """
     noise, variance = _variances(samples)
-    return min(1.0, noise / variance) if variance > 0 else noise
+    if variance == 0:
+        return 1.0 if noise > 0 else 0.0
+    return float(np.minimum(1.0, noise / variance))
 
 
 def _needed(samples: np.ndarray) -> float:

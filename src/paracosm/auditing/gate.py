@@ -168,9 +168,10 @@ def _check(quantity: _Gated, tail: float) -> GateCheck:
     if quantity.rule.section == "ranks":
         by_episodes = max(baseline.high for baseline in quantity.baselines) - center
     reach = max(by_refits, by_episodes, quantity.rounding)
+    sign = 1.0 if quantity.signed else quantity.sign
     if np.isinf(reach) and np.isfinite(candidate.value):
-        return _uncompared(quantity.rule, center, float(candidate.value))
-    allowance, sign = _allowance(quantity, center), 1.0 if quantity.signed else quantity.sign
+        return _uncompared(quantity.rule, sign * center, sign * float(candidate.value))
+    allowance = _allowance(quantity, center)
     limit = center + reach + allowance
     holds = float(candidate.value) <= limit  # false of a candidate that is not a number
     return GateCheck(

@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -76,7 +77,9 @@ class ImaginedReturns(NamedTuple):
 
 
 class EpisodeStarts(NamedTuple):
-    """Imagined episodes to be: first states `[episode, state]`, lengths and keys `[episode]`."""
+    """Where imagined episodes start `[episode, state]`, how long they are and their keys
+    `[episode]`.
+    """
 
     start: Float[Array, "episode state"]
     steps: Int[Array, " episode"]
@@ -331,8 +334,13 @@ def play_in(world: MDP, policy: Policy, rows: EpisodeStarts, horizon: int) -> Tr
     """
     episodes = unroll(world, policy, rows.start, rows.keys, horizon)
     within = jnp.arange(horizon) < rows.steps[:, None]
-    cut = jnp.where(within, episodes.reward, 0), within & episodes.alive
-    return eqx.tree_at(lambda columns: (columns.reward, columns.alive), episodes, cut)
+    return dataclasses.replace(
+        episodes,
+        reward=jnp.where(within, episodes.reward, 0),
+        terminated=within & episodes.terminated,
+        truncated=within & episodes.truncated,
+        alive=within & episodes.alive,
+    )
 
 
 def informative_horizon(world: MDP, episodes: Trajectory, imagined: Trajectory) -> int:

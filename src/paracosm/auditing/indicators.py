@@ -44,6 +44,7 @@ from paracosm.core import checks
 from paracosm.core.records.indicators import Indicator, Indicators, LeadVerdict
 
 LEVEL = 0.05
+_TARGET = "gap"  # the series to be preceded: its size counts, not its sign
 # Trainings from which on pairings are permuted: of 5 there are 120, whose smallest p-value of 1/120
 # is what Holm's correction of six indicators asks for.
 TRAININGS = 5
@@ -60,28 +61,26 @@ SeriesByName = Mapping[str, Sequence[float] | np.ndarray]
 
 def indicators(
     trainings: Mapping[str, SeriesByName],
-    target: str = "gap",
     lag: int = 1,
     left_out: tuple[str, ...] = (),
 ) -> Indicators:
-    """Test which series of one or several trainings precede the target.
+    """Test which series of one or several trainings precede the size of the gap.
 
     Args:
         trainings: By name: series by name, each a number per checkpoint `[checkpoint]` in order of
-            time, one of them the target; of the same names in all trainings.
-        target: The series to be preceded; its size counts, not its sign.
+            time, one of them `gap`; of the same names in all trainings.
         lag: By how many checkpoints.
         left_out: Names of indicators that are not known at every checkpoint, for the record.
 
     Raises:
-        BadArgument: no training, no target, no indicator, or a lag below 1.
+        BadArgument: no training, no gap, no indicator, or a lag below 1.
         BadData: series of unequal length or with numbers that are not finite, or trainings with
             other indicators.
     """
     checks.count("lag", lag)
-    names = _names(trainings, target)
+    names = _names(trainings)
     tables = [_columns(name, table) for name, table in trainings.items()]
-    gaps = [np.abs(table[target]) for table in tables]
+    gaps = [np.abs(table[_TARGET]) for table in tables]
     counts = tuple(map(len, gaps))
     paired = len(tables) >= TRAININGS and len(set(counts)) == 1
     needed = (_ROWS_OF_TRAININGS if paired else _ROWS) + 1 + lag
@@ -91,7 +90,7 @@ def indicators(
         if min(counts) >= needed
     }
     return Indicators(
-        target=target,
+        target=_TARGET,
         lag=lag,
         trainings=tuple(trainings),
         checkpoints=counts,
@@ -103,11 +102,11 @@ def indicators(
     )
 
 
-def _names(trainings: Mapping[str, SeriesByName], target: str) -> list[str]:
+def _names(trainings: Mapping[str, SeriesByName]) -> list[str]:
     """The indicators, which all trainings have.
 
     Raises:
-        BadArgument: there is no training, target or indicator.
+        BadArgument: there is no training, gap or indicator.
         BadData: trainings differ.
     """
     if not trainings:
@@ -119,13 +118,13 @@ def _names(trainings: Mapping[str, SeriesByName], target: str) -> list[str]:
                 f"{first[0]} has the series {', '.join(first[1])}, and {name} has"
                 f" {', '.join(table)}; the same ones are needed."
             )
-    if target not in first[1]:
+    if _TARGET not in first[1]:
         raise checks.BadArgument(
-            f"there is no series {target} to be preceded among {', '.join(first[1]) or 'none'}."
+            f"there is no series {_TARGET} to be preceded among {', '.join(first[1]) or 'none'}."
         )
-    names = [name for name in first[1] if name != target]
+    names = [name for name in first[1] if name != _TARGET]
     if not names:
-        raise checks.BadArgument(f"there is no series beside {target}; an indicator is needed.")
+        raise checks.BadArgument(f"there is no series beside {_TARGET}; an indicator is needed.")
     return names
 
 

@@ -32,7 +32,7 @@ from scipy.cluster import vq
 
 from paracosm.auditing.attribution import Terms, attribute
 from paracosm.auditing.audit import check_episodes
-from paracosm.auditing.averages import term_mean
+from paracosm.auditing.averages import mean_without_range
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks
@@ -233,11 +233,11 @@ def by_region(
             contrast=tuple(contrast.tolist()),
             steps=int(inside.sum()),
             owned=int((holds == number).sum()),
-            dynamics=term_mean(by_episode(terms.dynamics)),
-            termination=term_mean(by_episode(terms.termination)),
-            reward=term_mean(by_episode(terms.reward)),
-            error=term_mean(here.size),
-            excess=term_mean(here.beyond_share(everywhere), level),
+            dynamics=mean_without_range(by_episode(terms.dynamics)),
+            termination=mean_without_range(by_episode(terms.termination)),
+            reward=mean_without_range(by_episode(terms.reward)),
+            error=mean_without_range(here.size),
+            excess=mean_without_range(here.beyond_share(everywhere), level),
         )
 
     return StateRegions(

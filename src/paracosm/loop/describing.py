@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paracosm.auditing.describing import described
+from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.records.data import DataSummary
 from paracosm.real import datasets
@@ -26,7 +27,7 @@ def describe_data(
         columns: Its columns by role, as for `load_data`.
 
     Raises:
-        ParacosmError: it cannot be read; see `load_data`.
+        ParacosmError: it cannot be read, see `load_data`, or it has no step.
     """
     return read_and_describe(source, columns)[1]
 
@@ -46,6 +47,8 @@ def read_and_describe(
         )
     remarks = tuple(str(item.message) for item in caught if item.category is UserWarning)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data set"
+    if not recording.dataset.real_steps:
+        raise checks.BadData(f"{name} has no steps; at least one is needed.")
     summary = described(recording.dataset, name, recording.left_out, remarks)
     return recording.dataset, dataclasses.replace(
         summary, findings=tuple(map(data_words.with_sentence, summary.findings))

@@ -49,10 +49,13 @@ def _episodes(summary: DataSummary) -> str:
     lengths = shortest if shortest == longest else f"{shortest} to {longest}"
     median = "" if shortest == longest else f", median {words.number(summary.median_length)}"
     was = "was" if summary.cut == 1 else "were"
-    return (
-        f"{words.count(summary.episodes)} of {lengths} steps{median};"
-        f" {words.count(summary.terminated)} terminated, {words.count(summary.cut)} {was} cut"
+    ends = f"{words.count(summary.terminated)} terminated, {words.count(summary.cut)} {was} cut"
+    unknown = (
+        f", {words.count(summary.end_unknown)} without the transition that says how they end"
+        if summary.end_unknown
+        else ""
     )
+    return f"{words.count(summary.episodes)} of {lengths} steps{median}; {ends}{unknown}"
 
 
 def _states(summary: DataSummary) -> str:

@@ -56,6 +56,8 @@ class DataSummary(Record):
         episodes: How many there are.
         terminated: Of them, those that ended the MDP.
         cut: Of them, those where only the record stops: a time limit, or the end of recording.
+        end_unknown: Of them, those whose last transition is not owned, and with it whether they
+            terminated.
         shortest, longest: Steps of the shortest and of the longest episode.
         median_length: The median of their lengths.
         state_size: Components of a state.
@@ -78,6 +80,7 @@ class DataSummary(Record):
     episodes: int
     terminated: int
     cut: int
+    end_unknown: int
     shortest: int
     longest: int
     median_length: float
