@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from paracosm.core.data import Dataset
+from paracosm.core.types import Array
 
 # Of the size of a reward: what rounding and 32 bits leave of a reward that the action explains.
 _EXPLAINED = 1e-3
@@ -16,7 +17,7 @@ _MORE = 10
 def rewards_are_uninformative(
     data: Dataset,
     rewards: Float[np.ndarray, " rows"],
-    action: Float[np.ndarray, "rows action"] | Int[np.ndarray, " rows"],
+    action: Float[Array, "rows action"] | Int[Array, " rows"],
 ) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
