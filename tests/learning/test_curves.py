@@ -108,12 +108,15 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
 
 
 @pytest.mark.parametrize(
-    "shares",
-    [{"validation": 0.3}, {"held_out": 0.3, "fit": FitSettings(members=1, width=4, keep="last")}],
+    ("shares", "validating"),
+    [
+        ({"validation": 0.3}, 128),
+        ({"held_out": 0.3, "fit": FitSettings(members=1, width=4, keep="last")}, 153),
+    ],
     ids=["drawn", "growing"],
 )
-def test_large_validation_shares_are_padded_alike(case, monkeypatch, shares):
-    """With the default shares to the same sizes as without."""
+def test_large_validation_shares_are_padded_alike(case, monkeypatch, shares, validating):
+    """Those of the default shares fit into a fifth of the largest subset."""
     world, data, _ = case
     padded = []
 
@@ -125,7 +128,7 @@ def test_large_validation_shares_are_padded_alike(case, monkeypatch, shares):
     for settings in (LearnSettings(), LearnSettings(**shares)):
         with pytest.raises(KeyboardInterrupt):
             learning_curve("reward", data, world.spec, settings=settings)
-    assert padded == [(431, 91), (431, 153)]
+    assert padded == [(431, 91), (431, validating)]
 
 
 def test_sizes_may_be_an_array_and_seeds_are_counted(case):
