@@ -37,6 +37,10 @@ REFUSED = {
         lambda: checks.BELOW_ONE.check("discount", 1),
         ("discount", "1", "[0, 1)"),
     ),
+    "a bound that is not allowed": (
+        lambda: checks.seed("seed", 2**32),
+        ("seed is 4294967296; it must be at least 0 and below 4294967296.",),
+    ),
     "unknown choice": (
         lambda: checks.one_of("weighting", "both", ("discounted", "flat")),
         ("weighting", "'both'", "'discounted', 'flat'"),

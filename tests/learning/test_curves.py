@@ -16,6 +16,7 @@ from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.policy import Deterministic, Uniform
 from paracosm.core.rollout import rollout
+from paracosm.learning import curves
 from paracosm.learning.curves import learning_curve
 from paracosm.learning.learn import LearnSettings
 from paracosm.learning.settings import FitSettings
@@ -104,6 +105,40 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
     assert [a.samples for a in measured.curve.anchors[:6]] == [25, 44, 76, 132, 230, 400]
     assert measured.curve.states == "held out"
     assert reports == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "validating"),
+    [
+        ({"validation": 0.3}, 128),
+        ({"held_out": 0.3, "fit": FitSettings(members=1, width=4, keep="last")}, 153),
+    ],
+    ids=["drawn", "growing"],
+)
+def test_large_validation_shares_are_padded_alike(case, monkeypatch, shares, validating):
+    """Those of the default shares fit into a fifth of the largest subset."""
+    world, data, _ = case
+    padded = []
+
+    def stop(networks, train, validation, keys, **named):
+        padded.append((train.inputs.shape[1], validation.inputs.shape[1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(curves, "fit_each", stop)
+    for settings in (LearnSettings(), LearnSettings(**shares)):
+        with pytest.raises(KeyboardInterrupt):
+            learning_curve("reward", data, world.spec, settings=settings)
+    assert padded == [(431, 91), (431, validating)]
+
+
+def test_sizes_may_be_an_array_and_seeds_are_counted(case):
+    world, data, _ = case
+    quick = LearnSettings(fit=FitSettings(members=1, width=4, least_steps=1, most_epochs=1))
+    sizes: Any = np.array([20, 50])
+    measured = learning_curve("reward", data, world.spec, sizes=sizes, seeds=1, settings=quick)
+    assert [anchor.samples for anchor in measured.curve.anchors] == [20, 50]
+    with pytest.raises(checks.BadArgument, match="seeds is 0; it must be at least 1"):
+        learning_curve("reward", data, world.spec, seeds=0, settings=quick)
 
 
 def test_too_little_data_is_refused(case):

@@ -1,15 +1,21 @@
 """Runs that learn their encoder from what they observe."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import paracosm
+from paracosm.core.encoder import Window
 from paracosm.loop import latents, load
+from paracosm.loop.config import RunConfig
 from paracosm.loop.filming import film
 from paracosm.loop.load import audit_run
+from paracosm.loop.runner import Runner
 from paracosm.real.verbs import connect
+from tests.learning.latent.examples import SPACE, episodes
 from tests.loop.small import numbers, small_run
 
 OPTIONS = {
@@ -107,6 +113,27 @@ def test_it_resumes_to_the_same_result(finished, tmp_path):
         small_run(tmp_path / "run", encoder=kind, progress=stop, **OPTIONS)
     resumed = small_run(tmp_path / "run", encoder=kind, resume=True, **OPTIONS)
     assert numbers(resumed) == numbers(result)
+
+
+def test_with_a_budget_only_the_last_round_keeps_its_encoder(tmp_path, monkeypatch):
+    bought = episodes(500)
+
+    def learned(self, round, name, observed, before):
+        encoder = Window(1, SPACE)
+        return latents.LearnedEncoder(
+            latents.EncoderHeader(observed.real_steps, {}), SimpleNamespace(encoder=encoder)
+        )
+
+    monkeypatch.setattr(latents.EncoderLearning, "_learn", learned)
+    parts: Any = dict.fromkeys(field.name for field in dataclasses.fields(Runner))
+    parts["config"] = RunConfig("E-v0", budget=3e4, rounds=3, encoder="latent")
+    parts["source"] = SimpleNamespace(through=lambda encoder: None)
+    encoders = Runner(**parts)._encoders
+    first = encoders.view(0, bought, None)
+    second = encoders.view(1, bought, first)
+    third = encoders.view(2, bought.join(bought), second)
+    assert second.encoder_changed(first)
+    assert not third.encoder_changed(second)
 
 
 def test_a_known_part_of_beliefs_that_are_not_learned_yet_is_refused(tmp_path):

@@ -168,6 +168,36 @@ def test_rounds_grow_with_what_is_owned(owned, bought):
     assert ShortRounds(50_000, 50_000, 200).decision(3, owned).transitions == bought
 
 
+def test_of_owned_rows_those_that_are_used_count():
+    source = connect("Pendulum-v1")
+    owned = source.collect(200, seed=0).buy(20, 20, 0)
+    used, plain = ShortRounds(20, 20, 200), ShortRounds(30, 20, 200)
+    assert used.is_last(owned)
+    assert not plain.is_last(owned)
+    assert not plain._too_late_to_restart(owned)
+    learner = Pathwise(PathwiseSettings())
+    many = source.collect(2000, seed=0)
+    steps = [
+        ShortRounds(len(data.transitions), 20, 200)
+        .imagine_settings(len(data.transitions), data, learner, source.action)
+        .most_steps
+        for data in (many, many.buy(20, 20, 0))
+    ]
+    assert steps == [8000, 4000]
+
+
+def test_a_run_on_owned_data_is_prepared_for_the_rows_that_it_uses(tmp_path, monkeypatch):
+    def stop(short, round, bought_before):
+        raise KeyboardInterrupt(short.transitions)
+
+    data = connect("Pendulum-v1").collect(200, seed=0)
+    datasets.save(data, tmp_path / "owned.npz")
+    monkeypatch.setattr(ShortRounds, "decision", stop)
+    options = {"data": str(tmp_path / "owned.npz"), "transitions": 30, "learner": "pathwise"}
+    with pytest.raises(KeyboardInterrupt, match=r"^30$"):
+        paracosm.run("Pendulum-v1", out=tmp_path / "run", **options)
+
+
 def test_uninformative_rewards_are_explored_but_not_at_the_end():
     source = connect("MountainCarContinuous-v0")
     data = source.collect(100, seed=0)

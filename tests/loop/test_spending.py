@@ -15,6 +15,7 @@ from paracosm.core.records import Weights
 from paracosm.core.records.decisions import Anchor, Curve, Decision
 from paracosm.core.records.refusal import Refusal
 from paracosm.core.tracking import Tracker
+from paracosm.learning.curves import LEAST_ROWS_OF_CURVE
 from paracosm.loop.spending import Purse
 from tests.loop.small import numbers, small_run
 
@@ -118,6 +119,10 @@ def test_each_round_buys_its_share_of_the_plan_and_the_last_one_all():
     assert (last.transitions, last.labels) == (last.plan.dynamics, last.plan.reward)
     assert first.transitions == pytest.approx(last.transitions / 3, abs=1)
     assert first.plan.budget == 8000
+
+
+def test_rounding_takes_no_row_from_the_pilot():
+    assert Purse(1100.0, 1.0, 0.1, 2).pilot().transitions == LEAST_ROWS_OF_CURVE
 
 
 def test_a_curve_that_supports_no_plan_means_equal_money():

@@ -115,6 +115,20 @@ def test_a_worker_that_dies_keeps_the_steps_before_it():
     assert 8 * 19 <= caught.value.partial.real_steps < 200
 
 
+def test_who_asks_for_workers_gets_one_even_for_a_single_lane(monkeypatch):
+    started = []
+
+    class Started(workers.LocalLanes):
+        def __init__(self, factory, count, form, processes):
+            super().__init__(factory, count, form)
+            started.append((count, processes))
+
+    alone = connect(world).collect(STEPS, seed=0, lanes=1)
+    monkeypatch.setattr(workers, "ProcessLanes", Started)
+    assert_equal(connect(world).collect(STEPS, seed=0, lanes=1, workers=2), alone)
+    assert started == [(1, 1)]
+
+
 @pytest.mark.full
 def test_a_worker_that_hangs_keeps_the_steps_before_it(monkeypatch):
     monkeypatch.setattr(workers, "_PATIENCE", 2.0)

@@ -56,6 +56,12 @@ def test_counts_and_seeds_out_of_range_are_refused(count, first_seed):
         connect(walk()).starts(count, first_seed=first_seed)
 
 
+def test_seeds_of_an_evaluation_end_where_those_of_starts_do():
+    sentence = "^the last seed is 4294967296; it must be at least 0 and below 4294967296"
+    with pytest.raises(checks.BadArgument, match=sentence):
+        connect(walk()).evaluate(still, episodes=2, first_seed=2**32 - 1)
+
+
 def test_a_start_that_is_no_number_is_refused():
     system = walk().replace(initial=lambda key: jnp.full(2, jnp.nan) + jax.random.uniform(key))
     with pytest.raises(checks.BadData, match=r"starts at the state.*seed 5"):

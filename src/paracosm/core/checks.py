@@ -82,11 +82,12 @@ class Range:
         """What the sentence says: the kind where that is wrong, and the bounds."""
         if (self.least, self.most, self.integer) == (0, 1, False):
             return f"lie in {'(' if self.open_left else '['}0, 1{')' if self.open_right else ']'}"
+        large = number is not None and self.most <= number < math.inf
+        large &= self.open_right or number != self.most
         if self.least == 0 and self.open_left:
-            large = number is not None and math.inf > number > self.most
             return "be a positive number" + (f" of at most {described(self.most)}" if large else "")
         bounds = [] if self.least == -math.inf else [f"at least {described(self.least)}"]
-        if self.most < MOST or (number is not None and math.inf > number > self.most):
+        if self.most < MOST or large:
             bounds.append(f"{'below' if self.open_right else 'at most'} {described(self.most)}")
         kind = ""
         if self.integer and not isinstance(number, int):

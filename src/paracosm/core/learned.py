@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.data import Dataset
+from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.mdp import MDP
 from paracosm.core.records import PartFit
 
@@ -48,10 +48,11 @@ class Learned(NamedTuple):
         Raises:
             BadData: as for `worst_reward`.
         """
-        if "reward" in self.fits and self.fits["reward"].origin != "known":
-            rewards, source = np.asarray(data.labels.reward), "reward labels"
+        rows = self.rewarded_rows(data)
+        if isinstance(rows, RewardLabels):
+            rewards, source = np.asarray(rows.reward), "reward labels"
         else:
-            rows, source = data.transitions, "transitions"
+            source = "transitions"
             rewards = np.asarray(
                 jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
             )
@@ -61,3 +62,8 @@ class Learned(NamedTuple):
                 f"the data hold no {source}; the lowest of their rewards is needed."
             )
         return rewards
+
+    def rewarded_rows(self, data: Dataset) -> RewardLabels | Transitions:
+        """The rows of `data` that `rewards` are of."""
+        learned = "reward" in self.fits and self.fits["reward"].origin != "known"
+        return data.labels if learned else data.transitions

@@ -113,7 +113,8 @@ class Learner(eqx.Module):
         cautious_by_default: Whether rollouts end at the edge of the data unless another caution is
             given.
         keep: Which state training gives: the best by its score in `Problem.training_world`, or the
-            last, unless `imagine(keep=…)` says otherwise, as the last round of a run does.
+            last, unless `imagine(keep=…)` says otherwise, as the last round of a run by pathwise
+            does.
     """
 
     cautious_by_default: ClassVar[bool] = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from paracosm.core.data import Dataset
+from paracosm.core.types import Array
 
 # Of the size of a reward: what rounding and 32 bits leave of a reward that the action explains.
 _EXPLAINED = 1e-3
@@ -13,7 +14,11 @@ _EXPLAINED = 1e-3
 _MORE = 10
 
 
-def rewards_are_uninformative(data: Dataset, rewards: Float[np.ndarray, " rows"]) -> bool:
+def rewards_are_uninformative(
+    data: Dataset,
+    rewards: Float[np.ndarray, " rows"],
+    action: Float[Array, "rows action"] | Int[Array, " rows"],
+) -> bool:
     """Whether nothing that was recorded tells a good state from a bad one.
 
     Nothing does where no transition ended, and all rewards are the same or the action alone
@@ -25,14 +30,14 @@ def rewards_are_uninformative(data: Dataset, rewards: Float[np.ndarray, " rows"]
     Args:
         data: What was bought.
         rewards: Its rewards; of its labels, or of a known reward on its transitions.
+        action: The actions of the same rows.
     """
     if np.asarray(data.transitions.ended).any():
         return False
-    rows = data.labels if len(rewards) == len(data.labels) else data.transitions
     rewards = np.asarray(rewards, np.float64)
     if _explains_all(rewards, np.ones((len(rewards), 1))):
         return True
-    features = _features(np.asarray(rows.action))
+    features = _features(np.asarray(action))
     enough = len(rewards) >= 2 * features.shape[1] + _MORE
     return enough and _explains_all(rewards, features)
 

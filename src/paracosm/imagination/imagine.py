@@ -114,8 +114,8 @@ def imagine(
     a fixed number of real initial and visited states; the score is their mean discounted return in
     that world. When `patience` such evaluations pass without a gain, training goes back
     to the best state seen and on with the next learning rate; after the last rate it ends. The
-    policy with the highest score is returned, or the last one where `keep` is "last".
-    The real environment is never asked.
+    policy with the highest score is returned. Where `keep` is "last", training goes on from where
+    it is with the next rate, and the last policy is returned. The real environment is never asked.
 
     With a `label_source` the world's rewards count as cheap labels and true ones are bought for
     `gold_share` of the rollouts: of the gradient steps, whose policy gradient becomes the debiased
@@ -238,7 +238,8 @@ def problem_of(
     checks.count("round", round, 0)
     paid = learned.rewards(data)
     rewards = recorded_rewards(paid)
-    explores = explore and rewards_are_uninformative(data, paid)
+    action = learned.rewarded_rows(data).action
+    explores = explore and rewards_are_uninformative(data, paid, action)
     key = jax.random.fold_in(stage_key(seed, "imagine", round), 0)
     starts = _starts(data.initial, np.asarray(data.transitions.state), key)
     world = learned.world.replace(initial=not_drawn)

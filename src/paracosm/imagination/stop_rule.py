@@ -1,7 +1,8 @@
 """When training stops, and what of it a program that was killed goes on from.
 
 The stop rule reads the scores of the chunks: while they rise, training goes on; when they stall, it
-goes back to the best state seen and on with the next learning rate; after the last rate it ends.
+goes back to the best state seen (or, where the last state is kept, stays where it is) and on with
+the next learning rate; after the last rate it ends.
 """
 
 from __future__ import annotations
@@ -189,7 +190,9 @@ class StopRule:
             self.stop, self.stop_steps = StopReason.MOST_STEPS, self.steps
 
     def _next_rate(self) -> None:
-        """Go back to the best state and on with the next rate, or stop after the last one."""
+        """Go back to the best state (or, where the last one is kept, stay where training is) and on
+        with the next rate, or stop after the last one.
+        """
         self.state, self._stale = self.best, 0
         self._reference_score = self._best_score
         if len(self._rates) == 1:

@@ -100,22 +100,26 @@ def learning_curve(
         BadData: too few rows; a reward that is always the same; a fit that diverges.
     """
     checks.one_of("part", part, ("dynamics", "reward"))
+    seeds = checks.count("seeds", seeds)
     problem = _problem(part, data, spec, settings)
     if np.ptp(problem.targets, axis=0).max() == 0:
         raise checks.BadData(
             f"the {part} of all rows is the same; there is no learning curve of a constant."
         )
     rows = len(problem.targets)
-    if sizes is None and rows < LEAST_ROWS_OF_CURVE:
+    sizes = () if sizes is None else tuple(sizes)
+    if not sizes and rows < LEAST_ROWS_OF_CURVE:
         raise checks.BadData(
             f"there are {rows} {part} rows; a learning curve needs {LEAST_ROWS_OF_CURVE} of them."
         )
     random = numpy_random(stage_key(seed, f"held out of the curve of {part}"))
     held_out = held_out_rows(problem.episode, _HELD_OUT_SHARE, random)
     pool = np.setdiff1d(np.arange(rows), held_out)
-    sizes = tuple(sizes or _sizes(len(pool)))
-    for size in sizes:
-        checks.between(f"a number of samples of the {part} curve", size, LEAST_ROWS, len(pool))
+    allowed = checks.Range(LEAST_ROWS, len(pool), integer=True)
+    sizes = tuple(
+        allowed.check(f"a number of samples of the {part} curve", size)
+        for size in sizes or _sizes(len(pool))
+    )
     evaluations = {HELD_OUT: _evaluation_rows(problem, spec, held_out)}
     if visited is not None:
         own = _problem(part, visited, spec, settings)
@@ -198,22 +202,25 @@ def _refit(
         key: Randomness of the seed.
         settings: As `learn` gets them.
     """
-    inputs, largest = inputs_of_rows(problem, spec), max(sizes)
-    prepared = []
-    for i, size in enumerate(sizes):
-        own_key = jax.random.fold_in(key, i)
-        rows = Split(*(order[side] for side in split(np.arange(size), own_key, settings)))
-        prepared.append(
-            prepare_fit(
-                problem,
-                inputs,
-                rows,
-                spec,
-                key=own_key,
-                settings=settings.fit,
-                capacity=largest,
-            )
+    inputs = inputs_of_rows(problem, spec)
+    keys = [jax.random.fold_in(key, i) for i in range(len(sizes))]
+    splits = [
+        Split(*(order[side] for side in split(np.arange(size), own_key, settings)))
+        for size, own_key in zip(sizes, keys, strict=True)
+    ]
+    prepared = [
+        prepare_fit(
+            problem,
+            inputs,
+            rows,
+            spec,
+            key=own_key,
+            settings=settings.fit,
+            capacity=max(sizes),
+            validation_rows=max(len(rows.validation) for rows in splits),
         )
+        for rows, own_key in zip(splits, keys, strict=True)
+    ]
     refits = []
     ensembles = _fit_ensembles(problem, prepared, settings)
     for size, networks, fit in zip(sizes, ensembles, prepared, strict=True):

@@ -207,6 +207,7 @@ def prepare_fit(
     key: PRNGKey,
     settings: FitSettings,
     capacity: int = 16,
+    validation_rows: int = 0,
 ) -> PreparedFit:
     """Networks on standardised states and targets; actions are encoded already.
 
@@ -218,6 +219,8 @@ def prepare_fit(
         key: Randomness of the weights and of the fits.
         settings: The ensemble's sizes.
         capacity: Training rows to compile for; see `pad`.
+        validation_rows: Validation rows to compile for, where they are more than the share of
+            `capacity` that `validation_capacity` gives.
     """
     output_scaling = _scaling_of_targets(problem, rows.train)
     center, scale = standard(inputs[rows.train])
@@ -242,7 +245,9 @@ def prepare_fit(
         networks,
         train=pad(*train, train_capacity),
         validation=pad(
-            inputs[rows.validation], targets[rows.validation], validation_capacity(capacity)
+            inputs[rows.validation],
+            targets[rows.validation],
+            max(validation_capacity(capacity), validation_rows),
         ),
         keys=keys,
         output_scaling=output_scaling,

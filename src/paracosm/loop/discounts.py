@@ -36,8 +36,9 @@ def discount_choice(
         return DiscountChoice(given, DiscountReason.GIVEN, horizon)
     if rollout_steps is not None:
         return DiscountChoice(_DISCOUNT_OF_ROLLOUTS, DiscountReason.ROLLOUTS, rollout_steps)
-    rewards = np.asarray(first.labels.reward)
-    sparse = len(rewards) > 0 and rewards_are_uninformative(first, rewards)
+    labels = first.labels
+    rewards = np.asarray(labels.reward)
+    sparse = len(rewards) > 0 and rewards_are_uninformative(first, rewards, labels.action)
     reason = DiscountReason.SPARSE if sparse else DiscountReason.LENGTH
     share = _SHARE_IF_SPARSE if sparse else _SHARE
     ahead = min(max(round(share * horizon), _LEAST_STEPS), _MOST_STEPS)

@@ -1,8 +1,8 @@
 """Beliefs of an encoder that a run learns itself, from what it has observed so far.
 
 The run collects observations. The encoder is learned from those of the first purchase, and goes on
-when half as much again has been bought since. Beliefs are made of everything bought whenever the
-encoder is another, and of the new rows otherwise.
+when half as much again has been bought since, except in the last round. Beliefs are made of
+everything bought whenever the encoder is another, and of the new rows otherwise.
 """
 
 from __future__ import annotations
@@ -121,8 +121,9 @@ class EncoderLearning:
         source: Shows observations.
         directory: Of the run.
         seed: Of the run.
-        transitions: That the run buys in all.
+        transitions: To compile for: those that the run buys in all, unless a budget decides that.
         kind: Of the encoder, a name in `ENCODER_KINDS`, None if none is learned.
+        is_last: Whether no round follows the one of this number, after which these rows are owned.
     """
 
     source: Source
@@ -130,6 +131,7 @@ class EncoderLearning:
     seed: int
     transitions: int
     kind: str | None
+    is_last: Callable[[int, Dataset], bool]
 
     def view(self, round: int, bought: Dataset, before: View | None) -> View:
         """How a round sees its environment.
@@ -144,8 +146,9 @@ class EncoderLearning:
             return View(self.source, observed, observed)
         count = int(observed.has_transition.sum())
         # The last round keeps its encoder: no purchase would show what came of another.
-        last = count >= self.transitions
-        if before is not None and (last or count < _GROWN * before.transitions):
+        if before is not None and (
+            self.is_last(round, observed) or count < _GROWN * before.transitions
+        ):
             return before._replace(observed=observed, data=before.data.join(before.encode(bought)))
         header, networks = self._learn(round, self.kind, observed, before and before.networks)
         source = self.source.through(networks.encoder)

@@ -109,7 +109,15 @@ class Runner:
         """What learns the encoder, if this run has one of its own."""
         config, (transitions, _) = self.config, self.config.counts()
         kind = config.encoder if config.encoder in ENCODER_KINDS else None
-        return EncoderLearning(self.source, self.directory, config.seed, transitions, kind)
+        return EncoderLearning(
+            self.source, self.directory, config.seed, transitions, kind, self._is_last
+        )
+
+    def _is_last(self, number: int, data: Dataset) -> bool:
+        """Whether no round follows the one of this number, after which `data` are owned."""
+        if self._short is not None:
+            return self._short.is_last(data)
+        return number == self.config.rounds - 1
 
     @functools.cached_property
     def _short(self) -> ShortRounds | None:
@@ -119,7 +127,7 @@ class Runner:
         transitions, labels = self.config.counts()
         if self.owned is not None:
             used = used_data(self.owned, self.config)
-            transitions, labels = used.real_steps, len(used.labels)
+            transitions, labels = len(used.transitions), len(used.labels)
         return ShortRounds(transitions, labels, self.source.horizon)
 
     def _round(self, decision: Decision, before: Round | None) -> Round:
@@ -204,7 +212,7 @@ class Runner:
         """What to buy in the next round, None after the last one."""
         number, short = before.decision.round + 1, self._short
         if short is not None:
-            return short.decision(number, before.data.real_steps)
+            return short.decision(number, len(before.data.transitions))
         if number == self.config.rounds:
             return None
         purse = self.config.purse()
@@ -288,7 +296,7 @@ class Runner:
         if before is not None:
             first = int(before.data.episode.max()) + 1
             collector = before.view.observing(self._collector(before))
-        bought_before = 0 if before is None else before.data.real_steps
+        bought_before = 0 if before is None else len(before.data.transitions)
         rows = collect_or_resume(
             self.source,
             steps,
@@ -548,7 +556,8 @@ class Runner:
         if self._short is None:
             return self.config.imagine
         learner = cast("Learner", self.learner)
-        return self._short.imagine_settings(bought.real_steps, data, learner, self.source.action)
+        count = len(bought.transitions)
+        return self._short.imagine_settings(count, data, learner, self.source.action)
 
     def _write_result(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.

@@ -90,7 +90,7 @@ class ShortRounds:
 
     def is_last(self, data: Dataset) -> bool:
         """Whether no round follows the one that bought the last of `data`."""
-        return data.real_steps >= self.transitions
+        return len(data.transitions) >= self.transitions
 
     def spare(self, decision: Decision, bought_before: int) -> int:
         """How many transitions more may be bought to finish an episode."""
@@ -122,7 +122,8 @@ class ShortRounds:
         """
         if self._too_late_to_restart(data):
             return False
-        return rewards_are_uninformative(data, learned.rewards(data))
+        action = learned.rewarded_rows(data).action
+        return rewards_are_uninformative(data, learned.rewards(data), action)
 
     def is_lost(
         self, data: Dataset, returns: Sequence[float | None], rounds_of_this_policy: int
@@ -143,7 +144,7 @@ class ShortRounds:
 
     def _too_late_to_restart(self, data: Dataset) -> bool:
         """Whether too little is left to buy for another policy."""
-        return data.real_steps > EXPLORED * self.transitions
+        return len(data.transitions) > EXPLORED * self.transitions
 
     def is_astray(self, returns: Sequence[float | None], best: float) -> bool:
         """Whether the last policy brought less than half of what the best one did.
@@ -182,7 +183,7 @@ class ShortRounds:
             learner: What trains.
             action: What it chooses from.
         """
-        counted = data.real_steps if self.is_last(data) else bought
+        counted = len(data.transitions) if self.is_last(data) else bought
         wanted = round(STEPS_PER_TRANSITION * counted / CHUNK)
         chunks = min(max(2, wanted), MOST_CHUNKS)
         return training_settings(chunks * CHUNK, learner, action)

@@ -56,7 +56,7 @@ class Purse:
 
     def pilot(self) -> Decision:
         """The first purchase: as many transitions as labels, for a fifth of the budget."""
-        count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward))
+        count = int(PILOT * self.budget / (self.cost_dynamics + self.cost_reward) * _UP)
         why = purchase_reason(PurchaseReason.PILOT)
         return Decision(round=0, transitions=count, labels=count, plan=None, why=why)
 

@@ -351,6 +351,7 @@ class Source(abc.ABC):
         checks.count("episodes", episodes)
         checks.count("horizon", horizon)
         checks.seed("first_seed", first_seed)
+        checks.seed("the last seed", first_seed + episodes - 1)
         checks.seed("seed", seed)
         _require_policy(policy, sampled=sampled)
         played = policy.greedy() if isinstance(policy, Policy) and not sampled else policy

@@ -231,13 +231,12 @@ def open_lanes(
         factory: Builds an environment.
         count: Number of lanes.
         form: The form of an observation.
-        workers: Number of processes that host them; 1 is this one.
+        workers: The most processes that host them; 1 is this one, and of more not one lane is here.
     """
-    workers = min(workers, count)
     lanes = (
         LocalLanes(factory, count, form)
         if workers == 1
-        else ProcessLanes(factory, count, form, workers)
+        else ProcessLanes(factory, count, form, min(workers, count))
     )
     try:
         yield lanes

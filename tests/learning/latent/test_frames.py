@@ -3,9 +3,12 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
+from paracosm.core import checks
 from paracosm.learning.latent.frames import frames_of, windows_at
-from tests.learning.latent.examples import episodes
+from paracosm.learning.latent.training import require_observations
+from tests.learning.latent.examples import SPACE, episodes
 
 
 def test_every_observation_is_there_once_and_steps_lead_from_one_to_the_next():
@@ -21,6 +24,16 @@ def test_more_rows_up_to_the_capacity_make_a_table_of_the_same_shape():
     shapes = {tuple(np.shape(column) for column in frames_of(episodes(n), 100)) for n in (1, 3, 8)}
     assert len(shapes) == 1
     assert len(frames_of(episodes(9), 100).frame) > 100
+
+
+def test_a_gap_within_an_episode_is_refused():
+    data = episodes(2)
+    require_observations(data, SPACE, None)
+    gap = dataclasses.replace(data, time=data.time + 7 * (np.arange(data.real_steps) > 14))
+    with pytest.raises(
+        checks.BadData, match=r"^step 2 of episode 1 is followed by step 10; an enc"
+    ):
+        require_observations(gap, SPACE, None)
 
 
 def test_a_window_in_the_middle_holds_its_history_and_what_follows():

@@ -9,7 +9,7 @@ the world goes on for some steps by itself:
 The loss is the mean over windows and their steps of
 
     ‖ê_t - sg(e_t)‖²/m + (r̂(ẑ_t, a_t, ẑ_{t+1}) - r_t)²/σ_r² + logistic(d̂(ẑ_t, a_t, ẑ_{t+1}), d_t)
-        + variance(e) + covariance(e) + λ (1 - cos(e_{t+1} - e_t, e_{t+2} - e_{t+1}))
+        + variance(e) + 0.1 covariance(e) + λ (1 - cos(e_{t+1} - e_t, e_{t+2} - e_{t+1}))
 
 with `sg` a target without derivative (`stop_gradient`). Predictions alone are perfect where all
 features are one number: the variance term `mean_i max(0, 1 - σ_i)` and the covariance term, the

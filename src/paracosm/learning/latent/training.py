@@ -166,7 +166,7 @@ def require_observations(
 
     Raises:
         BadArgument: pictures without their size, or of another one; actions of another space.
-        BadData: nothing was bought.
+        BadData: nothing was bought, or steps are missing within an episode.
     """
     checks.of_kind("data", data, Dataset, "a Dataset")
     size, kind = data.state.shape[1], data.state.dtype
@@ -183,6 +183,14 @@ def require_observations(
         )
     if not data.has_transition.any():
         raise checks.BadData("no transition was bought; an encoder is learned from them.")
+    missing = (np.diff(data.episode) == 0) & (np.diff(data.time) != 1)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise checks.BadData(
+            f"step {data.time[row]} of episode {data.episode[row]} is followed by step"
+            f" {data.time[row + 1]}; an encoder is learned from episodes of which no step is"
+            " missing."
+        )
 
 
 def reward_unit(data: Dataset) -> tuple[Scalar, Scalar]:
