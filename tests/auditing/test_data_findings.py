@@ -187,6 +187,11 @@ def test_a_summary_counts_and_measures_and_comes_back_from_json():
     assert complete.returns.mean == pytest.approx(np.mean(returns))
 
 
+def test_a_recorded_cut_is_known_whatever_was_bought():
+    summary = described(pendulum([30, 60, 45]).buy(10, 135, seed=0), "here")
+    assert (summary.terminated, summary.cut, summary.end_unknown) == (0, 3, 0)
+
+
 def test_an_end_that_was_not_bought_is_unknown_and_no_cut():
     ended = pendulum([1] * 10, limited=False)
     summary = described(ended.buy(4, 10, seed=0), "here")

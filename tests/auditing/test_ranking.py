@@ -191,6 +191,14 @@ def test_only_the_policies_that_tie_for_the_largest_return_may_be_chosen():
     assert 20 < record.regret.high < 21
 
 
+@pytest.mark.parametrize("nearly", [1 - 1e-13, 1 + 1e-13])
+def test_rounding_orders_no_pair(nearly):
+    real, imagined = _rewards((5, 15), 30, 0), np.full((2, 30, _STEPS), 0.1)
+    imagined[1] *= nearly
+    record = ranking(NAMES[:2], real, imagined)
+    assert (record.tau.mean, record.flips.mean, len(record.tied)) == (0, 0, 1)
+
+
 def test_a_stored_ranking_without_ties_is_read():
     record = _ranked((0, 1, 2), (0, 2, 1))
     tree = record.to_dict()

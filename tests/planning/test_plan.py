@@ -388,6 +388,25 @@ def test_owned_counts_are_asked_for_before_anything_is_measured():
     assert owned_counts(CURVES, {"dynamics": 7}) == {"dynamics": 7, "reward": 8000}
 
 
+def test_anchors_may_be_counted_in_floating_numbers():
+    counted = {
+        part: dataclasses.replace(
+            measured,
+            anchors=tuple(
+                dataclasses.replace(anchor, samples=float(anchor.samples))
+                for anchor in measured.anchors
+            ),
+        )
+        for part, measured in CURVES.items()
+    }
+    assert owned_counts(counted, None) == {"dynamics": 8000, "reward": 8000}
+
+
+def test_of_a_large_budget_no_more_is_left_than_was_not_spent():
+    huge = {"cost_dynamics": 1e7, "cost_reward": 1e7}
+    assert plan(CURVES, WEIGHTS, budget=2e13, spent=4, **huge).budget == 2e13 - 4
+
+
 @pytest.mark.parametrize(
     ("terms", "units"),
     [

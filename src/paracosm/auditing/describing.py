@@ -25,7 +25,8 @@ def described(
     last = first + lengths - 1
     labelled = np.logical_and.reduceat(data.has_label, first)
     returns = np.add.reduceat(data.reward, first)[labelled]
-    terminated, known = data.terminated[last], data.has_transition[last]
+    terminated = data.terminated[last]
+    known = (data.has_transition | data.truncated)[last]
     images = data.state.dtype == np.uint8
     actions = data.action.reshape(len(data.action), -1)
     return DataSummary(

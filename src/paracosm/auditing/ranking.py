@@ -42,6 +42,7 @@ from paracosm.core.records.ranking import (
 
 # Of the risk: imagined starts cost next to nothing, real episodes everything.
 IMAGINED_SHARE = 0.1
+_ROUNDING = 1e-12  # of a return, as ties are told by `most_equal`
 _GRID = (1, 2, 5)  # times powers of ten: horizons of a grid
 
 
@@ -233,7 +234,7 @@ class _Sides(NamedTuple):
         paired = {}
         for i, j in pairs:
             n = min(len(returns[i]), len(returns[j]))
-            rows = returns[i][:n] - returns[j][:n]
+            rows = _difference(returns[i][:n], returns[j][:n])
             paired[i, j] = averaged(rows, 1 - risk / len(pairs), of_differences(self.bounds, rows))
         low = np.zeros((self.policies, self.policies))
         for (i, j), difference in paired.items():
@@ -244,6 +245,11 @@ class _Sides(NamedTuple):
             for (i, j), pair in paired.items()
             for key, difference in _both_ways(i, j, pair, float(low[i, j]), -float(low[j, i]))
         }
+
+
+def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """`first - second`, 0 where both are equal to rounding, so that it orders no pair."""
+    return np.where(np.isclose(first, second, rtol=_ROUNDING, atol=0), 0.0, first - second)
 
 
 def _both_ways(

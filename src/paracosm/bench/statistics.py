@@ -33,7 +33,8 @@ def interquartile_estimate(scores: np.ndarray, seed: int = 0) -> Estimate:
         stretched        90 to 95%    93 to 95%    93 to 95%    94 to 95%
         bootstrap alone  74 to 80%    85 to 87%    81 to 85%    92 to 94%
 
-    One seed tells no spread: the interval is infinite.
+    One seed tells no spread: the interval is infinite. Seeds whose scores are all equal, as those
+    of saturated tasks, have one without width, which is no proof that further ones are equal.
     """
     tasks, seeds = scores.shape
     center = interquartile_mean(scores)

@@ -85,7 +85,8 @@ class Range:
         large = number is not None and self.most <= number < math.inf
         large &= self.open_right or number != self.most
         if self.least == 0 and self.open_left:
-            return "be a positive number" + (f" of at most {described(self.most)}" if large else "")
+            most = f" {'below' if self.open_right else 'of at most'} {described(self.most)}"
+            return "be a positive number" + (most if large else "")
         bounds = [] if self.least == -math.inf else [f"at least {described(self.least)}"]
         if self.most < MOST or large:
             bounds.append(f"{'below' if self.open_right else 'at most'} {described(self.most)}")

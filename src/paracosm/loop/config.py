@@ -120,10 +120,10 @@ class RunConfig(Record):
             learned world: `mppi`, `cem`, `gradient`, or one of your own, `module:function`, which
             is told the world (your module is imported).
         seed: The seed of everything.
-        workers: Processes that step the environment while collecting; changes the time (not that of
-            pathwise, which steps one environment), never the numbers. With 1 an environment that
-            crashes its process (in C, os._exit) ends the run and loses the steps of the round; with
-            2 or more they are kept.
+        workers: Processes that step the environment while collecting; changes the time, never the
+            numbers. (Pathwise steps one environment: it saves no time, and starts a process each
+            round.) An environment that crashes its process (in C, os._exit) ends the run; with 1
+            the steps of the round are lost, with 2 or more they are kept.
         learn: How the parts of the world are fitted.
         imagine: How the policy is trained in imagination.
     """

@@ -55,6 +55,7 @@ _DRAWS = 2000
 _BUDGETS = 2.0 ** np.linspace(-2, 2, 9)
 _OWNED = checks.Range(0, MOST_SAMPLES, integer=True)
 _DIGITS = 12  # of a budget: what is left of it is not known to more, since prices were added up
+_LEAST_DECIMALS = 3  # of what is left of a large budget
 
 
 def plan(
@@ -279,7 +280,7 @@ def owned_counts(
             raise Refusal.NO_CURVE.error(part=part)
         checks.of_kind(f"curves[{part!r}]", curves[part], Curve, "a Curve")
     largest = {
-        part: max(anchor.samples for anchor in curves[part].anchors) for part in PLANNED_PARTS
+        part: int(max(anchor.samples for anchor in curves[part].anchors)) for part in PLANNED_PARTS
     }
     return largest | _counts(largest) | _counts(owned or {})
 
@@ -343,8 +344,8 @@ def _offers(
 
 
 def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
-    """The money that can still be spent, to a millionth of a millionth of the budget: of 1, once
-    0.9 are spent, 0.1 is left.
+    """The money that can still be spent, to a millionth of a millionth of the budget or to a
+    thousandth, whichever is finer: of 1, once 0.9 are spent, 0.1 is left.
     """
     checks.positive("the budget", budget)
     checks.at_least("the money spent", spent, 0)
@@ -356,7 +357,8 @@ def _money_left(budget: float, spent: float, offers: Sequence[Offer]) -> float:
         )
     money, least = float(budget), min(exact_lot_price(offer) for offer in offers)
     if spent:
-        money = round(money - float(spent), _DIGITS - math.ceil(math.log10(money)))
+        digits = max(_DIGITS - math.ceil(math.log10(money)), _LEAST_DECIMALS)
+        money = round(money - float(spent), digits)
     if decimals(money) < least:
         raise checks.BadArgument(
             f"the budget leaves {money:g} to spend; the cheapest lot costs {float(least):g}, at"

@@ -80,7 +80,6 @@ class DataSummary(Record):
     episodes: int
     terminated: int
     cut: int
-    end_unknown: int
     shortest: int
     longest: int
     median_length: float
@@ -95,3 +94,4 @@ class DataSummary(Record):
     labels_missing: int
     findings: tuple[DataFinding, ...]
     remarks: tuple[str, ...] = ()
+    end_unknown: int = 0

@@ -85,8 +85,8 @@ class Ranking(Record):
 
     `flips` is the share of pairs that imagination orders the other way round, `tau` Kendall's τ of
     imagined and real returns, `regret` what is lost by taking the policy that imagination takes
-    for the best, `chosen`. Where imagined returns tie for the largest, `chosen` is the one of these
-    policies with the highest real return and `tied` names the others; `regret` then lies between
+    for the best, `chosen`. Where imagined returns tie for the largest, `chosen` is the first of
+    these policies in the order reported and `tied` names the others; `regret` then lies between
     the least and the most that one of them loses, and its mean is the mean of theirs. The intervals
     of the three are what the decided pairs leave possible, at `level`.
     `safe_horizon` is the largest number of steps of `horizons` up to which no pair certainly flips,
