@@ -282,7 +282,7 @@ def owned_counts(
     largest = {
         part: int(max(anchor.samples for anchor in curves[part].anchors)) for part in PLANNED_PARTS
     }
-    return largest | _counts(largest) | _counts(owned or {})
+    return _counts(largest) | _counts(owned or {})
 
 
 def _counts(owned: Mapping[str, int]) -> dict[str, int]:
