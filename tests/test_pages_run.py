@@ -117,6 +117,7 @@ def test_an_example_runs(script, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir())
 
 
+@pytest.mark.full
 def test_the_tutorials_files_are_an_environment_and_use_a_runs_policy(
     tmp_path, monkeypatch, capsys
 ):

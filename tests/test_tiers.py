@@ -25,7 +25,7 @@ def test_that_compiles():
 """
 
 
-@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("quick", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_quick_test_that_compiles_fails(tmp_path, quick):
     """Run on a copy of what decides it, in which the module is listed or is not."""
     (tmp_path / "tests").mkdir()

@@ -61,7 +61,7 @@ def returned(case, mdp, discount):
 
 
 @pytest.mark.parametrize("kind", ["linear", "ending", "discrete"])
-@settings(max_examples=8 if settings().max_examples < FULL else FULL)
+@settings(max_examples=4 if settings().max_examples < FULL else FULL)
 @given(seed=st.integers(0, 2**31 - 1), discount=st.sampled_from([1.0, 0.97, 0.0]))
 def test_the_terms_sum_to_both_gaps(kind, seed, discount):
     case = case_of(kind, seed)
@@ -194,7 +194,9 @@ def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
     assert abs(diagnosis.mode_versus_sampled.mean) < 1e-12
 
 
-@pytest.mark.parametrize("episodes", [2, 3, 20])
+@pytest.mark.parametrize(
+    "episodes", [2, *(pytest.param(count, marks=pytest.mark.full) for count in (3, 20))]
+)
 def test_the_verdict_on_ends_that_no_episode_had_has_the_number_of_their_row(episodes):
     """It said at most 5e-7, the gap's, beside an end rule in [-21, 21]."""
     case = case_of("smooth", 2, episodes=episodes)

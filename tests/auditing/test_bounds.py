@@ -70,6 +70,7 @@ def test_a_learned_world_gets_certificates_that_hold(networks):
     assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("loose_bounds")
 def test_a_world_of_unknown_layers_gets_estimates(networks):
     world, policy, episodes = networks

@@ -20,7 +20,7 @@ from paracosm.reporting.diagnosis_words import CAUSES
 SMOOTH, FIXED = lipschitz_synthetic(jax.random.key(0), dynamics=0.95, discount=0.95)
 scarce_parts = pytest.mark.parametrize(
     ("transitions", "labels", "part"),
-    [pytest.param(5000, 100, "reward", marks=pytest.mark.full), (300, 5000, "dynamics")],
+    [(5000, 100, "reward"), (300, 5000, "dynamics")],
 )
 
 
@@ -34,6 +34,7 @@ def world_of(system, transitions, labels, settings=None):
     return data, learn(data, system.spec, seed=0, discount=system.discount, **options)
 
 
+@pytest.mark.full
 @scarce_parts
 def test_the_scarce_part_is_named_for_a_fixed_policy(transitions, labels, part):
     world = world_of(SMOOTH, transitions, labels, SMALL)[1].world

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from paracosm.auditing.termination_margin import margin_of
 from paracosm.core.mdp import Discrete
@@ -29,9 +30,10 @@ def _of_mode(part, policy, state, after):
     return part(state, policy.mode(state), after)
 
 
-def test_the_slopes_bound_the_logits_own():
+@pytest.mark.parametrize("rules", [4, pytest.param(20, marks=pytest.mark.full)])
+def test_the_slopes_bound_the_logits_own(rules):
     case = Case(1)
-    for seed in range(20):
+    for seed in range(rules):
         world = case.world.replace(
             termination=in_double(learned_rule(case.world.spec.action, jax.random.key(seed)))
         )
@@ -55,12 +57,13 @@ def test_other_rules_have_no_margin_and_choices_no_slope():
     assert margin_of(discrete, np.inf).state_slope == np.inf
 
 
-def test_ends_of_learned_worlds_are_certified():
+@pytest.mark.parametrize("systems", [3, pytest.param(8, marks=pytest.mark.full)])
+def test_ends_of_learned_worlds_are_certified(systems):
     """The learned rule differs a little from the real one; every bound holds, and known margins
     tighten them.
     """
     tighter = 0
-    for seed in range(8):
+    for seed in range(systems):
         case = Case(seed)
         rule = in_double(learned_rule(case.world.spec.action, jax.random.key(seed), -1.5))
         moved = eqx.tree_at(
@@ -81,4 +84,4 @@ def test_ends_of_learned_worlds_are_certified():
         tighter += known["trajectory"].value < 0.9 * blind["trajectory"].value
         unsure = case.certify(**settings, end=margin_of(case.world, np.inf))
         assert unsure["trajectory"].value <= blind["trajectory"].value * (1 + ROUNDING)
-    assert tighter >= 2
+    assert tighter >= max(1, systems // 4)

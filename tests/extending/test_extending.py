@@ -117,6 +117,7 @@ class Hidden(gymnasium.ObservationWrapper):
         return observation[:2]
 
 
+@pytest.mark.full
 def test_learning_imagination_and_audit_run_on_beliefs():
     source = connect(Hidden, encoder=Filter(0.3))
     data = source.collect(300, seed=0)

@@ -23,7 +23,7 @@ from tests.loop.small import IMAGINE, LEARN, known_reward, small_run
             200,
             None,
         ),  # rows without a bought transition, whose state counts for the scale
-        ("CartPole-v1", 150, 60, None),
+        pytest.param("CartPole-v1", 150, 60, None, marks=pytest.mark.full),
         # The worst reward is not that of the labels.
         pytest.param(
             "Pendulum-v1", 150, 30, "tests.loop.small:known_reward", marks=pytest.mark.full

@@ -296,7 +296,7 @@ def test_planning_beats_simple_rules_where_there_is_something_to_win():
     assert all(mean["planned"] < 0.2 * mean[name] for name in RULES[1:])
 
 
-@pytest.mark.parametrize("number", [12, pytest.param(150, marks=pytest.mark.full)])
+@pytest.mark.parametrize("number", [4, pytest.param(150, marks=pytest.mark.full)])
 def test_off_the_prior_a_plan_has_no_more_regret_than_it_states(number):
     """Pooled over the cells; the stated mean is within two standard errors of the true one, or
     above it.

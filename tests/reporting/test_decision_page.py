@@ -49,6 +49,7 @@ def test_plan_page_says_every_number():
 
 def test_label_pages_say_every_number():
     labels, mixture = records.label_plan(), records.mixture_plan()
+    of_labels, of_mixture = text_of(labels), text_of(mixture)
     rows = [
         *(row.cells for row in decision_tables.label_rows(labels)),
         *decision_tables.noise_rows(labels),
@@ -58,14 +59,14 @@ def test_label_pages_say_every_number():
         decision_words.what_decides(labels),
         labels.verdict,
     ]:
-        assert phrase in text_of(labels)
+        assert phrase in of_labels
     rows = [*decision_tables.mixture_rows(mixture), *decision_words.changes(mixture)]
     for phrase in [
         *(cell for row in rows for cell in row),
         decision_words.correlation(mixture),
         mixture.verdict,
     ]:
-        assert phrase in text_of(mixture)
+        assert phrase in of_mixture
 
 
 @pytest.mark.parametrize("make", [records.plan, records.label_plan, records.mixture_plan])

@@ -441,7 +441,9 @@ def test_upper_is_within_5_percent_of_the_semidefinite_optimum(name, width):
         assert optimum * (1 - 1e-5) <= upper <= 1.05 * optimum
 
 
-@pytest.mark.parametrize(("slope", "steps"), [(0.5, 100), (4.0, 10)])
+@pytest.mark.parametrize(
+    ("slope", "steps"), [pytest.param(0.5, 100, marks=pytest.mark.full), (4.0, 10)]
+)
 def test_a_loop_that_expands_is_bounded_in_a_tenth_of_the_steps(slope, steps, monkeypatch):
     steps_taken, upper = set(), eclipse.upper
 
