@@ -82,12 +82,12 @@ def diagnose(
     episodes = jax.tree.map(np.asarray, episodes)
     check_episodes(world, episodes)
     plays_mode, searches = not sampled and recorded_by is None, policy.searches
-    markov = _as_markov(world, policy, episodes, predicted, reward, sampled=not plays_mode)
-    pairs = markov.pairs
+    markov_form = _as_markov(world, policy, episodes, predicted, reward, sampled=not plays_mode)
+    pairs = markov_form.pairs
     world, episodes = in_double((world, episodes))
     with jax.enable_x64(True), callbacks.as_raised():
         subject = _subject(
-            markov,
+            markov_form,
             discount=discount,
             key=stage_key(seed, "audit"),
             plays_mode=plays_mode,
@@ -109,8 +109,8 @@ def diagnose(
         )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
         shapley = None
-        if markov.reward is not None:
-            shapley = shapley_values(subject, terms, returns, markov.reward)
+        if markov_form.reward is not None:
+            shapley = shapley_values(subject, terms, returns, markov_form.reward)
         by_component, weights, bounds = unsplit(terms), (), UNBOUNDED
         if dimensions:
             most = MOST_GRADIENT_STEPS * most_imagined_steps / MOST_IMAGINED_STEPS
@@ -202,7 +202,7 @@ def _as_markov(
 
 
 def _subject(
-    markov: _MarkovForm,
+    markov_form: _MarkovForm,
     *,
     discount: float,
     key: PRNGKey,
@@ -212,7 +212,7 @@ def _subject(
     """What is audited, in 64 bits, with its one-step predictions.
 
     Args:
-        markov: World, policy and episodes, in the precision in which they were played.
+        markov_form: World, policy and episodes, in the precision in which they were played.
         discount: The reporting discount.
         key, plays_mode: As in `AuditSubject`.
         recorded_by: What recorded the episodes, if it is another policy.
@@ -222,7 +222,13 @@ def _subject(
         BadData: as `predict_steps` and `importance` raise it.
     """
     world, policy, episodes, predicted, recorded_by = in_double(
-        (markov.world, markov.policy, markov.episodes, markov.predicted, recorded_by)
+        (
+            markov_form.world,
+            markov_form.policy,
+            markov_form.episodes,
+            markov_form.predicted,
+            recorded_by,
+        )
     )
     _check_parts(world, policy, episodes)
     weighted = None
@@ -234,7 +240,7 @@ def _subject(
         policy=policy,
         episodes=episodes,
         predictions=predict_steps(
-            world, played, episodes, key, mode=plays_mode, as_played=markov.policy
+            world, played, episodes, key, mode=plays_mode, as_played=markov_form.policy
         ),
         key=key,
         discounts=(discount, world.discount),
