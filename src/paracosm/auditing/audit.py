@@ -82,6 +82,8 @@ def diagnose(
     episodes = jax.tree.map(np.asarray, episodes)
     check_episodes(world, episodes)
     plays_mode, searches = not sampled and recorded_by is None, policy.searches
+    # Where the policy is not Markov in the state, `subject` is of pairs of state and carry;
+    # `world` and `episodes` stay those of states, which the record is about.
     markov_form = _as_markov(world, policy, episodes, predicted, reward, sampled=not plays_mode)
     pairs = markov_form.pairs
     world, episodes = in_double((world, episodes))
@@ -93,6 +95,7 @@ def diagnose(
             plays_mode=plays_mode,
             recorded_by=recorded_by,
         )
+        # Imagined from every audited step, for the terms, and from every start, for the returns.
         rollouts = imagine_rest(
             subject,
             most_imagined_steps=most_imagined_steps,
@@ -108,6 +111,7 @@ def diagnose(
             most_imagined_steps=most_imagined_steps,
         )
         returns, (terms, terms_training) = drawn.imagined, drawn.terms
+        # What the terms are made of, what errors cost, and what bounds the gap.
         shapley = None
         if markov_form.reward is not None:
             shapley = shapley_values(subject, terms, returns, markov_form.reward)
@@ -119,7 +123,7 @@ def diagnose(
         if certify and plays_mode and pairs is None:
             bounds = bound_gap(subject, np.asarray(returns.full))
         predictions = subject.predictions
-        if pairs is not None:
+        if pairs is not None:  # the record is of states: a carry has no error of its own
             predictions = pairs.predictions_of_states(predictions)
             returns = returns._replace(episodes=pairs.episodes_of_states(returns.episodes))
             by_component = pairs.dimensions_of_states(by_component)
