@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from paracosm.auditing.attribution import imagine_rest, terms_of
-from paracosm.auditing.draws import MOST_DRAWS, draw, imagined_part
+from paracosm.auditing.draws import MOST_DRAWS, average_draws, imagined_part
 from paracosm.auditing.imagined_returns import imagined_returns, redrawn_returns
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.subject import AuditSubject
@@ -82,7 +82,7 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     degrees of freedom.
     """
     subject, rollouts, imagined = first_draw(200, mode=mode, ends=ends)
-    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
+    redrawn = average_draws(subject, rollouts, imagined, most_imagined_steps=10**9)
     assert 1 < redrawn.draws <= MOST_DRAWS
     assert not redrawn.capped
     assert max(redrawn.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
@@ -136,7 +136,7 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
     draw.
     """
     subject, rollouts, imagined = first_draw(30, ends=ends)
-    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
+    redrawn = average_draws(subject, rollouts, imagined, most_imagined_steps=10**9)
     assert ends == bool(subject.episodes.terminated.any())
     predicted = (redrawn.imagined.full, redrawn.imagined.full_training)
     for discount, terms, returns in zip(DISCOUNTS, redrawn.terms, predicted, strict=True):
@@ -147,7 +147,7 @@ def test_by_common_noise_the_terms_sum_to_the_gap_of_every_episode(ends):
 def test_ends_that_differ_are_redrawn_without_bias():
     """The two terms of 3,000 episodes against ten thousand rollouts of each of the worlds."""
     subject, rollouts, imagined = first_draw(3000, ends=True)
-    redrawn = draw(subject, rollouts, imagined, most_imagined_steps=10**9)
+    redrawn = average_draws(subject, rollouts, imagined, most_imagined_steps=10**9)
     first = sums_of(terms_of(subject, rollouts)[1])
     assert np.abs(first["termination"]).max() > 0.1
     for cause in ("termination", "dynamics"):
@@ -156,14 +156,14 @@ def test_ends_that_differ_are_redrawn_without_bias():
 
 def test_draws_stop_at_what_they_may_cost():
     subject, rollouts, imagined = first_draw(20)
-    none = draw(subject, rollouts, imagined, most_imagined_steps=0)
+    none = average_draws(subject, rollouts, imagined, most_imagined_steps=0)
     assert (none.draws, none.capped) == (1, True)
     assert np.isnan(none.imagined_share["dynamics"])
     np.testing.assert_array_equal(
         none.terms[0].dynamics,
         terms_of(subject, rollouts)[0].dynamics,
     )
-    limited = draw(subject, rollouts, imagined, most_imagined_steps=700)
+    limited = average_draws(subject, rollouts, imagined, most_imagined_steps=700)
     assert limited.draws == 3  # a draw takes 20 x 7 steps for the terms and 20 x 8 for the episodes
     assert limited.terms[0].imagined_steps == rollouts.cost + 2 * 300
     assert limited.capped == (max(limited.imagined_share.values()) > _SMALL / (1 + _SMALL))

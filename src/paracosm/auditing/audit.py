@@ -18,7 +18,7 @@ from paracosm.auditing.attribution import (
 from paracosm.auditing.bounds import UNBOUNDED, bound_gap
 from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension, unsplit
-from paracosm.auditing.draws import Drawn, draw
+from paracosm.auditing.draws import AveragedDraws, average_draws
 from paracosm.auditing.imagined_returns import SAMPLES, ImaginedReturns, imagined_returns
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
@@ -103,14 +103,14 @@ def diagnose(
         )
         samples = _sampled_rollouts(pairs, searches=searches, plays_mode=plays_mode)
         noisy = not plays_mode or bool(subject.predictions.noisy.any())
-        drawn = _drawn(
+        averaged = _average_draws(
             subject,
             rollouts,
             imagined_returns(subject, samples=samples),
             noisy=noisy,
             most_imagined_steps=most_imagined_steps,
         )
-        returns, (terms, terms_training) = drawn.imagined, drawn.terms
+        returns, (terms, terms_training) = averaged.imagined, averaged.terms
         # What the terms are made of, what errors cost, and what bounds the gap.
         shapley = None
         if markov_form.reward is not None:
@@ -145,7 +145,7 @@ def diagnose(
             findings=lint(world, episodes, predictions, subject.key),
             importance=subject.importance,
             noisy=noisy,
-            imagination=Imagination(drawn.draws, drawn.imagined_share, drawn.capped)
+            imagination=Imagination(averaged.draws, averaged.imagined_share, averaged.capped)
             if noisy
             else None,
             finite_differences=_finite_differences(
@@ -254,14 +254,14 @@ def _subject(
     )
 
 
-def _drawn(
+def _average_draws(
     subject: AuditSubject,
     rollouts: AuditRollouts,
     returns: ImaginedReturns,
     *,
     noisy: bool,
     most_imagined_steps: float,
-) -> Drawn:
+) -> AveragedDraws:
     """Terms and imagined returns, of several draws of the noise where there is any.
 
     Args:
@@ -272,8 +272,8 @@ def _drawn(
     """
     if not noisy or subject.importance is not None:
         terms = terms_of(subject, rollouts)
-        return Drawn(terms, returns, draws=1, imagined_share={}, capped=False)
-    return draw(subject, rollouts, returns, most_imagined_steps=most_imagined_steps)
+        return AveragedDraws(terms, returns, draws=1, imagined_share={}, capped=False)
+    return average_draws(subject, rollouts, returns, most_imagined_steps=most_imagined_steps)
 
 
 def _sampled_rollouts(pairs: Paired | None, *, searches: bool, plays_mode: bool) -> int:

@@ -36,13 +36,17 @@ _ROUNDING = 1e-9  # of the terms: smaller differences of draws are arithmetic, n
 _SMALL = 0.1  # of the variance that the real episodes leave: it widens intervals by a twentieth
 
 
-class Drawn(NamedTuple):
-    """Terms at each discount and imagined returns, means over `draws` of the noise.
+class AveragedDraws(NamedTuple):
+    """Terms and imagined returns, averaged over several draws of the noise.
 
-    `imagined_share` is the part of the variance of each mean over episodes that more imagined draws
-    would remove: by cause and of the `total`, and of those at the training discount. It is more
-    than a tenth of the rest only where the draws are `capped`: `MOST_DRAWS`, or the imagined steps
-    that may be spent, came first.
+    Attributes:
+        terms: At each of the subject's discounts.
+        imagined: The imagined returns.
+        draws: How many draws the averages are of.
+        imagined_share: By cause, and of the `total`, at either discount: the part of the variance
+            over episodes that further draws would remove; more than a tenth of the rest only where
+            the draws are `capped`.
+        capped: Whether `MOST_DRAWS`, or the imagined steps that may be spent, ended the drawing.
     """
 
     terms: tuple[Terms, ...]
@@ -73,14 +77,15 @@ class _Draws(NamedTuple):
         return len(self.step_values)
 
 
-def draw(
+def average_draws(
     subject: AuditSubject,
     rollouts: AuditRollouts,
     imagined: ImaginedReturns,
     *,
     most_imagined_steps: float,
-) -> Drawn:
-    """Draw again what noise is left in, until it is small or the work is spent.
+) -> AveragedDraws:
+    """Average the terms and the imagined returns over draws of the noise: further ones until the
+    noise is small beside the spread of the real episodes, or until the work is spent.
 
     Args:
         subject: What is audited; the world or the policy is stochastic, and the policy recorded the
@@ -104,7 +109,7 @@ def draw(
     means = ReturnDraws(*(column.mean(axis=0) for column in draws.returns))
     imagined = imagined._replace(**means._asdict())
     spent = rollouts.cost + (draws.number - 1) * cost
-    return Drawn(
+    return AveragedDraws(
         terms=tuple(at_discount._replace(imagined_steps=spent) for at_discount in terms),
         imagined=imagined._replace(mode=means.full) if subject.plays_mode else imagined,
         draws=draws.number,
