@@ -121,10 +121,20 @@ def average_draws(
     )
 
 
-def _redrawn_steps(subject: AuditSubject) -> tuple[np.ndarray, np.ndarray]:
-    """Steps whose rollout from ŝ' does not cancel (first ones, and those after a wrong end), and
-    those whose rollout from s' does not (last ones with a wrong end), `[episode, time]`.
+class _RedrawnSteps(NamedTuple):
+    """The steps whose imagined values do not cancel in the sum over an episode, `[episode, time]`.
+
+    Attributes:
+        step_values: Of the value of the step to ŝ': first steps, and those after a wrong end.
+        last_values: Of the value of s': last steps with a wrong end.
     """
+
+    step_values: np.ndarray
+    last_values: np.ndarray
+
+
+def _redrawn_steps(subject: AuditSubject) -> _RedrawnSteps:
+    """The steps that are drawn again; a wrong end is one that the world predicts wrongly."""
     episodes = subject.episodes
     alive = np.asarray(episodes.alive)
     wrong_end = np.asarray(subject.predictions.at_real.ended) != np.asarray(episodes.terminated)
@@ -133,7 +143,7 @@ def _redrawn_steps(subject: AuditSubject) -> tuple[np.ndarray, np.ndarray]:
     first_or_after_wrong_end[:, 1:] &= wrong_end[:, :-1]
     last[:, :-1] &= ~alive[:, 1:]
     last_with_wrong_end = last & wrong_end & (episodes.remaining_steps > 0)
-    return first_or_after_wrong_end, last_with_wrong_end
+    return _RedrawnSteps(first_or_after_wrong_end, last_with_wrong_end)
 
 
 def _cost(subject: AuditSubject) -> int:
@@ -145,10 +155,10 @@ def _cost(subject: AuditSubject) -> int:
 
 def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
     """The draw that the audit has begun with."""
-    first_or_after_wrong_end, last_with_wrong_end = _redrawn_steps(subject)
+    redrawn = _redrawn_steps(subject)
     return _Draws(
-        step_values=rollouts.step_values[None, :, first_or_after_wrong_end],
-        last_values=rollouts.last_values[None, :, last_with_wrong_end],
+        step_values=rollouts.step_values[None, :, redrawn.step_values],
+        last_values=rollouts.last_values[None, :, redrawn.last_values],
         returns=imagined.draws(),
     )
 
@@ -244,10 +254,10 @@ def _terms(
         rollouts: Its first draw.
         step_values, last_values: One draw of those in `_Draws`, `[discount, step]`.
     """
-    first_or_after_wrong_end, last_with_wrong_end = _redrawn_steps(subject)
+    redrawn = _redrawn_steps(subject)
     every_step, every_last = rollouts.step_values.copy(), rollouts.last_values.copy()
-    every_step[:, first_or_after_wrong_end] = step_values
-    every_last[:, last_with_wrong_end] = last_values
+    every_step[:, redrawn.step_values] = step_values
+    every_last[:, redrawn.last_values] = last_values
     return terms_of(subject, rollouts._replace(step_values=every_step, last_values=every_last))
 
 
