@@ -56,8 +56,8 @@ class AveragedDraws(NamedTuple):
     capped: bool
 
 
-class _Draws(NamedTuple):
-    """What was drawn several times.
+class _DrawnValues(NamedTuple):
+    """The values that were drawn several times, those of each draw.
 
     Attributes:
         step_values: `r̂ + γ (1 - d̂) V̂` of the steps to ŝ' that do not cancel, `[draw, discount,
@@ -94,16 +94,16 @@ def average_draws(
         imagined: The first draw of imagined episodes.
         most_imagined_steps: How many more may be imagined.
     """
-    cost = _cost(subject)
+    cost = _cost_of_a_draw(subject)
     complete = rollouts.audited.sum() == np.sum(subject.episodes.alive)
     allowed = 1 + (int(min(MOST_DRAWS, most_imagined_steps // cost)) if complete else 0)
-    draws, needed = _first(subject, rollouts, imagined), np.inf
+    draws, needed = _first_draw(subject, rollouts, imagined), np.inf
     while needed > draws.number and draws.number < allowed:
-        draws = _extended(subject, draws, min(draws.number + _BATCH, allowed))
-        samples = _samples(subject, rollouts, draws)
-        needed = max(_needed(draws_of_term) for draws_of_term in samples.values())
+        draws = _with_more_draws(subject, draws, min(draws.number + _BATCH, allowed))
+        samples = _terms_by_draw(subject, rollouts, draws)
+        needed = max(_draws_needed(draws_of_term) for draws_of_term in samples.values())
 
-    terms = _terms(
+    terms = _terms_with(
         subject, rollouts, draws.step_values.mean(axis=0), draws.last_values.mean(axis=0)
     )
     means = ReturnDraws(*(column.mean(axis=0) for column in draws.returns))
@@ -115,7 +115,7 @@ def average_draws(
         draws=draws.number,
         imagined_share={
             name: imagined_part(draws_of_term)
-            for name, draws_of_term in _samples(subject, rollouts, draws).items()
+            for name, draws_of_term in _terms_by_draw(subject, rollouts, draws).items()
         },
         capped=needed > draws.number,
     )
@@ -146,28 +146,30 @@ def _redrawn_steps(subject: AuditSubject) -> _RedrawnSteps:
     return _RedrawnSteps(first_or_after_wrong_end, last_with_wrong_end)
 
 
-def _cost(subject: AuditSubject) -> int:
+def _cost_of_a_draw(subject: AuditSubject) -> int:
     """Imagined steps of another draw."""
     remaining = subject.episodes.remaining_steps
     of_terms = sum(int(remaining[steps].sum()) for steps in _redrawn_steps(subject))
     return of_terms + (1 if subject.training_prediction is None else 3) * remaining.size
 
 
-def _first(subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns) -> _Draws:
+def _first_draw(
+    subject: AuditSubject, rollouts: AuditRollouts, imagined: ImaginedReturns
+) -> _DrawnValues:
     """The draw that the audit has begun with."""
     redrawn = _redrawn_steps(subject)
-    return _Draws(
+    return _DrawnValues(
         step_values=rollouts.step_values[None, :, redrawn.step_values],
         last_values=rollouts.last_values[None, :, redrawn.last_values],
         returns=imagined.draws(),
     )
 
 
-def _extended(subject: AuditSubject, draws: _Draws, count: int) -> _Draws:
-    """`count` draws: those that there are, and further ones by a key each."""
+def _with_more_draws(subject: AuditSubject, draws: _DrawnValues, count: int) -> _DrawnValues:
+    """Draws until there are `count`, each further one by a key of its own."""
     key = jax.random.fold_in(subject.key, 7)
     keys = [jax.random.fold_in(key, index) for index in range(draws.number, count)]
-    more = _Draws(*_redrawn_values(subject, keys), redrawn_returns(subject, keys))
+    more = _DrawnValues(*_redrawn_values(subject, keys), redrawn_returns(subject, keys))
     return jax.tree.map(lambda *columns: np.concatenate(columns), draws, more)
 
 
@@ -241,7 +243,7 @@ def _imagined_step(
     return jax.vmap(step)(state, action, keys, time)
 
 
-def _terms(
+def _terms_with(
     subject: AuditSubject,
     rollouts: AuditRollouts,
     step_values: np.ndarray,
@@ -252,7 +254,7 @@ def _terms(
     Args:
         subject: What is audited.
         rollouts: Its first draw.
-        step_values, last_values: One draw of those in `_Draws`, `[discount, step]`.
+        step_values, last_values: One draw of those in `_DrawnValues`, `[discount, step]`.
     """
     redrawn = _redrawn_steps(subject)
     every_step, every_last = rollouts.step_values.copy(), rollouts.last_values.copy()
@@ -261,12 +263,12 @@ def _terms(
     return terms_of(subject, rollouts._replace(step_values=every_step, last_values=every_last))
 
 
-def _samples(
-    subject: AuditSubject, rollouts: AuditRollouts, draws: _Draws
+def _terms_by_draw(
+    subject: AuditSubject, rollouts: AuditRollouts, draws: _DrawnValues
 ) -> dict[str, np.ndarray]:
     """The terms of each episode in every draw, `[draw, episode]`, by cause and discount."""
     by_draw = [
-        _terms(subject, rollouts, *values)
+        _terms_with(subject, rollouts, *values)
         for values in zip(draws.step_values, draws.last_values, strict=True)
     ]
     predicted = draws.returns.full, draws.returns.predicted
@@ -303,9 +305,9 @@ def imagined_part(samples: np.ndarray) -> float:
     return float(np.minimum(1.0, noise / variance))
 
 
-def _needed(samples: np.ndarray) -> float:
-    """Draws after which the noise is small beside what the real episodes leave; 1 where one draw
-    or one episode tells nothing of it.
+def _draws_needed(samples: np.ndarray) -> float:
+    """How many draws make the noise small beside the spread of the real episodes, by the terms of
+    the draws so far, `[draw, episode]`; 1 where one draw or one episode tells nothing of it.
     """
     noise, variance = _variances(samples)
     if not noise > 0:
