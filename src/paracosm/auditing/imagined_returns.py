@@ -98,8 +98,8 @@ def imagined_returns(subject: AuditSubject, *, samples: int = SAMPLES) -> Imagin
     """
     start, steps = subject.episodes.state[:, 0], subject.episodes.horizons
     of_samples = jax.random.split(jax.random.fold_in(subject.key, 1), max(samples, 1) * len(start))
-    imaginer = _imaginer(subject)
-    first = imaginer.first(start, steps, subject.key, of_samples[:: max(samples, 1)])
+    imaginer = _imaginer_of(subject)
+    first = imaginer.first_draw(start, steps, subject.key, of_samples[:: max(samples, 1)])
     imagined = jax.tree.map(np.asarray, first)
     if samples:
         drawn = values_at(
@@ -127,14 +127,14 @@ def redrawn_returns(subject: AuditSubject, keys: Sequence[PRNGKey]) -> ReturnDra
     Raises:
         BadData: if the world leaves the finite numbers.
     """
-    imaginer, episodes = _imaginer(subject), subject.episodes
-    draws = [imaginer.again(episodes.state[:, 0], episodes.horizons, key) for key in keys]
+    imaginer, episodes = _imaginer_of(subject), subject.episodes
+    draws = [imaginer.another_draw(episodes.state[:, 0], episodes.horizons, key) for key in keys]
     columns = ReturnDraws(*(np.stack(column) for column in zip(*draws, strict=True)))
     _check_returns(columns._asdict())
     return columns
 
 
-def _imaginer(subject: AuditSubject) -> _Imaginer:
+def _imaginer_of(subject: AuditSubject) -> _Imaginer:
     return _Imaginer(
         world=subject.world,
         policy=subject.policy,
@@ -263,14 +263,15 @@ class _Imaginer(eqx.Module):
     plays_mode: bool = eqx.field(static=True)
 
     @eqx.filter_jit
-    def first(
+    def first_draw(
         self,
         start: Float[Array, "episode state"],
         steps: Int[Array, " episode"],
         key: PRNGKey,
         of_samples: Key[jax.Array, " episode"],
     ) -> ImaginedReturns:
-        """All but the returns of samples in one compiled program.
+        """The imagined episodes and the first draw of their returns in one compiled program; the
+        returns of samples are still missing.
 
         Args:
             start, steps: Where each episode starts, and how long it is.
@@ -293,7 +294,7 @@ class _Imaginer(eqx.Module):
         )
 
     @eqx.filter_jit
-    def again(
+    def another_draw(
         self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
     ) -> ReturnDraws:
         """One more draw of the returns, `[episode]` each."""
