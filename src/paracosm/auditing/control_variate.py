@@ -196,10 +196,10 @@ def imagined_from(
     """
     with jax.enable_x64(True), callbacks.as_raised():
         world, policy, starts = in_double((world, policy.greedy(), np.asarray(starts)))
-        rows = EpisodeStarts(
+        episode_starts = EpisodeStarts(
             jnp.asarray(starts), jnp.asarray(steps), jax.random.split(key, len(starts))
         )
-        total = _imagined(world, policy, rows, int(np.max(steps)), discount)
+        total = _imagined(world, policy, episode_starts, int(np.max(steps)), discount)
     columns = np.asarray(total, np.float64)
     checks.finite("the imagined returns", columns, "start")
     return columns
@@ -207,14 +207,14 @@ def imagined_from(
 
 @eqx.filter_jit
 def _imagined(
-    world: MDP, policy: Policy, rows: EpisodeStarts, horizon: int, discount: float
+    world: MDP, policy: Policy, starts: EpisodeStarts, horizon: int, discount: float
 ) -> Float[Array, " start"]:
     """`imagined_from` in one compiled program.
 
     Args:
         world, policy: What is imagined.
-        rows: Where each episode starts, how long it is, and its noise.
+        starts: Where each episode starts, how long it is, and its noise.
         horizon: Steps of the longest.
         discount: Of the returns.
     """
-    return returns(play_in(world, policy, rows, horizon).reward, discount)
+    return returns(play_in(world, policy, starts, horizon).reward, discount)

@@ -177,9 +177,11 @@ def member_returns(
         BadData: if a member's world leaves the finite numbers.
     """
     keys = jax.random.split(key, len(episodes.alive))
-    rows = EpisodeStarts(episodes.state[:, 0], episodes.horizons, keys)
+    starts = EpisodeStarts(episodes.state[:, 0], episodes.horizons, keys)
     horizon = episodes.alive.shape[1]
-    columns = _member_returns(world, policy, rows, horizon=horizon, discount=discount, count=count)
+    columns = _member_returns(
+        world, policy, starts, horizon=horizon, discount=discount, count=count
+    )
     imagined = MemberReturns(*map(np.asarray, columns))
     _check_returns({f"member {i}": column for i, column in enumerate(imagined.members)})
     _check_returns({"full": imagined.by_world})
@@ -190,7 +192,7 @@ def member_returns(
 def _member_returns(
     world: MDP,
     policy: MarkovPolicy,
-    rows: EpisodeStarts,
+    starts: EpisodeStarts,
     *,
     horizon: int,
     discount: float,
@@ -200,12 +202,12 @@ def _member_returns(
 
     Args:
         world, policy, discount, count: As there.
-        rows: Where episodes start.
+        starts: Where episodes start.
         horizon: Steps of the longest episode.
     """
 
     def imagined(world: MDP) -> Array:
-        return returns(play_in(world, Mode(policy), rows, horizon).reward, discount)
+        return returns(play_in(world, Mode(policy), starts, horizon).reward, discount)
 
     by_member = jax.lax.map(lambda i: imagined(member_world(world, i)), jnp.arange(count))
     return MemberReturns(by_member, imagined(world))
@@ -278,16 +280,16 @@ class _Imaginer(eqx.Module):
             key: Of the mode's noise, and of what training predicted.
             of_samples: Of the noise of episodes of the policy's samples.
         """
-        rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-        episodes = of_mode = self._play(Mode(self.policy), rows)
+        starts = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        episodes = of_mode = self._play(Mode(self.policy), starts)
         if not self.plays_mode:
-            episodes = self._play(self.policy, rows._replace(keys=of_samples))
+            episodes = self._play(self.policy, starts._replace(keys=of_samples))
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
         return ImaginedReturns(
             episodes=episodes,
-            **self._returns(episodes, rows, key)._asdict(),
+            **self._returns(episodes, starts, key)._asdict(),
             mode=returns(of_mode.reward, self.discount),
             sampled=None,
             edge_share=share,
@@ -298,20 +300,20 @@ class _Imaginer(eqx.Module):
         self, start: Float[Array, "episode state"], steps: Int[Array, " episode"], key: PRNGKey
     ) -> ReturnDraws:
         """One more draw of the returns, `[episode]` each."""
-        rows = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
-        episodes = self._play(Mode(self.policy) if self.plays_mode else self.policy, rows)
-        return self._returns(episodes, rows, key)
+        starts = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
+        episodes = self._play(Mode(self.policy) if self.plays_mode else self.policy, starts)
+        return self._returns(episodes, starts, key)
 
-    def _returns(self, episodes: Trajectory, rows: EpisodeStarts, key: PRNGKey) -> ReturnDraws:
-        """The returns of imagined `episodes`, and what training predicted from their starts `rows`,
-        by the same noise.
+    def _returns(self, episodes: Trajectory, starts: EpisodeStarts, key: PRNGKey) -> ReturnDraws:
+        """The returns of imagined `episodes`, and what training predicted from their
+        `starts`, by the same noise.
         """
         predicted = in_training_world = training = returns(episodes.reward, self.world.discount)
         prediction = self.training_prediction
         if prediction is not None:
             trained = prediction.policy.greedy() if self.plays_mode else prediction.policy
-            predicted = prediction.function(trained, rows.start, key)
-            whole = play_in(prediction.trained_in, trained, rows, self.horizon)
+            predicted = prediction.function(trained, starts.start, key)
+            whole = play_in(prediction.trained_in, trained, starts, self.horizon)
             in_training_world = returns(whole.reward, self.world.discount)
         return ReturnDraws(
             full=returns(episodes.reward, self.discount),
@@ -321,20 +323,20 @@ class _Imaginer(eqx.Module):
             undiscounted=episodes.reward.sum(axis=1),
         )
 
-    def _play(self, policy: Policy, rows: EpisodeStarts) -> Trajectory:
-        return play_in(self.world, policy, rows, self.horizon)
+    def _play(self, policy: Policy, starts: EpisodeStarts) -> Trajectory:
+        return play_in(self.world, policy, starts, self.horizon)
 
 
-def play_in(world: MDP, policy: Policy, rows: EpisodeStarts, horizon: int) -> Trajectory:
+def play_in(world: MDP, policy: Policy, starts: EpisodeStarts, horizon: int) -> Trajectory:
     """Episodes of `policy` in `world`, each cut after its number of steps.
 
     Args:
         world, policy: What is imagined.
-        rows: Where each starts, how long it is, and its noise.
+        starts: Where each starts, how long it is, and its noise.
         horizon: Steps of the longest.
     """
-    episodes = unroll(world, policy, rows.start, rows.keys, horizon)
-    within = jnp.arange(horizon) < rows.steps[:, None]
+    episodes = unroll(world, policy, starts.start, starts.keys, horizon)
+    within = jnp.arange(horizon) < starts.steps[:, None]
     return dataclasses.replace(
         episodes,
         reward=jnp.where(within, episodes.reward, 0),
