@@ -97,9 +97,10 @@ def imagined_returns(subject: AuditSubject, *, samples: int = SAMPLES) -> Imagin
         BadData: if the world leaves the finite numbers.
     """
     start, steps = subject.episodes.state[:, 0], subject.episodes.horizons
-    of_samples = jax.random.split(jax.random.fold_in(subject.key, 1), max(samples, 1) * len(start))
+    sample_keys = jax.random.split(jax.random.fold_in(subject.key, 1), max(samples, 1) * len(start))
     imaginer = _imaginer_of(subject)
-    first = imaginer.first_draw(start, steps, subject.key, of_samples[:: max(samples, 1)])
+    # The episode that is kept of a start is the first of its samples.
+    first = imaginer.first_draw(start, steps, subject.key, sample_keys[:: max(samples, 1)])
     imagined = jax.tree.map(np.asarray, first)
     if samples:
         drawn = values_at(
@@ -107,7 +108,7 @@ def imagined_returns(subject: AuditSubject, *, samples: int = SAMPLES) -> Imagin
             subject.policy,
             np.repeat(start, samples, axis=0),
             np.repeat(steps, samples),
-            of_samples,
+            sample_keys,
             discounts=subject.discounts[:1],
         )
         imagined = imagined._replace(sampled=drawn.reshape(len(start), samples).mean(axis=1))
@@ -270,7 +271,7 @@ class _Imaginer(eqx.Module):
         start: Float[Array, "episode state"],
         steps: Int[Array, " episode"],
         key: PRNGKey,
-        of_samples: Key[jax.Array, " episode"],
+        sample_keys: Key[jax.Array, " episode"],
     ) -> ImaginedReturns:
         """The imagined episodes and the first draw of their returns in one compiled program; the
         returns of samples are still missing.
@@ -278,12 +279,12 @@ class _Imaginer(eqx.Module):
         Args:
             start, steps: Where each episode starts, and how long it is.
             key: Of the mode's noise, and of what training predicted.
-            of_samples: Of the noise of episodes of the policy's samples.
+            sample_keys: Of the noise of episodes of the policy's samples, one a start.
         """
         starts = EpisodeStarts(start, steps, jax.random.split(key, len(start)))
         episodes = of_mode = self._play(Mode(self.policy), starts)
         if not self.plays_mode:
-            episodes = self._play(self.policy, starts._replace(keys=of_samples))
+            episodes = self._play(self.policy, starts._replace(keys=sample_keys))
         domain, share = self.world.domain, None
         if domain is not None:
             share = jnp.mean(domain.at_edge(episodes.next_state), where=episodes.alive)
