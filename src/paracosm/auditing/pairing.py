@@ -169,8 +169,8 @@ def _replayed_tails(policy: Policy, episodes: Trajectory) -> tuple[np.ndarray, n
     """The tail at each recorded state, and at each next state, `[episode, time, tail]`: the
     policy's carries and answers on its way through the episodes, played again.
     """
-    by_step, after = _replay(policy, episodes)
-    return _with_next(flat_carries(by_step, 2), flat_carries(after, 1))
+    tails, last = _replay(policy, episodes)
+    return _tails_and_next(flat_carries(tails, 2), flat_carries(last, 1))
 
 
 def _recorded_tails(
@@ -198,14 +198,14 @@ def _recorded_tails(
         policy.initial(),
         unflatten_carry(policy.initial(), carries),
     )
-    _, actions, next_carries = _answers_at(policy, carries, jnp.asarray(states))
+    _, actions, next_carries = _tails_at(policy, carries, jnp.asarray(states))
     _check_actions(policy, space, episodes.action[alive], actions[:steps])
     last_carry = jax.tree.map(lambda leaf: leaf[steps:], next_carries)
-    after = _answers_at(policy, last_carry, jnp.asarray(episodes.next_state[:, -1]))
+    last = _tails_at(policy, last_carry, jnp.asarray(episodes.next_state[:, -1]))
     next_carry = np.concatenate([recorded[:, 1:], flat_carries(last_carry, 1)[:, None]], axis=1)
     action = episodes.action.reshape(*alive.shape, -1).astype(np.float64)
-    tails = np.concatenate([recorded, action, next_carry], axis=-1)  # the order of PairLayout.join
-    return _with_next(tails, flat_carries(after, 1))
+    tails = np.concatenate([recorded, action, next_carry], axis=-1)  # the order of Tail
+    return _tails_and_next(tails, flat_carries(last, 1))
 
 
 def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chosen: Array) -> None:
@@ -258,7 +258,7 @@ def _check_in_64(
         policy, states = in_double((policy, states[rows]))
         carries = unflatten_carry(policy.initial(), np.asarray(carries, np.float64))
         carries = jax.tree.map(jnp.asarray, carries)
-        _, chosen, handed_on = _answers_at(policy, carries, jnp.asarray(states))
+        _, chosen, handed_on = _tails_at(policy, carries, jnp.asarray(states))
         chosen = np.asarray(chosen).reshape(actions.shape)
         differs = np.asarray(jax.vmap(partial(differ, space))(jnp.asarray(actions), chosen))
     require_same_in_64(differs.reshape(len(rows)), actions, chosen)
@@ -276,35 +276,37 @@ def _width(space: Box | Discrete) -> int:
     return 1 if isinstance(space, Discrete) else space.size
 
 
-def _with_next(tails: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tails by step, and the same one step later, where `last` `[episode, tail]` is the last."""
+def _tails_and_next(tails: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tails `[episode, time, tail]` at the states and at the next states, of which `last`
+    `[episode, tail]` is the last.
+    """
     return tails, np.concatenate([tails[:, 1:], last[:, None]], axis=1)
 
 
 @eqx.filter_jit
-def _answers_at(policy: Policy, carries: Any, states: Array) -> tuple[Any, Array, Any]:
-    """Carry, action and next carry at each of some states, `[episode, …]`."""
+def _tails_at(policy: Policy, carries: Any, states: Array) -> Tail:
+    """The tail at each of some states, `[row, …]` in every leaf."""
 
-    def answer(carry: Any, state: Array) -> tuple[Any, Array, Any]:
-        return (carry, *policy.act(carry, state, jax.random.key(0)))
+    def tail(carry: Any, state: Array) -> Tail:
+        return Tail(carry, *policy.act(carry, state, jax.random.key(0)))
 
-    return jax.vmap(answer)(carries, states)
+    return jax.vmap(tail)(carries, states)
 
 
 @eqx.filter_jit
-def _replay(policy: Policy, episodes: Trajectory) -> tuple[Any, Any]:
-    """Carry, action and next carry at each recorded step, `[episode, time, …]` in every leaf, and
-    at the last next state, `[episode, …]`.
+def _replay(policy: Policy, episodes: Trajectory) -> tuple[Tail, Tail]:
+    """The tails at each recorded step, `[episode, time, …]` in every leaf, and those at the last
+    next state, `[episode, …]`.
     """
 
-    def of_episode(states: Array, last: Array) -> tuple[Any, Any]:
-        def answer(carry: Any, state: Array) -> tuple[Any, Any]:
+    def of_episode(states: Array, last: Array) -> tuple[Tail, Tail]:
+        def step(carry: Any, state: Array) -> tuple[Any, Tail]:
             action, next_carry = policy.act(carry, state, jax.random.key(0))
             next_carry = in_kinds_of(carry, next_carry)
-            return next_carry, (carry, action, next_carry)
+            return next_carry, Tail(carry, action, next_carry)
 
-        carry, by_step = jax.lax.scan(answer, policy.initial(), states)
-        return by_step, answer(carry, last)[1]
+        carry, by_step = jax.lax.scan(step, policy.initial(), states)
+        return by_step, step(carry, last)[1]
 
     states, last = jnp.asarray(episodes.state), jnp.asarray(episodes.next_state)[:, -1]
     return jax.vmap(of_episode)(states, last)
@@ -355,6 +357,16 @@ def unflatten_carry(initial: Any, flat: np.ndarray | Array) -> Any:
     )
 
 
+class Tail(NamedTuple):
+    """What a pair holds after its state: the carry, and what the policy answers there. Flat tails
+    `[…, tail]` hold these in this order.
+    """
+
+    carry: Any
+    action: Any
+    next_carry: Any
+
+
 class PairParts(NamedTuple):
     """A pair's state and carry, and what the policy answers there: its action and next carry."""
 
@@ -382,7 +394,7 @@ class PairLayout(eqx.Module):
         if not self.carries:
             return state
         action, next_carry = self.policy.act(carry, state, jax.random.key(0))
-        return jnp.concatenate([state, flatten_carry((carry, action, next_carry), state.dtype)])
+        return jnp.concatenate([state, flatten_carry(Tail(carry, action, next_carry), state.dtype)])
 
     def split(self, pair: Array) -> PairParts:
         """The parts of a pair."""
@@ -390,7 +402,7 @@ class PairLayout(eqx.Module):
         if not self.carries:
             return PairParts(state, first, *self.policy.act(first, state, jax.random.key(0)))
         answer = jax.eval_shape(self.policy.act, first, state, jax.random.key(0))
-        return PairParts(state, *unflatten_carry((first, *answer), pair[self.size :]))
+        return PairParts(state, *unflatten_carry(Tail(first, *answer), pair[self.size :]))
 
 
 class PairPolicy(MarkovPolicy):
