@@ -157,11 +157,11 @@ def _pair_world(world: MDP, layout: PairLayout, spec: Spec) -> MDP:
     return MDP(
         spec=spec,
         dynamics=PairDynamics(world.dynamics, layout),
-        reward=StatePart(world.reward, layout.size),
-        termination=never if ends is never else StatePart(ends, layout.size),
+        reward=StatePart(world.reward, layout.state_size),
+        termination=never if ends is never else StatePart(ends, layout.state_size),
         initial=PairInitial(world.initial, layout),
         discount=world.discount,
-        domain=None if domain is None else _unbounded(domain, spec.state_size - layout.size),
+        domain=None if domain is None else _unbounded(domain, spec.state_size - layout.state_size),
     )
 
 
@@ -382,7 +382,7 @@ class PairLayout(eqx.Module):
     """
 
     policy: Policy
-    size: int = eqx.field(static=True)
+    state_size: int = eqx.field(static=True)
 
     @property
     def carries(self) -> bool:
@@ -398,11 +398,11 @@ class PairLayout(eqx.Module):
 
     def split(self, pair: Array) -> PairParts:
         """The parts of a pair."""
-        state, first = pair[: self.size], self.policy.initial()
+        state, first = pair[: self.state_size], self.policy.initial()
         if not self.carries:
             return PairParts(state, first, *self.policy.act(first, state, jax.random.key(0)))
         answer = jax.eval_shape(self.policy.act, first, state, jax.random.key(0))
-        return PairParts(state, *unflatten_carry(Tail(first, *answer), pair[self.size :]))
+        return PairParts(state, *unflatten_carry(Tail(first, *answer), pair[self.state_size :]))
 
 
 class PairPolicy(MarkovPolicy):
@@ -431,17 +431,17 @@ class PairDynamics(eqx.Module):
 
     def next_state_alone(self, pair: Float[Array, " pair"], action: Action, key: PRNGKey) -> State:
         """The next state alone, which takes no answer of the policy."""
-        return self.dynamics(pair[: self.layout.size], action, key)
+        return self.dynamics(pair[: self.layout.state_size], action, key)
 
 
 class StatePart(eqx.Module):
     """A reward or an end rule of states, asked at pairs."""
 
     part: Callable[[State, Action, State], Scalar | Flag]
-    size: int = eqx.field(static=True)
+    state_size: int = eqx.field(static=True)
 
     def __call__(self, pair: State, action: Action, next_pair: State) -> Any:
-        return self.part(pair[: self.size], action, next_pair[: self.size])
+        return self.part(pair[: self.state_size], action, next_pair[: self.state_size])
 
 
 class StatePrediction(eqx.Module):
@@ -449,10 +449,10 @@ class StatePrediction(eqx.Module):
 
     function: Callable[[Policy, Array, PRNGKey], Float[Array, " episode"]]
     policy: Policy
-    size: int = eqx.field(static=True)
+    state_size: int = eqx.field(static=True)
 
     def __call__(self, policy: Policy, start: Array, key: PRNGKey) -> Float[Array, " episode"]:
-        return self.function(self.policy, start[:, : self.size], key)
+        return self.function(self.policy, start[:, : self.state_size], key)
 
 
 class PairInitial(eqx.Module):
