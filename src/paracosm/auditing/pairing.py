@@ -232,8 +232,8 @@ def _check_actions(policy: Policy, space: Box | Discrete, recorded: Array, chose
 def _check_in_64(
     policy: Policy, space: Box | Discrete, episodes: Trajectory, tails: np.ndarray
 ) -> None:
-    """Require a policy to act in 64 bits as it did in 32, and to hand on the same carry; nothing of
-    one that acts otherwise than recorded, which is said of it later.
+    """Require a policy to act in 64 bits as it did in 32, and to hand on the same carry. Nothing
+    is required of a policy that does not act as recorded: `predict_steps` refuses it.
 
     Args:
         policy: A greedy policy that carries something.
