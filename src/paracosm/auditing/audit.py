@@ -16,6 +16,7 @@ from paracosm.auditing.attribution import (
     terms_of,
 )
 from paracosm.auditing.bounds import UNBOUNDED, bound_gap
+from paracosm.auditing.carry_pairs import CarryPairs, StatePart, carry_pairs
 from paracosm.auditing.diagnosis import AuditMeasurements, diagnosis_of
 from paracosm.auditing.dimensions import MOST_GRADIENT_STEPS, by_dimension, unsplit
 from paracosm.auditing.draws import AveragedDraws, average_draws
@@ -23,7 +24,6 @@ from paracosm.auditing.imagined_returns import SAMPLES, ImaginedReturns, imagine
 from paracosm.auditing.importance import importance
 from paracosm.auditing.linter import lint
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.pairing import Paired, StatePart, paired
 from paracosm.auditing.plausibility import plausibility
 from paracosm.auditing.sensitivities import error_weights
 from paracosm.auditing.shapley import shapley_values
@@ -170,7 +170,7 @@ class _MarkovForm(NamedTuple):
     episodes: Trajectory
     predicted: PredictedReturn | None
     reward: Callable[[State, Action, State], Scalar] | None
-    pairs: Paired | None
+    pairs: CarryPairs | None
 
 
 def _as_markov(
@@ -186,15 +186,15 @@ def _as_markov(
 
     Args:
         world, policy, episodes, predicted, reward: As for `diagnose`.
-        sampled: As for `paired`.
+        sampled: As for `carry_pairs`.
 
     Raises:
-        BadArgument: as `paired` raises it.
-        BadData: as `paired` raises it.
+        BadArgument: as `carry_pairs` raises it.
+        BadData: as `carry_pairs` raises it.
     """
     if isinstance(policy, MarkovPolicy):
         return _MarkovForm(world, policy, episodes, predicted, reward, None)
-    pairs = paired(world, policy, episodes, sampled=sampled)
+    pairs = carry_pairs(world, policy, episodes, sampled=sampled)
     return _MarkovForm(
         pairs.world,
         pairs.policy,
@@ -276,7 +276,7 @@ def _average_draws(
     return average_draws(subject, rollouts, returns, most_imagined_steps=most_imagined_steps)
 
 
-def _sampled_rollouts(pairs: Paired | None, *, searches: bool, plays_mode: bool) -> int:
+def _sampled_rollouts(pairs: CarryPairs | None, *, searches: bool, plays_mode: bool) -> int:
     """Rollouts of the policy's samples from each start: none where its mode plays and is a search,
     or where it carries something (what it carries after a sampled action is not recorded); one of
     any other policy that is not Markov; else `SAMPLES`.

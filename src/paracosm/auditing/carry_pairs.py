@@ -49,7 +49,7 @@ _NEAR_CARRY, _ROUNDED_CARRY = 0.01, 1e-5
 _MOST_ROWS_IN_64 = 256  # steps at which the policy is asked in 64 bits: a search takes long
 
 
-class Paired(NamedTuple):
+class CarryPairs(NamedTuple):
     """A world of pairs, the Markov policy that plays there, and the episodes with their carries.
 
     The first `state_size` components of a pair are the state.
@@ -101,7 +101,7 @@ class Paired(NamedTuple):
         )
 
 
-def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -> Paired:
+def carry_pairs(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -> CarryPairs:
     """The pairs of `episodes`, whose carries are those that the policy has on its way through them.
 
     Args:
@@ -139,7 +139,7 @@ def paired(world: MDP, policy: Policy, episodes: Trajectory, *, sampled: bool) -
     spec = dataclasses.replace(
         world.spec, state_size=len(scale), state_scale=jnp.asarray(scale), components=()
     )
-    return Paired(
+    return CarryPairs(
         world=_pair_world(world, layout, spec),
         policy=PairPolicy(policy, layout),
         episodes=dataclasses.replace(
