@@ -1,14 +1,17 @@
-"""Means over episodes with intervals that know what a return, and so a term of the gap, can be.
+"""Means over episodes whose intervals allow for rare events that none of these episodes held.
 
 Most returns vary from episode to episode, and what they vary by says how sure a mean is. It says
-nothing of events that are so rare that none of these episodes held one. Two things tell that there
-may be such events. Half of the real returns or more are one value: nothing was paid, every step was
-survived. Or half of them are near one another compared with what a reward that is known, but that
-none of these episodes held, would make of a return: a goal that few starts reach, behind a control
-cost. Then a return is taken to lie in the range of those that were seen and those that one such
-event makes, a term of the gap in the range of their differences, and what is nearly the same in
-most episodes gets a betting interval in that range. Every return is within what the known rewards
-allow in as many steps.
+nothing of an event that is so rare that none of these episodes held one. Such events may decide the
+mean return in two cases:
+
+- half of the real returns or more are one value: nothing was paid, every step was survived;
+- half of them or more are near one another, compared with what a known reward that none of these
+  episodes held would make of a return: a goal that few starts reach, behind a control cost.
+
+Then a return is taken to lie in the range of those that were seen and those that one such event
+makes (`Span`), and a term of the gap in the range of their differences; what is nearly the same in
+most episodes gets a betting interval in that range. In all cases a return is within what the known
+rewards allow in as many steps (`Span.allowed`).
 """
 
 from __future__ import annotations
