@@ -59,7 +59,7 @@ VARIED = np.random.default_rng(0).normal(-150, 40, 20)
 def test_unpaid_episodes_say_what_they_can_exclude():
     """The row of the trials: 5% of episodes are paid, none of 20 was; imagination paid one."""
     averaging = of(np.zeros(20), PAID)
-    assert averaging.sparse
+    assert averaging.rare_may_decide
     real, term = averaging.mean_return(np.zeros(20)), averaging.mean_term(np.zeros(20), "dynamics")
     assert (real.mean, real.low) == (0, 0)
     assert 0.13 <= real.high <= 0.22
@@ -92,7 +92,7 @@ def test_sparse_terms_cover_also_where_a_learned_reward_trembles(spread):
 
 def test_an_exact_part_has_the_term_zero_where_returns_vary():
     averaging = of(VARIED)
-    assert not averaging.sparse
+    assert not averaging.rare_may_decide
     exact = averaging.mean_term(np.zeros(20), "reward")
     assert (exact.low, exact.high) == (0, 0)
     assert "constant" in exact.method
@@ -145,7 +145,7 @@ def test_a_control_cost_does_not_hide_the_goal_that_no_episode_reached(steps_pai
 
 def test_an_end_rule_that_nothing_tested_may_be_wrong_where_returns_vary():
     untested = of(VARIED)
-    assert not untested.sparse
+    assert not untested.rare_may_decide
     term = untested.mean_term(np.zeros(20), "termination")
     assert term.low < -20 < 20 < term.high
     assert of(VARIED, termination=never).mean_term(np.zeros(20), "termination").high == 0
@@ -183,7 +183,7 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
     averaging = averages(
         world(never, 200), real, predictions(real), real, discount=1.0, extra_rewards=(-16.3, 0.0)
     )
-    assert not averaging.sparse
+    assert not averaging.rare_may_decide
     value, student = averaging.mean_return(returns), student_mean(returns)
     assert value.high - value.low <= 1.6 * (student.high - student.low)
     assert averaging.mean_term(np.zeros(20), "reward").high == 0
@@ -191,13 +191,13 @@ def test_many_costly_steps_do_not_make_a_pendulum_sparse():
 
 def test_a_world_that_left_all_bounds_does_not_widen_the_real_return():
     sane, wild = of(VARIED), of(VARIED, 1e6 * VARIED)
-    assert not wild.sparse
+    assert not wild.rare_may_decide
     assert wild.mean_return(VARIED) == sane.mean_return(VARIED)
 
 
 def test_reweighted_returns_have_no_known_range():
     reweighted = of(np.zeros(20), PAID, reweighted=True)
-    assert not reweighted.sparse
+    assert not reweighted.rare_may_decide
     assert reweighted.mean_term(np.zeros(20), "termination").high == 0
 
 

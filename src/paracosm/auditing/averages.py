@@ -62,18 +62,22 @@ class Span(NamedTuple):
 class Averages(NamedTuple):
     """How returns and terms of one set of episodes are averaged, at one discount.
 
-    `sparse` says that rare episodes may decide the real return, `real` where it lies then, and
-    `span` where real and imagined returns lie; spans of no width know nothing. `most_reward_term`
-    is the most that a rare event makes of a reward term. `ends_known` says that the end rule was
-    right about ends that were seen, `never_ends` that no episode can end in either world. Returns
-    that are reweighted have no range. Where rare episodes may decide, `unseen_reward` is the known
-    one that moves a return the most of those that none of these episodes held. `given` are the
-    parts of the world that are said to be the real ones.
+    Attributes:
+        rare_may_decide: Whether rare episodes may decide the real return.
+        real_span: Where real returns lie then; of no width if nothing is known of that.
+        joint_span: Where real and imagined returns lie then; of no width likewise.
+        most_reward_term: The most that a rare event makes of a reward term.
+        ends_known: Whether the end rule was right about ends that were seen.
+        never_ends: Whether no episode can end in either world.
+        reweighted: Whether returns are reweighted; then they have no known range.
+        unseen_reward: The known reward that moves a return the most of those that none of these
+            episodes held; None where rare episodes decide nothing, or returns differ by more.
+        given: The parts of the world that are said to be the real ones.
     """
 
-    sparse: bool
-    real: Span
-    span: Span
+    rare_may_decide: bool
+    real_span: Span
+    joint_span: Span
     most_reward_term: float
     ends_known: bool
     never_ends: bool
@@ -84,11 +88,11 @@ class Averages(NamedTuple):
     def mean_return(self, returns: ArrayLike, *, imagined: bool = False) -> Estimate:
         """The mean of returns `[episode]`, real ones or `imagined` ones."""
         returns = np.asarray(returns, np.float64)
-        span = self.span if imagined or not self.real.width else self.real
+        span = self.joint_span if imagined or not self.real_span.width else self.real_span
         if self.reweighted:
             return mean(returns)
         limits = _widened(span.ends, returns)
-        if (self.sparse or _constant(returns)) and concentrated(returns, *limits):
+        if (self.rare_may_decide or _constant(returns)) and concentrated(returns, *limits):
             return _bounded(returns, limits)
         return varied_mean(returns, bounds=_limits(span.outer, returns))
 
@@ -110,28 +114,28 @@ class Averages(NamedTuple):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
-        width = self.span.width
+        width = self.joint_span.width
         if cause == "reward":
             width = min(width, self.most_reward_term)
         low, high = _widened((-width, width), differences)
-        if low == high and self.span.width:
+        if low == high and self.joint_span.width:
             return _as_constant(differences)
-        everywhere = -self.span.width, self.span.width
+        everywhere = -self.joint_span.width, self.joint_span.width
         if _constant(differences) or (
-            self.sparse and concentrated(differences, *everywhere, near=_NEAR_TERM)
+            self.rare_may_decide and concentrated(differences, *everywhere, near=_NEAR_TERM)
         ):
             return _bounded(differences, (low, high))
         return varied_mean(differences)
 
     def _right(self, cause: str, differences: np.ndarray) -> bool:
         """Whether a part that was given made no difference, beyond rounding."""
-        size = _ROUNDING * max(map(abs, self.span.outer))
+        size = _ROUNDING * max(map(abs, self.joint_span.outer))
         return cause in self.given and bool(np.all(np.abs(differences) <= size))
 
     def _certain(self, cause: str) -> bool:
         if cause == "termination" and not self.reweighted:
-            return self.never_ends or (self.ends_known and not self.sparse)
-        return not self.sparse
+            return self.never_ends or (self.ends_known and not self.rare_may_decide)
+        return not self.rare_may_decide
 
 
 def mean_without_range(differences: ArrayLike, level: float = 0.95) -> Estimate:
@@ -181,11 +185,11 @@ def averages(
     repeated = steps if never_ends else 1.0
     rare = _rare(real, paid, recorded, repeated)
     of_either = np.concatenate([real, of_world])
-    sparse = rare.may_decide and len(real) > 1 and not reweighted
+    rare_may_decide = rare.may_decide and len(real) > 1 and not reweighted
     return Averages(
-        sparse=sparse,
-        real=_span(real, rare.unseen, recorded, steps, tied=rare.tied),
-        span=_span(
+        rare_may_decide=rare_may_decide,
+        real_span=_span(real, rare.unseen, recorded, steps, tied=rare.tied),
+        joint_span=_span(
             of_either,
             _unseen(float(np.median(real)), paid, possible, repeated),
             possible,
@@ -199,7 +203,7 @@ def averages(
         ),
         never_ends=never_ends,
         reweighted=reweighted,
-        unseen_reward=_farthest(real, rare.unseen, recorded) if sparse else None,
+        unseen_reward=_farthest(real, rare.unseen, recorded) if rare_may_decide else None,
         given=given,
     )
 
@@ -269,10 +273,10 @@ def rare_bounds(
     spans = [
         _rare_range(rows, recorded, discount=discount, never_ends=never_ends) for rows in played
     ]
-    sparse = [span for span in spans if span is not None]
-    if not sparse:
+    decided = [span for span in spans if span is not None]
+    if not decided:
         return None
-    return min(low for low, _ in sparse), max(high for _, high in sparse)
+    return min(low for low, _ in decided), max(high for _, high in decided)
 
 
 def return_limits(
