@@ -42,13 +42,13 @@ ReturnRange = tuple[float, float] | None  # of returns as far as rare episodes m
 
 
 class Span(NamedTuple):
-    """Returns from `low` to `high`, as far as rare events make them, within `outer`: all that the
-    rewards allow.
+    """Returns from `low` to `high`, as far as rare events make them, within all that the rewards
+    allow, `allowed`.
     """
 
     low: float
     high: float
-    outer: tuple[float, float]
+    allowed: tuple[float, float]
 
     @property
     def width(self) -> float:
@@ -94,7 +94,7 @@ class Averages(NamedTuple):
         limits = _widened(span.ends, returns)
         if (self.rare_may_decide or _constant(returns)) and concentrated(returns, *limits):
             return _bounded(returns, limits)
-        return varied_mean(returns, bounds=_limits(span.outer, returns))
+        return varied_mean(returns, bounds=_limits(span.allowed, returns))
 
     def mean_term(self, differences: ArrayLike, cause: str = "") -> Estimate:
         """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
@@ -129,7 +129,7 @@ class Averages(NamedTuple):
 
     def _right(self, cause: str, differences: np.ndarray) -> bool:
         """Whether a part that was given made no difference, beyond rounding."""
-        size = _ROUNDING * max(map(abs, self.joint_span.outer))
+        size = _ROUNDING * max(map(abs, self.joint_span.allowed))
         return cause in self.given and bool(np.all(np.abs(differences) <= size))
 
     def _certain(self, cause: str) -> bool:
@@ -182,8 +182,8 @@ def averages(
         [recorded, predicted, np.asarray(imagined.reward)[np.asarray(imagined.alive)]]
     )
     never_ends = world.termination is never and not (ended & alive).any()
-    repeated = steps if never_ends else 1.0
-    rare = _rare(real, paid, recorded, repeated)
+    most_repeats = steps if never_ends else 1.0
+    rare = _rare(real, paid, recorded, most_repeats)
     of_either = np.concatenate([real, of_world])
     rare_may_decide = rare.may_decide and len(real) > 1 and not reweighted
     return Averages(
@@ -191,7 +191,7 @@ def averages(
         real_span=_span(real, rare.unseen, recorded, steps, tied=rare.tied),
         joint_span=_span(
             of_either,
-            _unseen(float(np.median(real)), paid, possible, repeated),
+            _unseen(float(np.median(real)), paid, possible, most_repeats),
             possible,
             steps,
             tied=rare.tied,
@@ -294,11 +294,11 @@ def return_limits(
     return _limits(_allowed(real.recorded, real.steps), real.returns)
 
 
-def _limits(outer: tuple[float, float], samples: np.ndarray) -> ReturnRange:
-    """All that the rewards allow, `outer`, where two of them are known, and as far as these
+def _limits(allowed: tuple[float, float], samples: np.ndarray) -> ReturnRange:
+    """All that the rewards allow, `allowed`, where two of them are known, and as far as these
     samples.
     """
-    return _widened(outer, samples) if outer[0] < outer[1] else None
+    return _widened(allowed, samples) if allowed[0] < allowed[1] else None
 
 
 def _widened(bounds: tuple[float, float], samples: np.ndarray) -> tuple[float, float]:
@@ -356,38 +356,38 @@ class _Rare(NamedTuple):
     may_decide: bool
 
 
-def _rare(real: np.ndarray, paid: np.ndarray, recorded: np.ndarray, repeated: float) -> _Rare:
+def _rare(real: np.ndarray, paid: np.ndarray, recorded: np.ndarray, most_repeats: float) -> _Rare:
     """What recorded rewards say of events that are rarer than these episodes.
 
     Args:
         real: Their returns, `[episode]`.
-        paid, recorded, repeated: As for `_unseen`.
+        paid, recorded, most_repeats: As for `_unseen`.
     """
     tied = bool(2 * most_equal(real) >= len(real))
-    unseen = _unseen(float(np.median(real)), paid, recorded, repeated)
+    unseen = _unseen(float(np.median(real)), paid, recorded, most_repeats)
     near = unseen[0] < unseen[1] and concentrated(real, *unseen)
     return _Rare(tied, unseen, bool(tied or near))
 
 
 def _unseen(
-    usual: float, paid: np.ndarray, recorded: np.ndarray, repeated: float
+    usual: float, paid: np.ndarray, recorded: np.ndarray, most_repeats: float
 ) -> tuple[float, float]:
     """What recorded rewards beyond those `paid` in these episodes make of the `usual` return.
 
     One such reward is paid once; if it is another kind of step than those seen, then as often as it
-    may be repeated.
+    may be most_repeats.
 
     Args:
         usual: The median return of these episodes.
         paid: Their rewards, `[step]`.
         recorded: All recorded rewards, `[reward]`.
-        repeated: How often one may be paid in an episode, in discounted steps.
+        most_repeats: How often one may be paid in an episode at the most, in discounted steps.
     """
     below, above = float(np.min(paid) - np.min(recorded)), float(np.max(recorded) - np.max(paid))
     kind = _APART * float(np.ptp(paid))
     return (
-        usual - below * (repeated if below > kind else 1.0),
-        usual + above * (repeated if above > kind else 1.0),
+        usual - below * (most_repeats if below > kind else 1.0),
+        usual + above * (most_repeats if above > kind else 1.0),
     )
 
 
@@ -408,14 +408,14 @@ def _span(
         steps: Of a full episode, discounted.
         tied: Whether half of the returns or more are one value.
     """
-    outer = _allowed(recorded, steps)
+    allowed = _allowed(recorded, steps)
     possible = [
         *unseen,
         float(np.min(returns)),
         float(np.max(returns)),
         *((0.0, float(np.min(recorded)), float(np.max(recorded))) if tied else ()),
     ]
-    return Span(max(min(possible), outer[0]), min(max(possible), outer[1]), outer)
+    return Span(max(min(possible), allowed[0]), min(max(possible), allowed[1]), allowed)
 
 
 def _allowed(recorded: np.ndarray, steps: float) -> tuple[float, float]:
