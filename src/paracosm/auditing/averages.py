@@ -110,7 +110,9 @@ class Averages(NamedTuple):
         """
         differences = np.asarray(differences, np.float64)
         checks.finite("the differences to average", differences, "episode")
-        if _constant(differences) and (self._certain(cause) or self._right(cause, differences)):
+        if _constant(differences) and (
+            self._holds_elsewhere(cause) or self._given_and_right(cause, differences)
+        ):
             return _as_constant(differences)
         if self.reweighted:
             return mean(differences)
@@ -127,12 +129,15 @@ class Averages(NamedTuple):
             return _bounded(differences, (low, high))
         return varied_mean(differences)
 
-    def _right(self, cause: str, differences: np.ndarray) -> bool:
+    def _given_and_right(self, cause: str, differences: np.ndarray) -> bool:
         """Whether a part that was given made no difference, beyond rounding."""
         size = _ROUNDING * max(map(abs, self.joint_span.allowed))
         return cause in self.given and bool(np.all(np.abs(differences) <= size))
 
-    def _certain(self, cause: str) -> bool:
+    def _holds_elsewhere(self, cause: str) -> bool:
+        """Whether a term of `cause` that is the same in all of these episodes may be taken for the
+        same in all others.
+        """
         if cause == "termination" and not self.reweighted:
             return self.never_ends or (self.ends_known and not self.rare_may_decide)
         return not self.rare_may_decide
