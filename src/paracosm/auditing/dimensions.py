@@ -55,7 +55,16 @@ class Dimensions(NamedTuple):
 
 
 class _Paths(NamedTuple):
-    """Straight ways from ŝ' to s', one a row."""
+    """Straight paths from ŝ' to s', one for each chosen step, `[path, …]`.
+
+    Attributes:
+        state, action: Of the step.
+        start: ŝ', where the path starts.
+        difference: s' - ŝ', all of the path.
+        steps: Of the rollouts from its points.
+        most: What `steps` are at the most, the same number for all paths.
+        keys: Of the noise, which all points of a path share.
+    """
 
     state: np.ndarray
     action: np.ndarray
@@ -102,9 +111,7 @@ def unsplit(terms: Terms) -> Dimensions:
 
 
 def _paths(subject: AuditSubject, chosen: np.ndarray, key: PRNGKey) -> _Paths:
-    """The straight ways from ŝ' to s' of the chosen steps, `[episode, time]`; `key` is of their
-    noise.
-    """
+    """The paths of the chosen steps, `[episode, time]`; `key` is of their noise."""
     episodes = subject.episodes
     start = np.asarray(subject.predictions.imagined_state)[chosen]
     return _Paths(
@@ -185,10 +192,10 @@ def _interval(
 
     Args:
         world, policy: What is imagined.
-        paths: All ways.
+        paths: All of them.
         rows: Which of them, one an interval, `[rows]`.
-        first: Where on its way each interval starts, in [0, 1], `[rows]`.
-        width: How much of the way it is.
+        first: Where on its path each interval starts, in [0, 1], `[rows]`.
+        width: How much of the path it is.
         block: How many points are imagined from together.
     """
     at = first[:, None] + width * _NODES
@@ -222,7 +229,7 @@ def _step_value(
     Args:
         world: Whose reward and end rule pay the step.
         state, action: Of the step, `[rows, …]`.
-        point: The next state on the way, `[rows, state]`.
+        point: A next state on the path, `[rows, state]`.
         after: `V̂` at the point, and its gradient.
     """
 
