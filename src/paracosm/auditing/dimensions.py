@@ -139,43 +139,62 @@ def _integrate(
         paths: One a row.
         most: Imagined steps that may be spent.
     """
-    total, left, allowed = np.zeros(paths.start.shape), most, np.inf
+    total, budget, tolerance = np.zeros(paths.start.shape), most, np.inf
     rows = np.flatnonzero(np.any(paths.difference != 0, axis=1))
     first, width, block = np.zeros(len(rows)), 1.0, block_size(len(_NODES) * len(rows))
     for halving in range(_HALVINGS + 1):
         if not len(rows):
             break
-        inside, residual, change = _interval(
+        integrals = _integrate_intervals(
             world, policy, paths, rows, first, width=width, block=block
         )
-        left -= float(len(_NODES) * paths.steps[rows].sum())
-        allowed = _TOLERANCE * np.abs(change).sum() if halving == 0 else allowed
-        again = _worst(np.abs(residual), 2 * len(_NODES) * paths.steps[rows], allowed, left)
-        again &= halving < _HALVINGS
-        np.add.at(total, rows[~again], inside[~again])
+        budget -= float(len(_NODES) * paths.steps[rows].sum())
+        if halving == 0:
+            tolerance = _TOLERANCE * np.abs(integrals.change).sum()
+        cost = 2 * len(_NODES) * paths.steps[rows]
+        halved = _to_halve(np.abs(integrals.residual), cost, tolerance, budget)
+        halved &= halving < _HALVINGS
+        np.add.at(total, rows[~halved], integrals.by_component[~halved])
         width /= 2
-        rows, first = np.repeat(rows[again], 2), (first[again, None] + np.array([0, width])).ravel()
+        first = (first[halved, None] + np.array([0, width])).ravel()
+        rows = np.repeat(rows[halved], 2)
     return total
 
 
-def _worst(off: np.ndarray, cost: np.ndarray, allowed: float, budget: float) -> np.ndarray:
-    """Which to go on with: all but the least, which together are off by no more than `allowed`; the
-    worst first.
+def _to_halve(
+    residual: np.ndarray, cost: np.ndarray, tolerance: float, budget: float
+) -> np.ndarray:
+    """Which intervals to halve, `[rows]`: those of the largest residuals, until the others miss no
+    more than `tolerance` together, or the budget is spent.
 
     Args:
-        off: How far each interval is from closing, in units of return, `[rows]`.
+        residual: How far each interval is from closing, in units of return, `[rows]`.
         cost: Imagined steps that halving it takes, `[rows]`.
-        allowed: What may be left, in units of return.
+        tolerance: What may be left of all residuals together, in units of return.
         budget: Imagined steps that are left.
     """
-    order = np.argsort(-off)
-    rest = np.cumsum(off[order][::-1])[::-1]
-    chosen = np.zeros(len(off), bool)
-    chosen[order] = (rest > allowed) & (np.cumsum(cost[order]) <= budget)
+    order = np.argsort(-residual)
+    rest = np.cumsum(residual[order][::-1])[::-1]
+    chosen = np.zeros(len(residual), bool)
+    chosen[order] = (rest > tolerance) & (np.cumsum(cost[order]) <= budget)
     return chosen
 
 
-def _interval(
+class _Integrals(NamedTuple):
+    """What is known of an interval from a to b of each of some paths, `[rows, …]`.
+
+    Attributes:
+        by_component: `∫ ∂_i h dx_i`, `[rows, state]`.
+        change: `h(b) - h(a)`.
+        residual: The change that the components do not sum to.
+    """
+
+    by_component: np.ndarray
+    change: np.ndarray
+    residual: np.ndarray
+
+
+def _integrate_intervals(
     world: MDP,
     policy: MarkovPolicy,
     paths: _Paths,
@@ -184,10 +203,10 @@ def _interval(
     *,
     width: float,
     block: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An interval of each path: the integral, `h(b) - h(a)` less its sum, and `h(b) - h(a)`.
+) -> _Integrals:
+    """The integrals over an interval of each of some paths.
 
-    All three are 0 where one is not finite, as where a reward takes the root of 0: no halving helps
+    All are 0 where one is not finite, as where a reward takes the root of 0: no halving helps
     there, and the remainder holds what the interval changes.
 
     Args:
@@ -209,11 +228,11 @@ def _interval(
     columns = _step_value(world, paths.state[path], paths.action[path], flat, after)
     value, gradient = (np.asarray(column)[: at.size] for column in columns)
     value, gradient = value.reshape(at.shape), gradient.reshape(points.shape)
-    inside = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
+    by_component = width * paths.difference[rows] * np.einsum("n,rns->rs", _WEIGHTS, gradient)
     change = value[:, -1] - value[:, 0]
-    unknown = ~(np.isfinite(inside).all(axis=1) & np.isfinite(change))
-    inside[unknown], change[unknown] = 0, 0
-    return inside, change - inside.sum(axis=1), change
+    unknown = ~(np.isfinite(by_component).all(axis=1) & np.isfinite(change))
+    by_component[unknown], change[unknown] = 0, 0
+    return _Integrals(by_component, change, residual=change - by_component.sum(axis=1))
 
 
 @eqx.filter_jit
