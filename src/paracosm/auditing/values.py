@@ -123,16 +123,17 @@ def _in_blocks(
     order = np.argsort(-steps, kind="stable")
     order = order[steps[order] > 0]
     # Neighbours in length go to different devices, so that these finish together.
-    dealt = np.arange(size).reshape(-1, 2).T.ravel()
+    row_at_place = np.arange(size).reshape(-1, 2).T.ravel()
+    place_of_row = np.argsort(row_at_place)
     results = [np.zeros((len(steps), *shape)) for shape in shapes]
     for first in range(0, len(order), size):
         block = order[first : first + size]
-        padded = np.resize(block, size)[dealt]
-        of_block = np.where(dealt < len(block), steps[padded], 0)
+        padded = np.resize(block, size)[row_at_place]
+        of_block = np.where(row_at_place < len(block), steps[padded], 0)
         for all_rows, result in zip(
             results, run(of_block, *(column[padded] for column in rows)), strict=True
         ):
-            all_rows[block] = np.asarray(result)[np.argsort(dealt)][: len(block)]
+            all_rows[block] = np.asarray(result)[place_of_row][: len(block)]
     return results
 
 
