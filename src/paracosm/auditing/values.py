@@ -73,7 +73,7 @@ def values_at(
     """
     keys = jax.random.split(keys, len(states)) if keys.ndim == 0 else keys
     size = block or block_size(int(np.sum(steps > 0)))
-    run = partial(_values, np.asarray(discounts, states.dtype), (world, policy))
+    run = partial(_values_of_block, np.asarray(discounts, states.dtype), (world, policy))
     rows = states, keys, np.broadcast_to(since, len(states))
     return _in_blocks(run, rows, steps, size, (len(discounts),))[0].T
 
@@ -99,7 +99,7 @@ def gradients(
         most: Bound of `steps`; so many states are stored for each row.
         block: How many rows run together.
     """
-    run = partial(_gradients, world, policy, most=most)
+    run = partial(_gradients_of_block, world, policy, most=most)
     value, gradient = _in_blocks(run, (states, keys), steps, block, (), states.shape[1:])
     return value, gradient
 
@@ -138,7 +138,7 @@ def _in_blocks(
 
 
 @eqx.filter_jit
-def _values(
+def _values_of_block(
     discounts: Float[Array, " discount"],
     played: tuple[MDP, Policy],
     steps: Int[Array, " rows"],
@@ -175,7 +175,7 @@ def _values(
 
 
 @eqx.filter_jit
-def _gradients(
+def _gradients_of_block(
     world: MDP,
     policy: MarkovPolicy,
     steps: Int[Array, " rows"],
@@ -209,28 +209,28 @@ def _gradients(
             return advance(world, policy, state, alive, at)[1:4]
 
         def forward(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            t, state, alive, total, passed, lived = carry
+            t, state, alive, total, visited, was_alive = carry
             next_state, reward, ended = move(t, state, alive)
             return (
                 t + 1,
                 next_state,
                 alive & ~ended & (t + 1 < steps),
                 total + world.discount**t * reward,
-                passed.at[t].set(state),
-                lived.at[t].set(alive),
+                visited.at[t].set(state),
+                was_alive.at[t].set(alive),
             )
 
-        def backward(back: Array, adjoint: Array) -> Array:
-            t = last - 1 - back
-            pull = jax.vjp(lambda state: move(t, state, lived[t])[:2], passed[t])[1]
-            return pull((world.discount * adjoint, jnp.ones_like(total)))[0] * lived[t][:, None]
+        def backward(steps_back: Array, adjoint: Array) -> Array:
+            t = last - 1 - steps_back
+            pull = jax.vjp(lambda state: move(t, state, was_alive[t])[:2], visited[t])[1]
+            return pull((world.discount * adjoint, jnp.ones_like(total)))[0] * was_alive[t][:, None]
 
         rows = len(states)
         nothing = jnp.zeros(rows, states.dtype)
         buffers = jnp.zeros((most, *states.shape), states.dtype), jnp.zeros((most, rows), bool)
         start: tuple[Any, ...] = (jnp.zeros((), int), states, steps > 0, nothing, *buffers)
         played = jax.lax.while_loop(lambda carry: jnp.any(carry[2]), forward, start)
-        last, _, _, total, passed, lived = played
+        last, _, _, total, visited, was_alive = played
         return total, jax.lax.fori_loop(0, last, backward, jnp.zeros_like(states))
 
     return map_over_devices(local, len(states), shared=2)(world, policy, states, steps, keys)
