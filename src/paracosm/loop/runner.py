@@ -115,12 +115,12 @@ class Runner:
 
     def _is_last(self, number: int, data: Dataset) -> bool:
         """Whether no round follows the one of this number, after which `data` are owned."""
-        if self._short is not None:
-            return self._short.is_last(data)
+        if self._short_rounds is not None:
+            return self._short_rounds.is_last(data)
         return number == self.config.rounds - 1
 
     @functools.cached_property
-    def _short(self) -> ShortRounds | None:
+    def _short_rounds(self) -> ShortRounds | None:
         """How the learner goes on from round to round, None if it starts anew in each."""
         if not uses_short_rounds(self.learner):
             return None
@@ -150,9 +150,9 @@ class Runner:
         self.tracker.log("learn", number, tracked.held_out_errors(learned))
         settings = self._imagine_settings(bought, view.data)
         start = TrainingStart()
-        if self._short is not None:
+        if self._short_rounds is not None:
             start = training_start(
-                self._short,
+                self._short_rounds,
                 before,
                 view.data,
                 learned,
@@ -200,7 +200,7 @@ class Runner:
 
     def _first_decision(self) -> Decision:
         """What to buy in the first round."""
-        purse, short = self.config.purse(), self._short
+        purse, short = self.config.purse(), self._short_rounds
         if purse is not None:
             pilot = purse.pilot()
             self.tracker.log("plan", 0, tracked.purchase(pilot))
@@ -210,7 +210,7 @@ class Runner:
 
     def _next_decision(self, before: Round) -> Decision | None:
         """What to buy in the next round, None after the last one."""
-        number, short = before.decision.round + 1, self._short
+        number, short = before.decision.round + 1, self._short_rounds
         if short is not None:
             return short.decision(number, len(before.data.transitions))
         if number == self.config.rounds:
@@ -269,7 +269,7 @@ class Runner:
 
         def save(bought: Dataset) -> None:
             datasets.save(bought, file)
-            self._partial.unlink(missing_ok=True)
+            self._partial_collection.unlink(missing_ok=True)
 
         return self.directory.stage(
             f"collect-{round}",
@@ -283,14 +283,14 @@ class Runner:
         )
 
     @property
-    def _partial(self) -> Path:
+    def _partial_collection(self) -> Path:
         """Where the steps of a collection that stopped are kept for the resumed run."""
         return self.directory.file("data/partial.npz")
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps = max(decision.transitions, decision.labels)
-        short = self._short
+        short = self._short_rounds
         seed = self.config.seed + decision.round
         first, collector = 0, None
         if before is not None:
@@ -300,9 +300,9 @@ class Runner:
         rows = collect_or_resume(
             self.source,
             steps,
-            self._partial,
+            self._partial_collection,
             policy=collector,
-            progress=self._tell("collect", decision.round),
+            progress=self._progress_of("collect", decision.round),
             seed=self.config.seed,
             first_episode=first,
             workers=self.config.workers,
@@ -316,7 +316,7 @@ class Runner:
     def _collector(self, before: Round) -> Policy:
         """What collects the data of the round after `before`."""
         policy = before.imagined.policy
-        if self._short is not None:
+        if self._short_rounds is not None:
             return policy
         return Noisy(policy, self.source.action, self.config.noise)
 
@@ -345,7 +345,7 @@ class Runner:
         """The discount of training, by the first purchase unless one is given."""
         horizon = self.source.horizon
         rollout_steps = None
-        if self._short is None and self.make_planner is None:
+        if self._short_rounds is None and self.make_planner is None:
             rollout_steps = min(self.config.imagine.horizon, horizon)
         return discount_choice(self.config.discount, horizon, first, rollout_steps=rollout_steps)
 
@@ -359,7 +359,7 @@ class Runner:
             data, spec, discount: What it is learned from, and the discount of training.
             before: The round before.
         """
-        short = self._short
+        short = self._short_rounds
         settings = self.config.learn if short is None else short.learn_settings(round)
         old = None if short is None else before and before.learned
         file = self.directory.file(f"models/world-{round}")
@@ -404,7 +404,7 @@ class Runner:
         if self.make_planner is not None:
             return place_planner(self.make_planner, learned, data, self.caution)
         file = self.directory.file(f"models/policy-{round}")
-        tell, partial = self._tell("imagine", round), PartialTraining(self.directory, round)
+        tell, partial = self._progress_of("imagine", round), PartialTraining(self.directory, round)
 
         def follow(done: int, most: int, numbers: Mapping[str, float]) -> None:
             tell(done, most, f"imagined return {numbers['imagined_return']:.1f}")
@@ -429,13 +429,15 @@ class Runner:
                 round=round,
                 settings=settings,
                 state=start.state,
-                keep="best" if self._short is not None and self._short.is_last(data) else None,
+                keep="best"
+                if self._short_rounds is not None and self._short_rounds.is_last(data)
+                else None,
                 explore=start.explores,
                 caution=self.caution,
                 store=partial,
                 progress=follow,
             )
-            if self._short is None:
+            if self._short_rounds is None:
                 return imagined
             imagined = with_round_stop_reason(imagined)
             if start.earlier is None:
@@ -460,7 +462,7 @@ class Runner:
         return self.directory.stage(
             "evaluate",
             lambda: source.evaluate(
-                policy, episodes=self.config.episodes, progress=self._tell("evaluate")
+                policy, episodes=self.config.episodes, progress=self._progress_of("evaluate")
             ),
             lambda episodes: trajectories.save(file, episodes),
             lambda: trajectories.load(file),
@@ -524,7 +526,7 @@ class Runner:
             diagnosis=diagnosis,
             real_steps_during_imagination=sum(round.real_steps_while_training for round in rounds),
             seconds={stage: seconds[stage] for stage in _STAGES if stage in seconds},
-            configuration=settings_shown(self._effective(last), self.learner),
+            configuration=settings_shown(self._config_of_last_round(last), self.learner),
             machine=versions.facts(),
             decisions=decisions,
             discount=last.discount,
@@ -537,9 +539,9 @@ class Runner:
         )
         return self._write_result(result)
 
-    def _effective(self, last: Round) -> RunConfig:
+    def _config_of_last_round(self, last: Round) -> RunConfig:
         """What the run was asked for, with the settings that its last round had."""
-        short = self._short
+        short = self._short_rounds
         if short is None:
             return self.config
         return dataclasses.replace(
@@ -553,11 +555,11 @@ class Runner:
         """How the policy is trained; in short rounds it depends on what a round bought, in the last
         one on all `data`.
         """
-        if self._short is None:
+        if self._short_rounds is None:
             return self.config.imagine
         learner = cast("Learner", self.learner)
         count = len(bought.transitions)
-        return self._short.imagine_settings(count, data, learner, self.source.action)
+        return self._short_rounds.imagine_settings(count, data, learner, self.source.action)
 
     def _write_result(self, result: RunResult) -> RunResult:
         """The result, written with its page; the error of what could not be written holds it.
@@ -579,7 +581,7 @@ class Runner:
             )
         return result
 
-    def _tell(self, stage: str, round: int | None = None) -> Callable[..., None]:
+    def _progress_of(self, stage: str, round: int | None = None) -> Callable[..., None]:
         """The progress of a stage: told done, total and a word; `round` is None if the run has the
         stage once.
         """
@@ -588,7 +590,7 @@ class Runner:
 
     def _round_suffix(self, round: int) -> str:
         """What follows a stage's name in progress: which round it is of."""
-        if self._short is not None:
+        if self._short_rounds is not None:
             return f" (round {round + 1})"
         if round == self.config.rounds:
             return " of what to buy next"
