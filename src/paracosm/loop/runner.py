@@ -87,7 +87,7 @@ class Runner:
     def run_stages(self) -> RunResult:
         """Go through all stages; those that were finished before are read back."""
         rounds = [self._round(self._first_decision(), None)]
-        first_purchase = rounds[0].data.real_steps
+        first_steps = rounds[0].data.real_steps
         while (decision := self._next_decision(rounds[-1])) is not None:
             next_round = self._round(decision, rounds[-1])
             rounds = [*rounds[:-1], rounds[-1].without_rows(), next_round]
@@ -97,7 +97,7 @@ class Runner:
                 store.save_policy(self.directory.file("policy"), last.imagined.policy)
         episodes = self._evaluate(last.view.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
-        diagnosis = self._audit(last.data.first(first_purchase), last, episodes)
+        diagnosis = self._audit(last.data.first(first_steps), last, episodes)
         self.tracker.log("audit", 0, tracked.gap_terms(diagnosis))
         purse, decisions = self.config.purse(), [round.decision for round in rounds]
         if purse is not None:
@@ -292,9 +292,9 @@ class Runner:
         steps = max(decision.transitions, decision.labels)
         short = self._short_rounds
         seed = self.config.seed + decision.round
-        first, collector = 0, None
+        first_episode, collector = 0, None
         if before is not None:
-            first = int(before.data.episode.max()) + 1
+            first_episode = int(before.data.episode.max()) + 1
             collector = before.view.observing(self._collector(before))
         bought_before = 0 if before is None else len(before.data.transitions)
         rows = collect_or_resume(
@@ -304,7 +304,7 @@ class Runner:
             policy=collector,
             progress=self._progress_of("collect", decision.round),
             seed=self.config.seed,
-            first_episode=first,
+            first_episode=first_episode,
             workers=self.config.workers,
             lanes=LANES if short is None else 1,
             spare=0 if short is None else short.spare(decision, bought_before),
@@ -341,13 +341,15 @@ class Runner:
         self.tracker.log("round", round_audit.transitions, tracked.round_audit(round_audit))
         return round_audit
 
-    def _discount(self, first: Dataset) -> DiscountChoice:
+    def _discount(self, first_purchase: Dataset) -> DiscountChoice:
         """The discount of training, by the first purchase unless one is given."""
         horizon = self.source.horizon
         rollout_steps = None
         if self._short_rounds is None and self.make_planner is None:
             rollout_steps = min(self.config.imagine.horizon, horizon)
-        return discount_choice(self.config.discount, horizon, first, rollout_steps=rollout_steps)
+        return discount_choice(
+            self.config.discount, horizon, first_purchase, rollout_steps=rollout_steps
+        )
 
     def _learn(
         self, round: int, data: Dataset, spec: Spec, discount: float, before: Round | None
@@ -468,11 +470,11 @@ class Runner:
             lambda: trajectories.load(file),
         )
 
-    def _audit(self, first: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
+    def _audit(self, first_purchase: Dataset, last: Round, episodes: Trajectory) -> Diagnosis:
         """The diagnosis of the run.
 
         Args:
-            first: The first purchase, as the last round sees it.
+            first_purchase: As the last round sees it.
             last: The last round.
             episodes: Real ones of its policy.
         """
@@ -489,7 +491,7 @@ class Runner:
                 imagined.policy,
                 episodes,
                 imagined if self.make_planner is None else None,
-                known=reference(first, last.spec.horizon, origin, last.learned.given),
+                known=reference(first_purchase, last.spec.horizon, origin, last.learned.given),
                 seed=self.config.seed,
                 **options,
             )
