@@ -139,7 +139,7 @@ class Runner:
         """
         number = decision.round
         view, bought = self._collect_and_encode(decision, before)
-        encoder_changed = view.encoder_changed(before and before.view)
+        encoder_changed = view.encoder_changed(None if before is None else before.view)
         if view.networks is not None and (before is None or encoder_changed):
             self.tracker.log("encode", number, view.losses)
         self.tracker.log("collect", number, tracked.counts(view.data))
@@ -363,7 +363,8 @@ class Runner:
         """
         short = self._short_rounds
         settings = self.config.learn if short is None else short.learn_settings(round)
-        old = None if short is None else before and before.learned
+        # Short rounds fit the networks of the world before on; other rounds fit new ones.
+        go_on_from = None if short is None or before is None else before.learned
         file = self.directory.file(f"models/world-{round}")
         self.progress("learn" + self._round_suffix(round), 0, 1)
         return self.directory.stage(
@@ -377,7 +378,7 @@ class Runner:
                 settings=settings,
                 reward=self.given_parts["reward"],
                 termination=self.given_parts["termination"],
-                before=old,
+                before=go_on_from,
             ),
             lambda learned: store.save_world(file, learned),
             lambda: store.load_world(file, **self.given_parts),
