@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import NamedTuple, TypeVar, Unpack
 
 import numpy as np
 
@@ -73,6 +73,20 @@ T = TypeVar("T")
 _TRAINED = ("longer", "again")  # searches that are no planners: training on, and another training
 
 
+class _UsualSearch(NamedTuple):
+    """What an audit holds a policy against where no search is named.
+
+    Attributes:
+        name: Of the search.
+        played: The audited policy and the search.
+        horizon: For how many steps each of them is played.
+    """
+
+    name: str
+    played: tuple[Candidate, Candidate]
+    horizon: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A run directory; every part is read when it is asked for.
@@ -92,7 +106,7 @@ class Run:
     @functools.cached_property
     def config(self) -> RunConfig:
         """What the run was asked to do, checked as it was when the run began."""
-        return _config(self.path / CONFIG)
+        return _read_config(self.path / CONFIG)
 
     @functools.cached_property
     def result(self) -> RunResult:
@@ -242,20 +256,21 @@ class Run:
             planner: The planner that is audited in place of the policy, if any.
             most_steps: The budget.
         """
-        name, played, horizon = self._usual_search(planner)
-        return (name,) if affordable_starts(played, horizon, most_steps) else ()
+        usual = self._usual_search(planner)
+        return (usual.name,) if affordable_starts(usual.played, usual.horizon, most_steps) else ()
 
     def usual_search_needs(self, planner: str | None = None) -> int:
         """What the search of `usual_searches` takes at the least, in imagined steps."""
-        _, played, horizon = self._usual_search(planner)
-        return fewest_steps(played, horizon)
+        usual = self._usual_search(planner)
+        return fewest_steps(usual.played, usual.horizon)
 
-    def _usual_search(self, planner: str | None) -> tuple[str, list[Candidate], int]:
-        """The name of the usual search, what is played beside it and with it, and for how long."""
+    def _usual_search(self, planner: str | None) -> _UsualSearch:
+        """What an audit of the policy, or of a `planner` in its place, is held against."""
         own = planner or self.config.planner
         name = "cem" if own == "mppi" else "mppi"
         played = as_candidate(self.policy if planner is None else self.planner(planner))
-        return name, [played, self.search(name)], self.episodes.alive.shape[1]
+        horizon = self.episodes.alive.shape[1]
+        return _UsualSearch(name, (played, self.search(name)), horizon)
 
     def planner(self, where: str) -> Policy:
         """The planner of a name, `mppi`, `cem`, `gradient` or `module:function`, in the learned
@@ -463,7 +478,7 @@ _SETTINGS_OF_LATER_VERSIONS = (
 )
 
 
-def _config(file: Path) -> RunConfig:
+def _read_config(file: Path) -> RunConfig:
     """What config.json says that the run was asked to do.
 
     Older versions wrote their settings by dotted name, not nested, and had fewer of them.
