@@ -113,6 +113,8 @@ class Run:
         """What the run found."""
         return result_of(self.path)
 
+    # The policy, the learned world and the training of the last round.
+
     @functools.cached_property
     def policy(self) -> Policy:
         """The policy: `policy(observation) -> action` plays its mode, on NumPy arrays; a planner,
@@ -179,6 +181,8 @@ class Run:
         """The learner that trained the policy, None if it was REINFORCE."""
         where = self.config.learner
         return learner_of(where and self.trusted(where), self.config.imagine)
+
+    # Other searches in the learned world.
 
     def search(self, name: str, most_steps: float = MOST_STEPS / 2) -> Candidate:
         """Another search in the world of the last round: `longer`, where training goes on, `again`,
@@ -282,6 +286,8 @@ class Run:
         make = planner_of(self.trusted(where))
         return place_planner(make, self.learned, self.data, self._caution(None))
 
+    # What was bought, evaluated and ranked.
+
     @functools.cached_property
     def data(self) -> Dataset:
         """Everything bought, all rounds joined, of states or beliefs."""
@@ -291,31 +297,6 @@ class Run:
     def _states(self, observed: Dataset) -> Dataset:
         encoder = self._learned_encoder
         return observed if encoder is None else encode_rows(encoder, observed)
-
-    @functools.cached_property
-    def encoder(self) -> Encoder | None:
-        """What makes states of observations, None where observations are states."""
-        if self._learned_encoder is not None:
-            return self._learned_encoder
-        return None if self.config.encoder is None else self._encoder_for(self.observed_source())
-
-    @property
-    def _learned_encoder(self) -> Encoder | None:
-        """The encoder that the run learned last, None if it learned none."""
-        return self.latent_networks and self.latent_networks.encoder
-
-    @functools.cached_property
-    def latent_networks(self) -> Networks | None:
-        """The encoder that the run learned last, and what was learned beside it; None if none."""
-        if self.config.encoder not in ENCODER_KINDS:
-            return None
-        learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
-        if not learned:
-            raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
-        return load_encoder(self._encoder_file(learned[-1]).with_suffix("")).networks
-
-    def _encoder_file(self, round: int) -> Path:
-        return self.path / f"models/encoder-{round}.json"
 
     @functools.cached_property
     def episodes(self) -> Trajectory:
@@ -347,6 +328,33 @@ class Run:
 
     def _policy_file(self, round: int) -> Path:
         return self.path / f"models/policy-{round}.json"
+
+    # The environment, and what makes states of its observations.
+
+    @functools.cached_property
+    def encoder(self) -> Encoder | None:
+        """What makes states of observations, None where observations are states."""
+        if self._learned_encoder is not None:
+            return self._learned_encoder
+        return None if self.config.encoder is None else self._encoder_for(self.observed_source())
+
+    @property
+    def _learned_encoder(self) -> Encoder | None:
+        """The encoder that the run learned last, None if it learned none."""
+        return self.latent_networks and self.latent_networks.encoder
+
+    @functools.cached_property
+    def latent_networks(self) -> Networks | None:
+        """The encoder that the run learned last, and what was learned beside it; None if none."""
+        if self.config.encoder not in ENCODER_KINDS:
+            return None
+        learned = [i for i in range(self._last + 1) if self._encoder_file(i).is_file()]
+        if not learned:
+            raise checks.Missing(f"the run in {shown(self.path)} has learned no encoder yet.")
+        return load_encoder(self._encoder_file(learned[-1]).with_suffix("")).networks
+
+    def _encoder_file(self, round: int) -> Path:
+        return self.path / f"models/encoder-{round}.json"
 
     def source(self, observed: Source | None = None) -> Source:
         """The real environment through the run's encoder, if it has one; `observed` is the
@@ -389,6 +397,8 @@ class Run:
         """The run's encoder of what an environment shows, learned or named."""
         named = self.config.encoder and self.trusted(self.config.encoder)
         return self._learned_encoder or encoder_of(named, observed.action)
+
+    # Code that the run names, and the round that is read.
 
     def trusted(self, where: str) -> str:
         """What the run names, as it is.
