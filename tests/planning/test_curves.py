@@ -124,7 +124,9 @@ def judged(number: int) -> tuple[np.ndarray, np.ndarray]:
     for index in range(number):
         data, law, noise = from_prior(rng)
         measured = curve_posterior._summary(data.anchors)
-        laws = Posterior(data, measured, grid.cells(measured), grid.steepening(measured), 0.0)
+        laws = Posterior(
+            data, measured, grid.law_cells(measured), grid.steepening_cells(measured), 0.0
+        )
         draws = laws.draws_of_law(400, index)
         drawn = draws.law.error(near_and_far[:, None])
         stands = np.mean(drawn < law.error(near_and_far)[:, None], axis=1)
@@ -465,8 +467,10 @@ def test_pilots_from_the_prior_pass_as_often_as_odds_allow(number):
     rng, over = np.random.default_rng(4), np.zeros(2, int)
     for _ in range(number):
         measured = curve_posterior._summary(from_prior(rng)[0].anchors)
-        own = grid.cells(measured).evidence
-        evidence = np.array([grid.steepening(measured).evidence, grid.rising(measured)])
+        own = grid.law_cells(measured).evidence
+        evidence = np.array(
+            [grid.steepening_cells(measured).evidence, grid.rise_evidence(measured)]
+        )
         over += evidence - own > np.log([curve_validation.AGAINST, curve_validation.RISE_AGAINST])
     for count, odds in zip(
         over, (curve_validation.AGAINST, curve_validation.RISE_AGAINST), strict=True
@@ -525,8 +529,8 @@ def test_draws_that_steepen_are_drawn_inside_the_pilot_as_they_were_fitted():
     laws = Posterior(
         curve(truth),
         measured,
-        grid.cells(measured),
-        grid.steepening(measured)._replace(evidence=1e3),
+        grid.law_cells(measured),
+        grid.steepening_cells(measured)._replace(evidence=1e3),
         0.0,
     )
     np.testing.assert_allclose(laws.forecast(sizes)[:, 1], truth, rtol=0.02)

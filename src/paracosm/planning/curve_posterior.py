@@ -210,8 +210,8 @@ def posterior(curve: Curve) -> Posterior:
     curve_validation.require_anchors(curve)
     measured = _summary(_as_rms(curve))
     curve_validation.require_fall(curve.part, measured)
-    fit = Posterior(curve, measured, grid.cells(measured), grid.steepening(measured), 0.0)
-    fit = dataclasses.replace(fit, rise=grid.rising(measured) - fit.cells.evidence)
+    fit = Posterior(curve, measured, grid.law_cells(measured), grid.steepening_cells(measured), 0.0)
+    fit = dataclasses.replace(fit, rise=grid.rise_evidence(measured) - fit.cells.evidence)
     curve_validation.require_law(
         curve.part, measured, steepens=fit.steep.evidence - fit.cells.evidence, rises=fit.rise
     )

@@ -89,7 +89,7 @@ _ALL = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))),
 _REACH = _ALL.exponent[1] - _ALL.exponent[0]
 
 
-def cells(measured: CurveSummary) -> Cells:
+def law_cells(measured: CurveSummary) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a
     ten-millionth of the highest.
     """
@@ -103,10 +103,10 @@ def cells(measured: CurveSummary) -> Cells:
         (box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2
     )
     laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
-    return _cells(measured, laws, (density, level, variance, squares), evidence)
+    return _flat_cells(measured, laws, (density, level, variance, squares), evidence)
 
 
-def steepening(measured: CurveSummary) -> Cells:
+def steepening_cells(measured: CurveSummary) -> Cells:
     """Curves that no law describes: the local exponent grows evenly in log size.
 
     At the largest size it has the law's prior, at the smallest it is a share of that, uniform from
@@ -123,9 +123,9 @@ def steepening(measured: CurveSummary) -> Cells:
     )
 
 
-def rising(measured: CurveSummary) -> float:
-    """Evidence of curves that no law describes: they fall as a law up to a size in between, then
-    rise as a power.
+def rise_evidence(measured: CurveSummary) -> float:
+    """The logarithm of the evidence of curves that no law describes: they fall as a law up to a
+    size in between, then rise as a power.
 
     Every size in between is as probable; both exponents and the floor have the prior of the law's.
     Without the floor a curve that flattens before it rises at its last size alone would seem as far
@@ -145,10 +145,10 @@ def rising(measured: CurveSummary) -> float:
 def _alternative(measured: CurveSummary, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
     fitted = _log_density_of(measured, shape)
     evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
-    return _cells(measured, laws, fitted, evidence)
+    return _flat_cells(measured, laws, fitted, evidence)
 
 
-def _cells(
+def _flat_cells(
     measured: CurveSummary,
     laws: tuple[np.ndarray, ...],
     fitted: tuple[np.ndarray, ...],
