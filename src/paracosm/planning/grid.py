@@ -85,22 +85,22 @@ class GridBounds(NamedTuple):
     share: tuple[float, float]
 
 
-_ALL = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))), (0.0, 1.0))
-_REACH = _ALL.exponent[1] - _ALL.exponent[0]
+_WHOLE_GRID = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPONENT))), (0.0, 1.0))
+_LOG_EXPONENT_RANGE = _WHOLE_GRID.exponent[1] - _WHOLE_GRID.exponent[0]
 
 
 def law_cells(measured: CurveSummary) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a
     ten-millionth of the highest.
     """
-    box = _ALL
+    box = _WHOLE_GRID
     for _ in range(ROUNDS - 1):
-        box = _narrow(box, _log_density(measured, *_points(box))[0])
-    exponent, share = _points(box)
+        box = _narrow_grid(box, _log_density(measured, *_cell_middles(box))[0])
+    exponent, share = _cell_middles(box)
     density, level, variance, squares = _log_density(measured, exponent, share)
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
     evidence = _log_sum(density) + np.log(
-        (box.exponent[1] - box.exponent[0]) / _REACH / density.shape[0] / 2
+        (box.exponent[1] - box.exponent[0]) / _LOG_EXPONENT_RANGE / density.shape[0] / 2
     )
     laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
     return _flat_cells(measured, laws, (density, level, variance, squares), evidence)
@@ -113,7 +113,7 @@ def steepening_cells(measured: CurveSummary) -> Cells:
     0 to 3/4. Beyond the largest size the cells go on as a power whose exponent has grown by a
     quarter as much again.
     """
-    exponent, ratio = _points(_ALL)[0], _middles(0.0, 0.75, BENDS)
+    exponent, ratio = _cell_middles(_WHOLE_GRID)[0], _middles(0.0, 0.75, BENDS)
     x = np.log(measured.sizes / measured.sizes[-1])
     half = (1 - ratio) / np.maximum(-x[0], 1e-300) / 2
     shape = -exponent[:, None, None] * (x + half[:, None] * x**2)
@@ -131,7 +131,7 @@ def rise_evidence(measured: CurveSummary) -> float:
     Without the floor a curve that flattens before it rises at its last size alone would seem as far
     from this family as from the law.
     """
-    exponent = np.exp(_middles(*_ALL.exponent, TURNS))
+    exponent = np.exp(_middles(*_WHOLE_GRID.exponent, TURNS))
     share = np.concatenate([[0.0], _middles(0.0, 1.0, TURN_SHARES)])
     past = np.log(measured.sizes / measured.sizes[1:-1, None])
     falling = np.exp(-exponent[:, None, None] * np.minimum(past, 0))
@@ -171,17 +171,19 @@ def _flat_cells(
 
 
 def _log_sum(density: np.ndarray) -> float:
+    """The logarithm of the sum of densities, of logarithms."""
     top = density.max()
     return float(top + np.log(np.exp(density - top).sum()))
 
 
-def _points(box: GridBounds) -> tuple[np.ndarray, np.ndarray]:
+def _cell_middles(box: GridBounds) -> tuple[np.ndarray, np.ndarray]:
     """Middles of the cells: exponents, and shares of the floor after a first share of zero."""
     exponent = np.exp(_middles(*box.exponent, EXPONENTS))
     return exponent, np.concatenate([[0.0], _middles(*box.share, SHARES)])
 
 
 def _middles(low: float, high: float, number: int) -> np.ndarray:
+    """The middles of so many equal cells of [low, high]."""
     return low + (high - low) * (np.arange(number) + 0.5) / number
 
 
@@ -213,15 +215,18 @@ def _log_density_of(measured: CurveSummary, shape: np.ndarray) -> tuple[np.ndarr
     return density, level, 1 / total, squares
 
 
-def _narrow(box: GridBounds, density: np.ndarray) -> GridBounds:
+def _narrow_grid(box: GridBounds, density: np.ndarray) -> GridBounds:
     """The part of the box that holds what is not negligible, and one cell more on either side."""
     density = density.max(axis=-1)
     near = density > density.max() + NEGLIGIBLE
-    exponent = _part(*box.exponent, near.any(axis=1))
-    return GridBounds(exponent, _part(*box.share, near[:, 1:].any(axis=0)))
+    exponent = _narrow_interval(*box.exponent, near.any(axis=1))
+    return GridBounds(exponent, _narrow_interval(*box.share, near[:, 1:].any(axis=0)))
 
 
-def _part(low: float, high: float, near: np.ndarray) -> tuple[float, float]:
+def _narrow_interval(low: float, high: float, near: np.ndarray) -> tuple[float, float]:
+    """The part of [low, high] whose cells are `near` the highest density, and one cell more on
+    either side; all of it if none is.
+    """
     if not near.any():
         return low, high
     first, last = np.flatnonzero(near)[[0, -1]]
