@@ -80,7 +80,7 @@ def test_the_density_is_the_integral_over_level_and_noise():
         data, anchors=(*data.anchors, Anchor(100, 1.15, 1), Anchor(400, 0.45, 1))
     )
     share = np.array([0.0, 0.3])
-    density = grid._log_density(posterior(data).measured, np.array([0.2, 0.9]), share)[0]
+    density = grid._fit_laws(posterior(data).measured, np.array([0.2, 0.9]), share).log_density
     where = [(0, 0, 0), (1, 1, 3), (0, 1, 12)]
     values = [
         integrated(data, (0.2, 0.9)[i], share[j] / (1 - share[j]), grid.RATIOS[k])

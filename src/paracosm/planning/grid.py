@@ -89,21 +89,38 @@ _WHOLE_GRID = GridBounds((float(np.log(LEAST_EXPONENT)), float(np.log(MOST_EXPON
 _LOG_EXPONENT_RANGE = _WHOLE_GRID.exponent[1] - _WHOLE_GRID.exponent[0]
 
 
+class _LevelFit(NamedTuple):
+    """What is known in each cell of the grid once the level `a` and `σ²` are integrated out.
+
+    Attributes:
+        log_density: Of the posterior, `[…, ratio]`, up to a constant.
+        level: The mean of `a`, `[…, ratio]`.
+        variance: That of `a` over σ², `[ratio]`.
+        squares: What `squares/σ²` is χ² of, `[…, ratio]`.
+    """
+
+    log_density: np.ndarray
+    level: np.ndarray
+    variance: np.ndarray
+    squares: np.ndarray
+
+
 def law_cells(measured: CurveSummary) -> Cells:
     """The posterior over the whole grid, refined twice to where its density is above a
     ten-millionth of the highest.
     """
     box = _WHOLE_GRID
     for _ in range(ROUNDS - 1):
-        box = _narrow_grid(box, _log_density(measured, *_cell_middles(box))[0])
+        box = _narrow_grid(box, _fit_laws(measured, *_cell_middles(box)).log_density)
     exponent, share = _cell_middles(box)
-    density, level, variance, squares = _log_density(measured, exponent, share)
+    fitted = _fit_laws(measured, exponent, share)
+    density = fitted.log_density
     density[:, 1:] += np.log((box.share[1] - box.share[0]) / SHARES)
     evidence = _log_sum(density) + np.log(
         (box.exponent[1] - box.exponent[0]) / _LOG_EXPONENT_RANGE / density.shape[0] / 2
     )
     laws = exponent[:, None, None], (share / (1 - share))[:, None], np.zeros(1)
-    return _flat_cells(measured, laws, (density, level, variance, squares), evidence)
+    return _flat_cells(measured, laws, fitted, evidence)
 
 
 def steepening_cells(measured: CurveSummary) -> Cells:
@@ -137,21 +154,22 @@ def rise_evidence(measured: CurveSummary) -> float:
     falling = np.exp(-exponent[:, None, None] * np.minimum(past, 0))
     falls = np.log(falling[:, None] + (share / (1 - share))[:, None, None])
     rises = exponent[:, None, None] * np.maximum(past, 0)
-    density = _log_density_of(measured, falls[:, :, None] + rises)[0]
+    density = _level_fit(measured, falls[:, :, None] + rises).log_density
     density[:, 1:] -= np.log(TURN_SHARES)
     return _log_sum(density) - float(np.log(2 * len(exponent) ** 2 * len(past)))
 
 
 def _alternative(measured: CurveSummary, laws: tuple[np.ndarray, ...], shape: np.ndarray) -> Cells:
-    fitted = _log_density_of(measured, shape)
-    evidence = _log_sum(fitted[0]) - float(np.log(fitted[0].size / len(RATIOS)))
+    fitted = _level_fit(measured, shape)
+    density = fitted.log_density
+    evidence = _log_sum(density) - float(np.log(density.size / len(RATIOS)))
     return _flat_cells(measured, laws, fitted, evidence)
 
 
 def _flat_cells(
     measured: CurveSummary,
     laws: tuple[np.ndarray, ...],
-    fitted: tuple[np.ndarray, ...],
+    fitted: _LevelFit,
     evidence: float,
 ) -> Cells:
     """Flat cells of the grid.
@@ -159,7 +177,7 @@ def _flat_cells(
     Args:
         measured: The measured curve.
         laws: Exponents, floors and bends, which broadcast against the density.
-        fitted: The density `[…, ratio]`, the level, its variance over σ², and squares.
+        fitted: What is known in each of them.
         evidence: Logarithm of the pilot's prior density.
     """
     density, *rest = fitted
@@ -187,18 +205,14 @@ def _middles(low: float, high: float, number: int) -> np.ndarray:
     return low + (high - low) * (np.arange(number) + 0.5) / number
 
 
-def _log_density(
-    measured: CurveSummary, exponent: np.ndarray, share: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Log posterior density, level, its variance over σ², and squares: `[exponent, share, ratio]`;
-    flat prior.
-    """
+def _fit_laws(measured: CurveSummary, exponent: np.ndarray, share: np.ndarray) -> _LevelFit:
+    """The fit of every law, `[exponent, share, ratio]`, by a flat prior."""
     falling = np.exp(-exponent[:, None] * np.log(measured.sizes / measured.sizes[-1]))
-    return _log_density_of(measured, np.log(falling[:, None] + (share / (1 - share))[:, None]))
+    return _level_fit(measured, np.log(falling[:, None] + (share / (1 - share))[:, None]))
 
 
-def _log_density_of(measured: CurveSummary, shape: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What `_log_density` gives, for log errors `[…, anchors]` up to their level: `[…, ratio]`.
+def _level_fit(measured: CurveSummary, shape: np.ndarray) -> _LevelFit:
+    """The fit of the level to log errors of this `shape`, `[…, anchors]`, for each ratio τ/σ.
 
     With `w = 1/d`, `â = Σ w (y - g) / Σ w` and `S = Σ w (y - g - â)²`, integrating `a` and `σ²`
     leaves `Π w^½ (Σ w)^-½ (scale + within + S)^{-freedom/2}`.
@@ -212,7 +226,7 @@ def _log_density_of(measured: CurveSummary, shape: np.ndarray) -> tuple[np.ndarr
     squares = NOISE_FREEDOM * NOISE**2 + measured.within + np.maximum(misfit, 0)
     freedom = NOISE_FREEDOM + measured.seeds.sum() - 1
     density = 0.5 * (np.log(weight).sum(axis=1) - np.log(total)) - 0.5 * freedom * np.log(squares)
-    return density, level, 1 / total, squares
+    return _LevelFit(density, level, 1 / total, squares)
 
 
 def _narrow_grid(box: GridBounds, density: np.ndarray) -> GridBounds:
