@@ -48,15 +48,21 @@ class Posterior:
     squares.
 
     Scale-free: errors times a constant give forecasts times that constant. Rows may come in any
-    order. `cells` are the law's; `steep` are curves that steepen, which no law describes; `rise` is
-    the log of the odds that the pilot gives to a curve that rises at its end, against the law.
+    order.
+
+    Attributes:
+        curve: As it was measured.
+        measured: The same in logarithms, by size.
+        cells: Of the law.
+        steep: Of curves that steepen, which no law describes.
+        log_odds_of_rise: What the pilot gives to a curve that rises at its end, against the law.
     """
 
     curve: Curve
     measured: grid.CurveSummary
     cells: grid.Cells
     steep: grid.Cells
-    rise: float
+    log_odds_of_rise: float
 
     def draws_of_law(self, number: int, seed: int) -> LawDraws:
         """Equally probable draws of the law itself, stratified over the grid's cells, in random
@@ -75,7 +81,7 @@ class Posterior:
         distance and never jumps.
         """
         chosen, bend, chance = self._draw_with_alternatives(number, seed)
-        flattens = FLATTENS if self.rise < np.log(DOUBT) else 2 * FLATTENS
+        flattens = FLATTENS if self.log_odds_of_rise < np.log(DOUBT) else 2 * FLATTENS
         becomes = np.where((bend == 0) & (chance[0] < flattens), chance[1], 0.0)
         first, last = self.measured.sizes[[0, -1]]
         law = _flatten(chosen.law, float(last), becomes)
@@ -182,7 +188,7 @@ class Posterior:
                 for edge, share in self._edges().items()
             ),
             (steep > np.log(DOUBT), CaveatKind.STEEPENING, {}),
-            (self.rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
+            (self.log_odds_of_rise > np.log(DOUBT), CaveatKind.NO_LONGER_FALLING, {}),
             (self.measured.seeds.max() == 1, CaveatKind.ONE_SEED, {}),
             (self._poor, CaveatKind.POOR_FIT, {"share": self._r2()}),
         )
@@ -211,9 +217,14 @@ def posterior(curve: Curve) -> Posterior:
     measured = _summary(_as_rms(curve))
     curve_validation.require_fall(curve.part, measured)
     fit = Posterior(curve, measured, grid.law_cells(measured), grid.steepening_cells(measured), 0.0)
-    fit = dataclasses.replace(fit, rise=grid.rise_evidence(measured) - fit.cells.evidence)
+    fit = dataclasses.replace(
+        fit, log_odds_of_rise=grid.rise_evidence(measured) - fit.cells.evidence
+    )
     curve_validation.require_law(
-        curve.part, measured, steepens=fit.steep.evidence - fit.cells.evidence, rises=fit.rise
+        curve.part,
+        measured,
+        steepens=fit.steep.evidence - fit.cells.evidence,
+        rises=fit.log_odds_of_rise,
     )
     return fit
 
