@@ -120,13 +120,13 @@ def solve(
     Raises:
         BadData: the fit does not stay finite.
     """
-    rows = problem.split or split(problem.episode, key, settings)
+    row_split = problem.split or split(problem.episode, key, settings)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
         inputs = inputs_of_rows(problem, spec)
         prepared = prepare_fit(
             problem,
             inputs,
-            rows,
+            row_split,
             spec,
             key=key,
             settings=settings.fit,
@@ -145,7 +145,7 @@ def solve(
         if problem.wrapping is not None:
             networks = problem.wrapping.unwrap(networks)
         capacity = validation_capacity(settings.capacity)
-        outputs = predict(networks, inputs[rows.held_out], capacity)
+        outputs = predict(networks, inputs[row_split.held_out], capacity)
         center, scale = prepared.output_scaling
         predicted = center + scale * outputs[..., : problem.targets.shape[1]]
     if not (np.isfinite(predicted).all() and np.isfinite(fitted.losses).any(axis=1).all()):
@@ -155,7 +155,7 @@ def solve(
             f" {problem.targets.max():.3g}, which 32 bits must be able to hold."
         )
     part = problem.build(networks, jnp.asarray(center), jnp.asarray(scale))
-    return part, _measure(problem, rows, predicted, fitted)
+    return part, _part_fit(problem, row_split, predicted, fitted)
 
 
 def _scaling_of_targets(problem: FitProblem, train: np.ndarray) -> Scaling:
@@ -201,7 +201,7 @@ class PreparedFit(NamedTuple):
 def prepare_fit(
     problem: FitProblem,
     inputs: np.ndarray,
-    rows: Split,
+    row_split: Split,
     spec: Spec,
     *,
     key: PRNGKey,
@@ -214,7 +214,7 @@ def prepare_fit(
     Args:
         problem: What a part is learned from.
         inputs: The inputs of all its rows, `[rows, inputs]`.
-        rows: Which rows are for training and validation.
+        row_split: Which rows are for training and validation.
         spec: The task.
         key: Randomness of the weights and of the fits.
         settings: The ensemble's sizes.
@@ -222,8 +222,8 @@ def prepare_fit(
         validation_rows: Validation rows to compile for, where they are more than the share of
             `capacity` that `validation_capacity` gives.
     """
-    output_scaling = _scaling_of_targets(problem, rows.train)
-    center, scale = standard(inputs[rows.train])
+    output_scaling = _scaling_of_targets(problem, row_split.train)
+    center, scale = standard(inputs[row_split.train])
     actions = slice(spec.state_size, spec.state_size + spec.action.size)
     center[actions], scale[actions] = 0, 1
     if problem.extra_inputs is not None:
@@ -237,16 +237,16 @@ def prepare_fit(
     if problem.wrapping is not None:
         output_scaling = Scaling(output_scaling.center, not_zero(output_scaling.scale))
         networks = problem.wrapping.wrap(networks, output_scaling)
-    train, train_capacity = (inputs[rows.train], targets[rows.train]), capacity
+    train, train_capacity = (inputs[row_split.train], targets[row_split.train]), capacity
     if problem.restoring:
-        train = _add_moved_states(problem, rows.train, train, output_scaling, key)
+        train = _add_moved_states(problem, row_split.train, train, output_scaling, key)
         train_capacity = 2 * capacity
     return PreparedFit(
         networks,
         train=pad(*train, train_capacity),
         validation=pad(
-            inputs[rows.validation],
-            targets[rows.validation],
+            inputs[row_split.validation],
+            targets[row_split.validation],
             max(validation_capacity(capacity), validation_rows),
         ),
         keys=keys,
@@ -359,17 +359,19 @@ def _predict_rows(networks: Network, inputs: Array) -> Array:
     return eqx.filter_vmap(lambda network: jax.vmap(network)(inputs))(networks)
 
 
-def _measure(problem: FitProblem, rows: Split, predicted: np.ndarray, fitted: Fitted) -> PartFit:
+def _part_fit(
+    problem: FitProblem, row_split: Split, predicted: np.ndarray, fitted: Fitted
+) -> PartFit:
     """How well the part predicts rows that were held out.
 
     Args:
-        problem, rows: What was learned, and the split.
+        problem, row_split: What was learned, and the split of its rows.
         predicted: Targets of the held-out rows as each member has them, `[member, rows, outputs]`.
         fitted: The ensemble and its validation losses.
     """
-    actual = problem.targets[rows.held_out]
-    constant = problem.baseline_targets[rows.train].mean(axis=0)
-    of_constant = problem.error(constant, problem.baseline_targets[rows.held_out])
+    actual = problem.targets[row_split.held_out]
+    constant = problem.baseline_targets[row_split.train].mean(axis=0)
+    of_constant = problem.error(constant, problem.baseline_targets[row_split.held_out])
     share = partial(estimators.mean, bounds=(0, 1))  # an end called wrongly is 1, any other row 0
     summary = share if problem.loss == "logistic" else estimators.root_mean_square
     epochs = tuple(map(int, fitted.epochs))
