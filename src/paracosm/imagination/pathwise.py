@@ -192,9 +192,11 @@ class Pathwise(Learner):
     ) -> tuple[PathwiseState, Metrics]:
         """One step of policy, value and α, its branches spread over the host's devices."""
 
-        def on_device(state: Any, shared: tuple[Any, ...], numbers: Array) -> tuple[Any, Metrics]:
+        def on_device(
+            state: Any, shared: tuple[Any, ...], branch_numbers: Array
+        ) -> tuple[Any, Metrics]:
             learner, problem, key = shared
-            return learner._step_on_device(state, problem, key, numbers)
+            return learner._step_on_device(state, problem, key, branch_numbers)
 
         return step_on_all(on_device, state, (self, problem, key), self.settings.branches)
 
@@ -227,22 +229,24 @@ class Pathwise(Learner):
     # A training step.
 
     def _step_on_device(
-        self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
+        self, state: PathwiseState, problem: Problem, key: PRNGKey, branch_numbers: Array
     ) -> tuple[PathwiseState, Metrics]:
-        """The step on this device's branches, `numbers` of all; gradients are summed over devices.
+        """The step on this device's branches; gradients are summed over devices.
 
         Args:
             state, problem, key: As for `step`.
-            numbers: Which branches of the step are this device's, `[branch]`.
+            branch_numbers: Which branches of the step are this device's, `[branch]`.
         """
         settings, state = self.settings, _rescale(state, problem)
         discount, alpha = problem.world.discount, jnp.exp(state.log_alpha)
         value = TwinValue(state.slow_values, value_scale(problem))
         start_key, branch_key, frontier_key = jax.random.split(key, 3)
-        start = self._starts(state, problem, start_key, numbers)
+        start = self._starts(state, problem, start_key, branch_numbers)
 
         def loss(policy: Any) -> tuple[Scalar, tuple[Branches, Array]]:
-            branches = self._imagine(policy, value, problem, start, branch_key, numbers=numbers)
+            branches = self._imagine(
+                policy, value, problem, start, branch_key, branch_numbers=branch_numbers
+            )
             steps = branches.steps
             targets = branch_returns(steps, discount, settings.lambda_)
             if isinstance(policy, Categorical):
@@ -268,7 +272,7 @@ class Pathwise(Learner):
         slow_policy = _move_average(settings.policy_average, state.slow_policy, policy)
         slow_values = _move_average(settings.value_average, state.slow_values, values)
         frontier, frontier_alive = self._advance_frontier(
-            branches, policy, problem, frontier_key, numbers
+            branches, policy, problem, frontier_key, branch_numbers
         )
         new = PathwiseState(
             policy=policy,
@@ -286,18 +290,18 @@ class Pathwise(Learner):
         return new, self._metrics(branches, value_loss, entropy, alpha, problem)
 
     def _starts(
-        self, state: PathwiseState, problem: Problem, key: PRNGKey, numbers: Array
+        self, state: PathwiseState, problem: Problem, key: PRNGKey, branch_numbers: Array
     ) -> Array:
         """Where this device's branches start: those of even numbers in visited states, the others
         where an imagined episode has got to, or begin one, in an initial or a visited state.
 
         Args:
-            state, problem, key, numbers: As for `_step_on_device`.
+            state, problem, key, branch_numbers: As for `_step_on_device`.
         """
-        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(branch_numbers)
         visited, anew = (problem.starts.draw(keys, share) for share in (1.0, 0.5))
-        odd, alive = numbers[:, None] % 2 == 1, state.frontier_alive[numbers, None]
-        return jnp.where(odd, jnp.where(alive, state.frontier[numbers], anew), visited)
+        odd, alive = branch_numbers[:, None] % 2 == 1, state.frontier_alive[branch_numbers, None]
+        return jnp.where(odd, jnp.where(alive, state.frontier[branch_numbers], anew), visited)
 
     def _advance_frontier(
         self,
@@ -305,7 +309,7 @@ class Pathwise(Learner):
         policy: Categorical | SquashedGaussian,
         problem: Problem,
         key: PRNGKey,
-        numbers: Array,
+        branch_numbers: Array,
     ) -> tuple[Array, Array]:
         """Where all branches end, and which go on from there: each step does with the chance
         `γ (1 - p) (1 - u)`, so that states are reached as often as they count and as far as the
@@ -316,7 +320,7 @@ class Pathwise(Learner):
         Args:
             branches: The branches of this device.
             policy: Who acts.
-            problem, key, numbers: As for `_step_on_device`.
+            problem, key, branch_numbers: As for `_step_on_device`.
         """
         steps, world = branches.steps, problem.world
         squares = jnp.mean((steps.next_state - branches.state) ** 2, axis=(0, 1))
@@ -325,7 +329,7 @@ class Pathwise(Learner):
         sure = 1 - disagreement_share(world, before, jax.vmap(policy.mode)(before), change)
         step_discount = min(world.discount, 1 - 1 / world.spec.horizon)
         chance = jnp.prod(step_discount * sure * steps.goes_on, axis=0)
-        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(branch_numbers)
         alive = jax.vmap(jax.random.bernoulli)(keys, chance)
         if world.domain is not None:
             alive &= ~world.domain.at_edge(last)
@@ -340,7 +344,7 @@ class Pathwise(Learner):
         start: Array,
         key: PRNGKey,
         *,
-        numbers: Array,
+        branch_numbers: Array,
     ) -> Branches:
         """This device's branches, in blocks that lie each in one group.
 
@@ -348,14 +352,16 @@ class Pathwise(Learner):
             policy, value, problem: As for `imagined_branches`.
             start: Where this device's branches start, `[branch, state]`.
             key: Randomness of all branches.
-            numbers: The numbers of this device's branches, in order, `[branch]`.
+            branch_numbers: As for `_step_on_device`, in order.
         """
         settings = self.settings
         in_group = settings.branches // settings.groups
-        block = math.gcd(len(numbers), in_group)
+        block = math.gcd(len(branch_numbers), in_group)
         world_key, branch_key = jax.random.split(key)
-        world_keys = jax.vmap(partial(jax.random.fold_in, world_key))(numbers[::block] // in_group)
-        keys = jax.vmap(partial(jax.random.fold_in, branch_key))(numbers).reshape(-1, block)
+        world_keys = jax.vmap(partial(jax.random.fold_in, world_key))(
+            branch_numbers[::block] // in_group
+        )
+        keys = jax.vmap(partial(jax.random.fold_in, branch_key))(branch_numbers).reshape(-1, block)
         steps = settings.branch_steps(problem.world.spec.action)
 
         def imagine(start: Array, for_world: PRNGKey, keys: Keys) -> Branches:
