@@ -46,14 +46,14 @@ FILE = "measured.json"
 _SEEDS = 3  # refits of each size, so that noise between seeds shows
 _MOST_IMAGINED_STEPS = 100_000  # for each refit's dynamics term
 _MOST_OF_REGIONS = 1_000_000  # for the terms by region: a few seconds on two cores
-_APART = 2.0  # errors on two kinds of states that differ by less are not worth a sentence
+_ALIKE = 2.0  # errors on two kinds of states that differ by a smaller factor are alike
 _OTHER_FITS = (
     "The curves are of networks that predict means and are fitted anew at each size; the world of"
     " this run is one of wider networks, Gaussian ones for the dynamics, and its errors may be"
     " others. Measure curves of your own fits for a plan that rests on their size (paracosm plan"
     " CURVES.csv)."
 )
-_STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
+_GRADIENT_STARTS = 4096  # of the imagined rollouts by which gradient noise is measured
 
 
 def measure(
@@ -89,7 +89,7 @@ def measure(
         # The file only spares the next plan the measuring.
         with contextlib.suppress(Unwritable), atomic_write(file) as part:
             part.write_text(record.to_json(), encoding="utf-8")
-    routes = (_global(run), *record.weights) if weights == Route.GLOBAL else record.weights
+    routes = (_global_weights(run), *record.weights) if weights == Route.GLOBAL else record.weights
     first = [route for route in routes if route.route == weights]
     if not first:
         names = ", ".join(route.route for route in routes if route.route)
@@ -166,7 +166,7 @@ def gradient_noise_of_run(
     return gradient_noise(
         imagined.trained_in,
         imagined.policy,
-        _starts(run),
+        _gradient_starts(run),
         stage_key(run.config.seed, "gradient noise"),
         horizon=training.horizon,
         weighting=weighting or ("discounted" if training.weighting == "discounted" else "plain"),
@@ -176,11 +176,11 @@ def gradient_noise_of_run(
     )
 
 
-def _starts(run: Run) -> jax.Array:
+def _gradient_starts(run: Run) -> jax.Array:
     """Initial and visited states, as often as training starts in either."""
     rng = np.random.default_rng(run.config.seed)
-    visited_starts = round(run.config.imagine.visited * _STARTS)
-    initial = rng.choice(run.data.initial, _STARTS - visited_starts)
+    visited_starts = round(run.config.imagine.visited * _GRADIENT_STARTS)
+    initial = rng.choice(run.data.initial, _GRADIENT_STARTS - visited_starts)
     visited = rng.choice(np.asarray(run.data.transitions.state), visited_starts)
     return jnp.asarray(np.concatenate([initial, visited]))
 
@@ -196,7 +196,7 @@ def _measure_run(run: Run, progress: Progress) -> Measurements:
                 " are."
             )
     visited = Dataset.from_trajectory(run.episodes)
-    curves = {part: _curve(part, run, visited, progress) for part in PLANNED_PARTS}
+    curves = {part: _measured_curve(part, run, visited, progress) for part in PLANNED_PARTS}
     progress("weights", 0, 1)
     refits = {part: curve.refits for part, curve in curves.items()}
     routes = (
@@ -213,7 +213,9 @@ def _measure_run(run: Run, progress: Progress) -> Measurements:
         cost_reward=run.result.purchases.price_reward_label,
         warnings=(
             *caveat_words.sentences(
-                caveat for part in PLANNED_PARTS if (caveat := _states_part(part, curves[part]))
+                caveat
+                for part in PLANNED_PARTS
+                if (caveat := _caveat_of_states(part, curves[part]))
             ),
             *why_no_regions,
             *_other_fits(run.config),
@@ -251,7 +253,7 @@ def regions_of_run(
     return regions, ()
 
 
-def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> MeasuredCurve:
+def _measured_curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> MeasuredCurve:
     """A part's learning curve.
 
     Args:
@@ -274,21 +276,21 @@ def _curve(part: Bought, run: Run, visited: Dataset, progress: Progress) -> Meas
     )
 
 
-def _states_part(part: Bought, measured: MeasuredCurve) -> Caveat | None:
-    """The caveat that the error on visited states is another than on collected ones, at the largest
-    count; None where the two hardly differ.
+def _caveat_of_states(part: Bought, measured: MeasuredCurve) -> Caveat | None:
+    """The caveat that the error on visited states is another than that on collected ones, both at
+    the most samples; None where the two are alike.
     """
-    visited = _at_largest(measured.by_states[VISITED])
-    collected = _at_largest(measured.by_states[HELD_OUT])
+    visited = _error_at_most_samples(measured.by_states[VISITED])
+    collected = _error_at_most_samples(measured.by_states[HELD_OUT])
     ratio = visited / collected
-    if 1 / _APART < ratio < _APART:
+    if 1 / _ALIKE < ratio < _ALIKE:
         return None
     numbers = {"visited": visited, "collected": collected}
     return Caveat(CaveatKind.STATES_PART, part, numbers)
 
 
-def _at_largest(curve: Curve) -> float:
-    """The mean error of a curve at its largest count of samples."""
+def _error_at_most_samples(curve: Curve) -> float:
+    """The mean error of a curve at its largest number of samples."""
     most = max(anchor.samples for anchor in curve.anchors)
     return float(np.mean([anchor.error for anchor in curve.anchors if anchor.samples == most]))
 
@@ -312,7 +314,7 @@ def fitted_weights(
         errors = np.array([refit.errors[VISITED] for refit in models])
         terms = np.array(
             [
-                abs(_term(world.replace(**{part: refit.part}), policy, episodes, part))
+                abs(_mean_term(world.replace(**{part: refit.part}), policy, episodes, part))
                 for refit in models
             ]
         )
@@ -328,7 +330,7 @@ def fitted_weights(
     )
 
 
-def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> float:
+def _mean_term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> float:
     """The part's mean term of the gap, discounted.
 
     Args:
@@ -351,7 +353,7 @@ def _term(world: MDP, policy: MarkovPolicy, episodes: Trajectory, part: str) -> 
     return float(np.mean(terms.dynamics.sum(axis=1)))
 
 
-def _global(run: Run) -> Weights:
+def _global_weights(run: Run) -> Weights:
     """The weights of global Lipschitz constants, `κ_rew = Σ_{t<H} γ^t` and
     `κ_dyn = Σ_{t<H} γ^t (n + (m + n c) (1 + c + … + c^{t−1}))`, with `c = L_f (1 + L_π)`,
     `m = L_r (1 + L_π)` and `n` the reward's constant in the next state: finite where `γ c ≥ 1` too.
