@@ -207,13 +207,17 @@ def error_weights(subject: AuditSubject) -> tuple[Weights, Weights]:
         abs(float(np.mean(c))) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)
     ]
     unsure = [_standard_error(c) / s if s > 0 else 0.0 for c, s in zip(costs, size, strict=True)]
-    origin = "realised: along the errors measured on the real episodes"
-    about = (NORM, world.discount, horizon, origin)
-    by_part = {"dynamics": unsure[0], "reward": unsure[1]}
-    return (
-        Weights(realised[0], realised[1], *about, by_part, Route.REALISED),
-        _steepest(world, gradient, size[0], cut),
+    along_measured = Weights(
+        dynamics=realised[0],
+        reward=realised[1],
+        norm=NORM,
+        discount=world.discount,
+        horizon=horizon,
+        origin="realised: along the errors measured on the real episodes",
+        unsure={"dynamics": unsure[0], "reward": unsure[1]},
+        route=Route.REALISED,
     )
+    return along_measured, _steepest(world, gradient, size[0], cut)
 
 
 def _standard_error(values: np.ndarray) -> float:
@@ -266,6 +270,13 @@ def _steepest(world: MDP, gradient: ByStep, error: float, cut: _Cut) -> Weights:
         gradient.reward.sum(axis=1),
     )
     mean, unsure = ([float(summary(c)) for c in costs] for summary in (np.mean, _standard_error))
-    about = (NORM, world.discount, cut.horizon, "steepest: for errors that never cancel")
-    by_part = {"dynamics": unsure[0], "reward": unsure[1]}
-    return Weights(mean[0], mean[1], *about, by_part, Route.STEEPEST)
+    return Weights(
+        dynamics=mean[0],
+        reward=mean[1],
+        norm=NORM,
+        discount=world.discount,
+        horizon=cut.horizon,
+        origin="steepest: for errors that never cancel",
+        unsure={"dynamics": unsure[0], "reward": unsure[1]},
+        route=Route.STEEPEST,
+    )
