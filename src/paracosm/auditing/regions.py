@@ -206,18 +206,19 @@ def by_region(
     states = np.asarray(episodes.state, np.float64)[alive]
     starts = np.asarray(bought.state)
     checks.shape("the bought states", starts, (len(starts), states.shape[1]))
-    holds = parts.holding(starts)
-    region = np.full(alive.shape, -1)
-    region[alive] = parts.visited
+    region_of_bought = parts.holding(starts)
+    region_of_step = np.full(alive.shape, -1)
+    region_of_step[alive] = parts.visited
     size = np.abs(terms.dynamics + terms.termination)
     weights = alive * discount ** np.arange(alive.shape[1])
-    everywhere = _Visited(size.sum(axis=1), weights.sum(axis=1))
+    all_regions = _Visited(size.sum(axis=1), weights.sum(axis=1))
     level = 1 - (1 - _LEVEL) / len(parts.centers)
     spread = states.std(axis=0)
     still = constant(states.mean(axis=0), spread)
 
-    def described(number: int) -> StateRegion:
-        inside = region == number
+    def state_region(number: int) -> StateRegion:
+        """The row of the region of this number."""
+        inside = region_of_step == number
         of_state = parts.visited == number
         center, rest = states[of_state].mean(axis=0), states[~of_state].mean(axis=0)
         # A component that never varies tells no region from another.
@@ -226,23 +227,23 @@ def by_region(
         def by_episode(column: np.ndarray) -> np.ndarray:
             return (column * inside).sum(axis=1)
 
-        here = _Visited(by_episode(size), by_episode(weights))
+        in_region = _Visited(by_episode(size), by_episode(weights))
         return StateRegion(
             center=tuple(center.tolist()),
             rest=tuple(rest.tolist()),
             contrast=tuple(contrast.tolist()),
             steps=int(inside.sum()),
-            owned=int((holds == number).sum()),
+            owned=int((region_of_bought == number).sum()),
             dynamics=mean_without_range(by_episode(terms.dynamics)),
             termination=mean_without_range(by_episode(terms.termination)),
             reward=mean_without_range(by_episode(terms.reward)),
-            error=mean_without_range(here.size),
-            excess=mean_without_range(here.beyond_share(everywhere), level),
+            error=mean_without_range(in_region.size),
+            excess=mean_without_range(in_region.beyond_share(all_regions), level),
         )
 
     return StateRegions(
-        regions=tuple(map(described, range(len(parts.centers)))),
-        elsewhere=int((holds < 0).sum()),
+        regions=tuple(map(state_region, range(len(parts.centers)))),
+        elsewhere=int((region_of_bought < 0).sum()),
         episodes=len(alive),
         discount=discount,
     )
