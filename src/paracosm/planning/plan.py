@@ -118,8 +118,8 @@ def plan(
         count = evaluation.best.episodes
         left_for_models = left_by_episodes(money, episodes.cost, count)
     market = make_market(problem, offers, left_for_models)
-    facts = _facts(market, routes, rival_problems, owned_now)
-    plan = _record(facts, fits, beliefs, seed)
+    compared = _compare(market, routes, rival_problems, owned_now)
+    plan = _record(compared, fits, beliefs, seed)
     question = _question(beliefs, routes, seed, offers=offers, budget=money)
     return dataclasses.replace(plan, evaluation=evaluation, question=question, spent=float(spent))
 
@@ -160,12 +160,12 @@ def require_terms(
             most_episodes(offers, money, cost_episode)
 
 
-def _facts(
+def _compare(
     market: Market,
     routes: tuple[Weights, ...],
     rival_problems: Sequence[BudgetProblem],
     owned: dict[str, int],
-) -> stakes.Facts:
+) -> stakes.ComparedPurchases:
     """The planned purchase, and the purchases that it is compared with.
 
     Args:
@@ -175,7 +175,7 @@ def _facts(
         owned: Samples of each part owned already.
     """
     amounts = round_to_lots(market.problem, market.offers, market.budget).amounts
-    return stakes.Facts(
+    return stakes.ComparedPurchases(
         market=market,
         best=_require_reachable(purchase("planned", market, amounts), market.budget),
         rules=simple_rules(market),
@@ -190,7 +190,7 @@ def _facts(
 
 
 def _record(
-    facts: stakes.Facts,
+    compared: stakes.ComparedPurchases,
     fits: tuple[Posterior, Posterior],
     beliefs: tuple[Belief, Belief],
     seed: int,
@@ -198,12 +198,12 @@ def _record(
     """The plan of the purchase, episodes and question left aside.
 
     Args:
-        facts: The purchase, and what it is compared with.
+        compared: The purchase, and what it is compared with.
         fits: What the curves say, dynamics first.
         beliefs: Draws of either part's law, unweighted.
         seed: The seed of the simulated pilots.
     """
-    market, best, owned = facts.market, facts.best, facts.owned
+    market, best, owned = compared.market, compared.best, compared.owned
     problem = market.problem
     after = owned["dynamics"] + best.dynamics, owned["reward"] + best.reward
     losses_after = problem.losses(np.array(after, float))
@@ -226,16 +226,16 @@ def _record(
             part: fit.record(float(count))
             for part, fit, count in zip(PLANNED_PARTS, fits, after, strict=True)
         },
-        weights=facts.routes,
+        weights=compared.routes,
         best=best,
-        alternatives=(*facts.rules, *facts.rivals),
+        alternatives=(*compared.rules, *compared.rivals),
         frontier=_frontier(market),
         across=splits_by_share(market),
         next_pilot=next_pilot(market, beliefs, best.regret.mean, seed),
         disagreement="",
         warnings=(),
         verdict="",
-        reasons=stakes.verdict(facts, _curve_caveats(fits, after)),
+        reasons=stakes.verdict(compared, _curve_caveats(fits, after)),
     )
 
 

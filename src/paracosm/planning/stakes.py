@@ -35,8 +35,8 @@ _NEARLY_ALL = 0.99
 _CERTAIN = 2
 
 
-class Facts(NamedTuple):
-    """What is compared.
+class ComparedPurchases(NamedTuple):
+    """The planned purchase, and those that it is compared with.
 
     Attributes:
         market: What is for sale, and the problem by the plan's own route to the weights.
@@ -57,28 +57,28 @@ class Facts(NamedTuple):
     owned: dict[str, int]
 
 
-def verdict(facts: Facts, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
+def verdict(compared: ComparedPurchases, curve_caveats: Sequence[Caveat]) -> PlanVerdict:
     """Whether the split matters, and what to know before buying; caveats of the curves come
     first.
     """
-    losses = _neutral_losses(facts)
+    losses = _neutral_losses(compared)
     matters = losses[0].matters if losses else True
     stakes = Stakes.MATTERS if matters else Stakes.HARDLY_MATTERS
     return PlanVerdict(
         stakes=stakes if losses else Stakes.UNRIVALLED,
         losses=losses,
-        one_sided=_one_sided(facts) if losses and matters else None,
+        one_sided=_one_sided(compared) if losses and matters else None,
         routes=tuple(
-            _route_loss(facts, rival, rival_problem, route.origin)
+            _route_loss(compared, rival, rival_problem, route.origin)
             for rival, rival_problem, route in zip(
-                facts.rivals, facts.rival_problems, facts.routes[1:], strict=True
+                compared.rivals, compared.rival_problems, compared.routes[1:], strict=True
             )
         ),
-        caveats=(*curve_caveats, *_caveats(facts)),
+        caveats=(*curve_caveats, *_caveats(compared)),
     )
 
 
-def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
+def _neutral_losses(compared: ComparedPurchases) -> tuple[RuleLoss, ...]:
     """What the rules that favour neither part would lose, the one that loses the least first.
 
     "All on transitions" is no such rule: that transitions are the part to buy, the curves and the
@@ -86,21 +86,21 @@ def _neutral_losses(facts: Facts) -> tuple[RuleLoss, ...]:
     """
     neutral = [
         rule
-        for rule in facts.rules
+        for rule in compared.rules
         if rule.name not in ONE_SIDED and min(rule.dynamics, rule.reward) > 0
     ]
-    losses = (_rule_loss(facts, rule) for rule in neutral)
+    losses = (_rule_loss(compared, rule) for rule in neutral)
     return tuple(sorted(losses, key=lambda rule: rule.loss.mean))
 
 
-def _rule_loss(facts: Facts, rule: Purchase) -> RuleLoss:
-    loss = loss_against(facts.market, rule, facts.best)
+def _rule_loss(compared: ComparedPurchases, rule: Purchase) -> RuleLoss:
+    loss = loss_against(compared.market, rule, compared.best)
     return RuleLoss(Rule(rule.name), loss, loss.mean >= HARDLY)
 
 
-def _one_sided(facts: Facts) -> RuleLoss | None:
+def _one_sided(compared: ComparedPurchases) -> RuleLoss | None:
     """The rule that spends all the money on one part, where that is as good as the plan."""
-    losses = (_rule_loss(facts, rule) for rule in facts.rules if rule.name in ONE_SIDED)
+    losses = (_rule_loss(compared, rule) for rule in compared.rules if rule.name in ONE_SIDED)
     return next((loss for loss in losses if not loss.matters), None)
 
 
@@ -108,36 +108,36 @@ def loss_against(market: Market, rule: Purchase, planned: Purchase) -> Estimate:
     """How much more error in return a purchase leaves than the planned one, relative to that, over
     the draws.
     """
-    return estimate_over_draws(_losses(market, rule) / _losses(market, planned) - 1)
+    return estimate_over_draws(_losses_after(market, rule) / _losses_after(market, planned) - 1)
 
 
-def _losses(market: Market, bought: Purchase) -> np.ndarray:
+def _losses_after(market: Market, bought: Purchase) -> np.ndarray:
     """The error in return after a purchase, under each draw, `[draws]`."""
-    return _losses_of(market, [float(bought.units[offer.name]) for offer in market.offers])
+    return _losses_of_amounts(market, [float(bought.units[offer.name]) for offer in market.offers])
 
 
-def _losses_of(market: Market, amounts: Sequence[float]) -> np.ndarray:
+def _losses_of_amounts(market: Market, amounts: Sequence[float]) -> np.ndarray:
     """The error in return once these amounts `[offers]` are bought, under each draw, `[draws]`."""
     return market.problem.losses(counts_after(market.problem, market.offers, np.array(amounts)))
 
 
 def _route_loss(
-    facts: Facts, rival: Purchase, rival_problem: BudgetProblem, origin: str
+    compared: ComparedPurchases, rival: Purchase, rival_problem: BudgetProblem, origin: str
 ) -> RouteLoss:
     """What is lost where the one or the other route to the weights is wrong.
 
     Args:
-        facts: What is compared.
+        compared: What is compared.
         rival: The best split by the other route.
         rival_problem: The problem that it makes.
         origin: The name of the route.
     """
-    theirs = facts.market._replace(problem=rival_problem)
+    theirs = compared.market._replace(problem=rival_problem)
     return RouteLoss(
         origin=origin,
-        ratio=owned_ratio(facts.owned, rival),
-        if_wrong=loss_against(facts.market, rival, facts.best).mean,
-        if_right=loss_against(theirs, facts.best, rival).mean,
+        ratio=owned_ratio(compared.owned, rival),
+        if_wrong=loss_against(compared.market, rival, compared.best).mean,
+        if_right=loss_against(theirs, compared.best, rival).mean,
     )
 
 
@@ -166,23 +166,25 @@ def owned_ratio(owned: dict[str, int], bought: Purchase) -> float:
     return float((owned["dynamics"] + bought.dynamics) / labels) if labels > 0 else float("inf")
 
 
-def _caveats(facts: Facts) -> list[Caveat]:
+def _caveats(compared: ComparedPurchases) -> list[Caveat]:
     """What a reader should know of the purchase and of the weights before buying."""
-    bought = {"dynamics": facts.best.dynamics, "reward": facts.best.reward}
-    caveats = [_nothing_bought(facts.market, part) for part, count in bought.items() if count == 0]
-    budget = facts.market.budget
-    if facts.best.spend < _NEARLY_ALL * budget:
-        money = {"left": budget - facts.best.spend, "budget": budget}
+    bought = {"dynamics": compared.best.dynamics, "reward": compared.best.reward}
+    caveats = [
+        _nothing_bought(compared.market, part) for part, count in bought.items() if count == 0
+    ]
+    budget = compared.market.budget
+    if compared.best.spend < _NEARLY_ALL * budget:
+        money = {"left": budget - compared.best.spend, "budget": budget}
         caveats.append(Caveat(CaveatKind.MONEY_LEFT, "", money))
-    now = np.mean(_losses_of(facts.market, [0.0] * len(facts.market.offers)))
-    then = np.mean(_losses(facts.market, facts.best))
+    now = np.mean(_losses_of_amounts(compared.market, [0.0] * len(compared.market.offers)))
+    then = np.mean(_losses_after(compared.market, compared.best))
     if then > _HARDLY_LESS * now:
         caveats.append(Caveat(CaveatKind.BUYS_LITTLE, "", {"share": float(1 - then / now)}))
-    weights = dict(zip(("dynamics", "reward"), facts.market.problem.weights, strict=True))
-    for part, error in facts.routes[0].unsure.items():
+    weights = dict(zip(("dynamics", "reward"), compared.market.problem.weights, strict=True))
+    for part, error in compared.routes[0].unsure.items():
         if part in weights and weights[part] < _CERTAIN * error:
             numbers = {"weight": float(weights[part]), "error": error}
             caveats.append(Caveat(CaveatKind.UNSURE_WEIGHT, part, numbers))
-    if min(facts.market.problem.weights) == 0:
+    if min(compared.market.problem.weights) == 0:
         caveats.append(Caveat(CaveatKind.ZERO_WEIGHT))
     return caveats
