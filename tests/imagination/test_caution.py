@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paracosm.core import checks
 from paracosm.core.learner import Problem, RecordedRewards
 from paracosm.core.mdp import Domain
-from paracosm.core.members import drawn, end_probability
+from paracosm.core.members import draw_members, end_probability
 from paracosm.core.networks import MLP
 from paracosm.core.policy import Deterministic, SquashedGaussian
 from paracosm.core.rollout import returns, rollout
@@ -148,7 +148,7 @@ def test_the_price_of_doubt_is_its_weight_in_rewards_at_what_is_usual_and_levels
 
 @pytest.mark.parametrize("caution", [EndInDoubt(), PayForDoubt()])
 def test_a_drawn_member_is_still_judged_by_all_of_them(caution):
-    careful = drawn(caution(UNSURE, DATA, REWARDS), KEYS[0])
+    careful = draw_members(caution(UNSURE, DATA, REWARDS), KEYS[0])
     assert isinstance(careful.dynamics, Apart)
     assert careful.dynamics.sign == 1.0
     far = jnp.full(1, 2.0), NOTHING, jnp.full(1, 2.0)

@@ -13,7 +13,7 @@ from paracosm.core import checks
 from paracosm.core.layers import layers_of
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP
-from paracosm.core.members import drawn, member_world
+from paracosm.core.members import draw_members, member_world
 from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.learning.continued_split import row_ids
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
@@ -167,12 +167,12 @@ def test_a_gaussian_world_is_its_members_mean_and_draws_one_of_them(bought):
     np.testing.assert_allclose(
         dynamics(state, action, KEY), dynamics.domain.clip(mean.mean(axis=0)), rtol=1e-6
     )
-    member = drawn(learned.world, KEY).dynamics
+    member = draw_members(learned.world, KEY).dynamics
     firsts = {
         float(
-            drawn(learned.world, jax.random.key(i)).dynamics.ensemble_of_one.moments(state, action)[
-                0
-            ][0, 0]
+            draw_members(learned.world, jax.random.key(i)).dynamics.ensemble_of_one.moments(
+                state, action
+            )[0][0, 0]
         )
         for i in range(20)
     }
@@ -235,7 +235,7 @@ def test_a_members_reward_and_end_agree_whatever_their_numbers(bought, end_membe
         discount=0.9,
     )
     worlds = [member_world(world, i) for i in range(4)]
-    for one in [*worlds, *(drawn(world, jax.random.key(i)) for i in range(20))]:
+    for one in [*worlds, *(draw_members(world, jax.random.key(i)) for i in range(20))]:
         assert eqx.tree_equal(one.reward.ends, one.termination)
     for i, one in enumerate(worlds):
         assert eqx.tree_equal(one.termination, ends.member(i % end_members))

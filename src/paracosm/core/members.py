@@ -31,7 +31,7 @@ from paracosm.core.types import Action, Array, PRNGKey, Scalar, State
 P = TypeVar("P")
 
 
-def drawn(world: MDP, key: PRNGKey) -> MDP:
+def draw_members(world: MDP, key: PRNGKey) -> MDP:
     """The world of one member of each part, of equal numbers; a part that is no ensemble stays as
     it is.
     """
@@ -44,14 +44,14 @@ def drawn_part(part: Any, key: PRNGKey) -> Any:
     return part if draw is None else draw(key)
 
 
-def one_of(stack: P, key: PRNGKey) -> P:
+def drawn_entry(stack: P, key: PRNGKey) -> P:
     """One entry of a stack of networks `[member, …]`, as a stack of one."""
     members = jax.tree.leaves(eqx.filter(stack, eqx.is_array))[0].shape[0]
     chosen = jax.random.randint(key, (1,), 0, members)
     return jax.tree.map(lambda leaf: leaf[chosen], stack)
 
 
-def nth(stack: P, index: Int[Array, ""] | int) -> P:
+def entry_at(stack: P, index: Int[Array, ""] | int) -> P:
     """Entry `index` of a stack of networks `[member, …]`, as a stack of one.
 
     Past the last entry it begins again at the first: beside dynamics of more members, each member

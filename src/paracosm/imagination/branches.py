@@ -23,7 +23,7 @@ from jaxtyping import Float, Key
 from paracosm.core.devices import AXIS
 from paracosm.core.learner import Problem
 from paracosm.core.mdp import MDP
-from paracosm.core.members import disagreement, drawn, end_probability
+from paracosm.core.members import disagreement, draw_members, end_probability
 from paracosm.core.policy import Categorical, SquashedGaussian, Uniform
 from paracosm.core.rollout import lambda_returns
 from paracosm.core.types import Array, PRNGKey, Scalar
@@ -118,7 +118,7 @@ def imagined_branches(
 
     def step(states: Array, keys: tuple[PRNGKey, Keys]) -> tuple[Array, tuple[Array, BranchSteps]]:
         world_key, branch_keys = keys
-        member = drawn(problem.training_world, world_key)
+        member = draw_members(problem.training_world, world_key)
         drawn_world = _DrawnWorld(member=member, problem=problem, novelty=novelty, values=values)
         if isinstance(policy, Categorical):
             taken = _step_discrete(policy, drawn_world, states, branch_keys)

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from paracosm.core import layers
 from paracosm.core.layers import Layered, affine, beside, compose, layers_of
 from paracosm.core.mdp import Box, Discrete, Domain, Spec
-from paracosm.core.members import end_probability, nth, one_of
+from paracosm.core.members import drawn_entry, end_probability, entry_at
 from paracosm.core.networks import MLP, unstacked
 from paracosm.core.storage import storable
 from paracosm.core.types import Action, Array, Flag, PRNGKey, Scalar, State
@@ -65,7 +65,7 @@ class CappedDynamics(eqx.Module):
 
     def member(self, index: Int[Array, ""] | int) -> CappedDynamics:
         """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
+        return dataclasses.replace(self, networks=entry_at(self.networks, index))
 
     def image(self) -> Domain:
         """The box that holds every next state."""
@@ -116,7 +116,7 @@ class ChangeDynamics(eqx.Module):
 
     def member(self, index: Int[Array, ""] | int) -> ChangeDynamics:
         """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
+        return dataclasses.replace(self, networks=entry_at(self.networks, index))
 
     def image(self) -> Domain:
         """The box that holds every next state."""
@@ -146,7 +146,7 @@ class LearnedDynamics(ChangeDynamics):
 
     def draw(self, key: PRNGKey) -> LearnedDynamics:
         """One member by chance."""
-        return dataclasses.replace(self, networks=one_of(self.networks, key))
+        return dataclasses.replace(self, networks=drawn_entry(self.networks, key))
 
     def as_layers(self, spec: Spec) -> Layered:
         """`(s, a) ↦ s'`; see `core/layers.py`."""
@@ -178,7 +178,7 @@ class GaussianDynamics(ChangeDynamics):
 
     def draw(self, key: PRNGKey) -> GaussianMember:
         """One member by chance, with its noise."""
-        return GaussianMember(dataclasses.replace(self, networks=one_of(self.networks, key)))
+        return GaussianMember(dataclasses.replace(self, networks=drawn_entry(self.networks, key)))
 
     def as_layers(self, spec: Spec) -> Layered:
         """`(s, a) ↦ s'`; see `core/layers.py`."""
@@ -220,11 +220,11 @@ class LearnedReward(eqx.Module):
 
     def member(self, index: Int[Array, ""] | int) -> LearnedReward:
         """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
+        return dataclasses.replace(self, networks=entry_at(self.networks, index))
 
     def draw(self, key: PRNGKey) -> LearnedReward:
         """One member by chance."""
-        return dataclasses.replace(self, networks=one_of(self.networks, key))
+        return dataclasses.replace(self, networks=drawn_entry(self.networks, key))
 
     def reward_range(self) -> float:
         """Largest minus smallest reward that it can give.
@@ -292,11 +292,11 @@ class LearnedTermination(LogitTermination):
 
     def member(self, index: Int[Array, ""] | int) -> LearnedTermination:
         """Member `index` alone."""
-        return dataclasses.replace(self, networks=nth(self.networks, index))
+        return dataclasses.replace(self, networks=entry_at(self.networks, index))
 
     def draw(self, key: PRNGKey) -> LearnedTermination:
         """One member by chance."""
-        return dataclasses.replace(self, networks=one_of(self.networks, key))
+        return dataclasses.replace(self, networks=drawn_entry(self.networks, key))
 
     def margin_as_layers(self, spec: Spec) -> tuple[Layered, ...]:
         """Each member's logit `(s, a, s') ↦ l`; the margin is their mean. See `core/layers.py`."""
@@ -344,12 +344,12 @@ class RewardWithEnds(eqx.Module):
 
     def member(self, index: Int[Array, ""] | int) -> RewardWithEnds:
         """Member `index` alone, with member `index` of the rule of ends."""
-        networks = nth(self.networks, index)
+        networks = entry_at(self.networks, index)
         return dataclasses.replace(self, networks=networks, ends=self.ends.member(index))
 
     def draw(self, key: PRNGKey) -> RewardWithEnds:
         """One member by chance, with the member of the rule of ends that `key` draws of it."""
-        networks = one_of(self.networks, key)
+        networks = drawn_entry(self.networks, key)
         return dataclasses.replace(self, networks=networks, ends=self.ends.draw(key), drawn=True)
 
 
