@@ -23,7 +23,7 @@ from paracosm.cli import run as cli
 from paracosm.core import checks
 from paracosm.core.tracking import Several, Tracker
 from paracosm.loop.directory import RunDirectory, files_of_run
-from paracosm.loop.following import RunTracker
+from paracosm.loop.run_tracker import RunTracker
 from tests.reporting import report_records
 
 SETTINGS = {"env": "Pendulum-v1", "seed": 3, "reward": None, "learn.fit.rates": [0.1, 0.2]}

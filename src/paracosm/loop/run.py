@@ -15,7 +15,6 @@ from paracosm.learning.learn import LearnSettings
 from paracosm.loop import versions
 from paracosm.loop.config import RunConfig, RunOptions
 from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
-from paracosm.loop.following import RunTracker
 from paracosm.loop.named_parts import (
     caution_of,
     check_kinds,
@@ -27,6 +26,7 @@ from paracosm.loop.named_parts import (
     require_planner,
     source_of,
 )
+from paracosm.loop.run_tracker import RunTracker
 from paracosm.loop.runner import Runner
 from paracosm.loop.short_rounds import refuse_ignored, uses_short_rounds, with_learner
 

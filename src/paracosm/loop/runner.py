@@ -30,7 +30,7 @@ from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, pro
 from paracosm.imagination.planners import Planner
 from paracosm.imagination.planning import place_planner
 from paracosm.learning.learn import learn
-from paracosm.loop import store, tracked, trajectories, versions
+from paracosm.loop import store, tracked_numbers, trajectories, versions
 from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit, with_next_step
 from paracosm.loop.caveats import run_warnings
 from paracosm.loop.collecting import collect_or_resume
@@ -38,13 +38,13 @@ from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
 from paracosm.loop.discounts import discount_choice
 from paracosm.loop.filming import write_report
-from paracosm.loop.following import RunTracker
 from paracosm.loop.indicators import of_rounds
 from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
 from paracosm.loop.round_stage import audit_stage, can_audit
 from paracosm.loop.rounds import Round, TrainingStart, training_start
+from paracosm.loop.run_tracker import RunTracker
 from paracosm.loop.short_rounds import (
     ShortRounds,
     mean_episode_return,
@@ -98,7 +98,7 @@ class Runner:
         episodes = self._evaluate(last.view.source, last.imagined.policy)
         self.tracker.log("evaluate", 0, {"real_return": float(episodes.reward.sum(axis=1).mean())})
         diagnosis = self._audit(last.data.first(first_steps), last, episodes)
-        self.tracker.log("audit", 0, tracked.gap_terms(diagnosis))
+        self.tracker.log("audit", 0, tracked_numbers.gap_terms(diagnosis))
         purse, decisions = self.config.purse(), [round.decision for round in rounds]
         if purse is not None:
             decisions.append(self._plan(self.config.rounds, purse, last, diagnosis.weights))
@@ -142,12 +142,12 @@ class Runner:
         encoder_changed = view.encoder_changed(None if before is None else before.view)
         if view.networks is not None and (before is None or encoder_changed):
             self.tracker.log("encode", number, view.losses)
-        self.tracker.log("collect", number, tracked.counts(view.data))
+        self.tracker.log("collect", number, tracked_numbers.counts(view.data))
         spec = view.spec() if before is None or encoder_changed else before.spec
         audit_before = None if before is None else self._audit_round(before, bought)
         discount = self._discount(view.data) if before is None else before.discount
         learned = self._learn(number, view.data, spec, discount.discount, before)
-        self.tracker.log("learn", number, tracked.held_out_errors(learned))
+        self.tracker.log("learn", number, tracked_numbers.held_out_errors(learned))
         settings = self._imagine_settings(bought, view.data)
         start = TrainingStart()
         if self._short_rounds is not None:
@@ -203,7 +203,7 @@ class Runner:
         purse, short = self.config.purse(), self._short_rounds
         if purse is not None:
             pilot = purse.pilot()
-            self.tracker.log("plan", 0, tracked.purchase(pilot))
+            self.tracker.log("plan", 0, tracked_numbers.purchase(pilot))
             return pilot
         first = None if short is None else short.decision(0, 0)
         return first or self._equal_share(0)
@@ -255,7 +255,7 @@ class Runner:
 
         name = f"plan-{round}"
         decision = self.directory.record_stage(name, Decision, decide, f"{name}.json")
-        self.tracker.log("plan", round, tracked.purchase(decision))
+        self.tracker.log("plan", round, tracked_numbers.purchase(decision))
         return decision
 
     def _collect(self, decision: Decision, before: Round | None) -> Dataset:
@@ -338,7 +338,7 @@ class Runner:
             round=round,
             transitions=len(before.data.transitions),
         )
-        self.tracker.log("round", round_audit.transitions, tracked.round_audit(round_audit))
+        self.tracker.log("round", round_audit.transitions, tracked_numbers.round_audit(round_audit))
         return round_audit
 
     def _discount(self, first_purchase: Dataset) -> DiscountChoice:
