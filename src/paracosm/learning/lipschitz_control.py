@@ -37,7 +37,7 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
-from paracosm.core.averaged import Norm, averaged_bound, smaller_gram, spectral
+from paracosm.core.averaged_activations import Norm, averaged_bound, smaller_gram, spectral
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.networks import MLP

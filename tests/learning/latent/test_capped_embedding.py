@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.core.averaged import spectral
+from paracosm.core.averaged_activations import spectral
 from paracosm.core.precision import in_double
 from paracosm.learning.latent.capped_embedding import CappedEmbedding, embedding_bound
 from paracosm.learning.latent.embedding import new_embedding

@@ -22,7 +22,7 @@ import optax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from paracosm.core.averaged import averaged_bound, with_unit_columns
+from paracosm.core.averaged_activations import averaged_bound, with_unit_columns
 from paracosm.core.compiling import compiled_in_haste
 from paracosm.core.layers import Layered, activate, slope_range
 from paracosm.core.types import Array, Scalar

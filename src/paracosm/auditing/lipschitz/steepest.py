@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.core import checks
-from paracosm.core.averaged import smaller_gram
+from paracosm.core.averaged_activations import smaller_gram
 from paracosm.core.compiling import compiled_in_haste
 from paracosm.core.types import Array, Scalar
 

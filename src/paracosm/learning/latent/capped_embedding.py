@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from paracosm.core.averaged import Norm, averaged_bound
+from paracosm.core.averaged_activations import Norm, averaged_bound
 from paracosm.core.encoder import Observation
 from paracosm.core.networks import MLP
 from paracosm.core.precision import in_double
@@ -66,7 +66,7 @@ def embedding_bound(embedding: ConvolutionalNetwork | MLP, norm: Norm) -> Scalar
 
     Args:
         embedding: An embedding of vectors or of pictures.
-        norm: No less than the norm of a matrix; see `core/averaged.py`.
+        norm: No less than the norm of a matrix; see `core/averaged_activations.py`.
     """
     dense = _dense(embedding)
     slopes = [(jnp.zeros_like(bias), jnp.ones_like(bias)) for bias in dense.biases[:-1]]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from paracosm.core.averaged import averaged_bound, with_unit_columns
+from paracosm.core.averaged_activations import averaged_bound, with_unit_columns
 from paracosm.core.layers import clipped, compose, identity, layers_of
 from paracosm.core.networks import MLP
 from tests.core.test_layers import SPEC
