@@ -31,7 +31,7 @@ from paracosm.core.records.results import RunResult
 from paracosm.core.storage import NotImported
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, problem_of
-from paracosm.imagination.planning import place_planner
+from paracosm.imagination.place_planner import place_planner
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop import store, trajectories
 from paracosm.loop.auditing import (

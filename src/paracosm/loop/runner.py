@@ -27,8 +27,8 @@ from paracosm.core.records.rounds import RoundAudit
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.earlier import choose_training
 from paracosm.imagination.imagine import Imagined, ImagineSettings, imagine, problem_of
+from paracosm.imagination.place_planner import place_planner
 from paracosm.imagination.planners import Planner
-from paracosm.imagination.planning import place_planner
 from paracosm.learning.learn import learn
 from paracosm.loop import store, tracked_numbers, trajectories, versions
 from paracosm.loop.auditing import PLANNER_AUDIT_DEFAULTS, AuditOptions, audit, with_next_step
