@@ -42,7 +42,7 @@ from paracosm.loop.indicators import of_rounds
 from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
-from paracosm.loop.round_stage import audit_stage, can_audit
+from paracosm.loop.round_audit_stage import can_audit_round, round_audit_stage
 from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.run_tracker import RunTracker
 from paracosm.loop.short_rounds import (
@@ -325,10 +325,10 @@ class Runner:
         say nothing.
         """
         round, imagined = before.decision.round, before.imagined
-        if not can_audit(bought, self.source.horizon, imagined.policy):
+        if not can_audit_round(bought, self.source.horizon, imagined.policy):
             return None
         self.progress("audit" + self._round_suffix(round), 0, 1)
-        round_audit = audit_stage(
+        round_audit = round_audit_stage(
             self.directory,
             before.learned,
             imagined,

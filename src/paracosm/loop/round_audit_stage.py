@@ -12,12 +12,12 @@ from paracosm.imagination.imagine import Imagined
 from paracosm.loop.directory import RunDirectory
 
 
-def can_audit(bought: Dataset, horizon: int, policy: Policy) -> bool:
+def can_audit_round(bought: Dataset, horizon: int, policy: Policy) -> bool:
     """Whether a purchase holds a whole episode of a policy that can be audited along the way."""
     return isinstance(policy, MarkovPolicy) and bool(whole_episodes(bought, horizon))
 
 
-def audit_stage(
+def round_audit_stage(
     directory: RunDirectory,
     learned: Learned,
     imagined: Imagined,
