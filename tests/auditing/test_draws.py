@@ -70,7 +70,7 @@ def first_draw(count, *, mode=True, ends=False, seed=0):
 
 
 def drawn(count, most=10**9, **options):
-    return draw(*first_draw(count, **options), most_imagined_steps=most)
+    return average_draws(*first_draw(count, **options), most_imagined_steps=most)
 
 
 @pytest.mark.parametrize("ends", [pytest.param(False, marks=pytest.mark.full), True])
@@ -88,7 +88,7 @@ def test_the_imagined_part_of_every_terms_variance_is_small(mode, ends):
     assert max(redrawn.imagined_share.values()) <= _SMALL / (1 + _SMALL) + 1e-12
     again = [
         sums(
-            draw(
+            average_draws(
                 subject._replace(key=jax.random.key(i)),
                 rollouts,
                 imagined,
