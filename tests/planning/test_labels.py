@@ -229,7 +229,7 @@ def test_labels_without_a_best_price_are_not_considered_below_what_can_be_counte
 
 
 def test_a_best_price_of_more_rollouts_than_can_be_counted_is_a_sentence():
-    with pytest.raises(BadArgument, match="buys 2e.304 rollouts with the best labels"):
+    with pytest.raises(BadArgument, match=r"buys 2e\+304 rollouts with the best labels"):
         plan_labels(Power(1e-300, 1.01), budget=5000.0, gradient_variance=40.0)
 
 

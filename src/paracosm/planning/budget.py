@@ -11,8 +11,8 @@ polygon: the best point lies on an edge, between two offers. There the last unit
 as much on either offer: one equation in the log-odds of the share, solved to machine precision for
 any number of problems at once.
 
-A law that bends (`Law.bend`) is not convex: its error falls faster from `largest_measured` on. There
-money is worth as much on either offer at the point found, too, but another such point may be
+A law that bends (`Law.bend`) is not convex: its error falls faster from `largest_measured` on.
+There money is worth as much on either offer at the point found, too, but another such point may be
 better: by at most 1% in random problems that owned few samples, by up to 13% for a single draw.
 """
 
