@@ -202,6 +202,55 @@ def test_a_least_cost_above_the_best_price_is_said_and_is_no_limit_at_zero():
     )
 
 
+@pytest.mark.parametrize("budget", [1000.0, 1001.0, 1004.0, 1009.0])
+def test_money_left_over_from_the_cheapest_labels_changes_no_sentence(budget):
+    """What does not buy a rollout more goes into labels, which are then up to 11% dearer."""
+    plan = plan_labels(
+        Power(0.01, 2.0), budget=budget, cost_rollout=10.0, gradient_variance=40.0, least_cost=1.0
+    )
+    assert plan.rollouts == budget // 11
+    assert plan.regime.startswith("the cheapest label wins")
+    assert "Cheaper labels would be better still, down to 0.171" in plan.verdict
+
+
+def test_cheaper_labels_that_buy_no_rollout_more_are_no_better():
+    plan = plan_labels(
+        Power(0.01, 2.0), budget=15.0, cost_rollout=10.0, gradient_variance=40.0, least_cost=1.0
+    )
+    assert plan.rollouts == 1
+    assert "Cheaper labels" not in plan.verdict
+
+
+def test_labels_without_a_best_price_are_not_considered_below_what_can_be_counted():
+    for law in (Power(2.0, 0.01), Power(0.056, 0.001), Floor(1.0, 1e-12)):
+        plan = plan_labels(law, budget=5000.0, gradient_variance=40.0)
+        assert not plan.attained
+        assert plan.rollouts <= 1e10
+
+
+def test_a_best_price_of_more_rollouts_than_can_be_counted_is_a_sentence():
+    with pytest.raises(BadArgument, match=r"buys 2e\+304 rollouts with the best labels"):
+        plan_labels(Power(1e-300, 1.01), budget=5000.0, gradient_variance=40.0)
+
+
+@pytest.mark.parametrize(("budget", "cost"), [(1.0, 0.9), (1e6 + 0.1, 1e6)])
+def test_a_budget_of_one_rollout_to_rounding_buys_it(budget, cost):
+    """1 - 0.9 is less than 0.1 in floating point, and 1,000,000.1 - 1,000,000 still less."""
+    plan = plan_labels(
+        Power(1.0, 2.0), budget=budget, cost_rollout=cost, gradient_variance=3.0, least_cost=0.1
+    )
+    assert (plan.rollouts, plan.cost) == (1, 0.1)
+
+
+def test_labels_that_add_no_noise_are_best_free_whatever_the_law():
+    plans = [
+        plan_labels(law, **(ISSUE | {"noise_coefficient": 0.0}), least_cost=3.0)
+        for law in (Power(1.0, 1.0), Power(1.0, 0.5))
+    ]
+    assert not any(plan.attained for plan in plans)
+    assert "Cheaper labels would be better still" in plans[0].verdict
+
+
 def test_free_labels_are_no_price_either():
     plan = plan_labels(Bounded(2.0, 8.0), **ISSUE)
     assert not plan.attained
@@ -217,6 +266,7 @@ LIMITS = {"least_cost": 0.5, "most_cost": 8.0}
         (Power(2.0, 0.5), 0.5, "the cheapest label wins: noise falls more slowly", False),
         (Power(2.0, 2.0), 8.0, "the dearest label wins: noise falls faster", True),
         (Power(2.0, 1.0), 0.5, "every price is as good", True),
+        (Floor(0.0, 2.0), 0.5, "every price is as good", True),
         (Bounded(2.0, 8.0), 8.0, "the two ends win", True),
         (Bounded(2.0, 9.0), 0.5, "the two ends win", False),
         (Floor(2.0, 1.0), 0.5, "the cheapest label wins: noise falls more slowly", False),

@@ -157,6 +157,22 @@ def test_changes_part_the_budgets_as_a_fine_grid_does(number):
             assert last in ([winner], []), (problem, budget)
 
 
+@pytest.mark.parametrize("bias", [100.0, 500.0])
+def test_changes_do_not_hang_on_a_budget_too_small_for_the_other_ways(bias):
+    dear = ISSUE | {"cost_rollout": 0.0, "gold_cost": 1e5, "correlation": 0.9, "bias": bias}
+    plans = [plan_mixture(**(dear | {"budget": budget})) for budget in (90.0, 600.0, 9e4)]
+    for plan in plans:
+        assert plan.winner == "cheap"
+        assert plan.changes == {"gold": pytest.approx(1e5), "mixture": pytest.approx(500_005)}
+    assert "from about 100,000 on gold labels alone" in plans[0].verdict
+
+
+def test_a_budget_of_one_rollout_to_rounding_buys_it():
+    """0.1 and 0.2 are more than 0.3 in floating point."""
+    plan = plan_mixture(**(ISSUE | {"budget": 0.3, "cost_rollout": 0.1, "cheap_cost": 0.2}))
+    assert [(choice.name, choice.rollouts) for choice in plan.choices] == [("cheap", 1)]
+
+
 @pytest.mark.parametrize("bias", [1e-300, 1e-160, 5e-324, 1e-9, 1e150])
 def test_a_bias_of_any_size_makes_a_plan(bias):
     plan = plan_mixture(**(ISSUE | {"bias": bias}))

@@ -10,6 +10,10 @@ k yields. The loss is convex and falls in both counts, and the counts that a bud
 polygon: the best point lies on an edge, between two offers. There the last unit of money is worth
 as much on either offer: one equation in the log-odds of the share, solved to machine precision for
 any number of problems at once.
+
+A law that bends (`Law.bend`) is not convex: its error falls faster from `largest_measured` on.
+There money is worth as much on either offer at the point found, too, but another such point may be
+better: by at most 1% in random problems that owned few samples, by up to 13% for a single draw.
 """
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ class BudgetSplit(NamedTuple):
 
 def best_split(problem: BudgetProblem, offers: Sequence[Offer], budget: Quantity) -> BudgetSplit:
     """The amounts that minimise the expected error in return, to machine precision, lots left
-    aside.
+    aside; nearly minimise it where a law bends, as the module says.
 
     Problems are solved side by side along the axes that costs, weights, owned counts and the budget
     share, and the leading axes of the laws' arrays.

@@ -12,9 +12,11 @@ plan minimises
 
     E(B - c m) + h(m)    over whole m ≥ 2.
 
-Both terms are convex in m, E because the loss is convex in the counts and the budget is linear in
-them: a sum that rises to either side of a count is least there. Whole lots make steps of E; so the
-counts that leave just the lots around the exact split are compared with that one, in whole lots.
+Both terms are convex in m, E because the loss is convex in the counts (nearly, where a law bends:
+`planning.budget`) and the budget is linear in them: a sum that rises to either side of a count is
+least there. Whole lots make steps of E; so the counts that leave just the lots around the exact
+split are compared with that one, in whole lots. Where the money buys only a few lots another count
+may be better still, by about 1%.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ def half_width(episodes: np.ndarray | float, deviation: float) -> np.ndarray:
 def buy_episodes(
     problem: BudgetProblem, offers: Sequence[Offer], money: float, offer: EpisodeOffer
 ) -> EpisodePurchase:
-    """The number of episodes that leaves the least sum of predicted error and half-width, whole
-    lots bought for the models with the rest.
+    """The number of episodes that leaves nearly the least sum of predicted error and half-width,
+    whole lots bought for the models with the rest.
 
     Args:
         problem: The models' laws, weights and owned samples.

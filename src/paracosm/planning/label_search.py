@@ -139,7 +139,8 @@ def _allocations_of_law(problem: LabelProblem, repeated: bool) -> Allocations:
     keep = (rollouts >= 1) & (repeats >= 1)
     rollouts, repeats = rollouts[keep], repeats[keep]
     cost = np.minimum((problem.budget / rollouts - problem.cost_rollout) / repeats, most)
-    keep = cost >= least * (1 - ROUNDING)
+    spent = rollouts * (problem.cost_rollout + repeats * least)
+    keep = spent <= problem.budget * (1 + ROUNDING)
     return Allocations(np.maximum(cost, least), rollouts, repeats).take(keep)
 
 

@@ -15,7 +15,7 @@ from paracosm.core.records.reasons import (
     Regime,
     Stakes,
 )
-from paracosm.planning.fidelity import Bounded, Fidelity, FidelityTable, Floor, Power
+from paracosm.planning.fidelity import Bounded, Fidelity, FidelityLaw, FidelityTable, Floor, Power
 from paracosm.planning.label_search import LabelProblem
 
 _NEAR = 1e-6  # costs as near as this are one: the search is exact to rounding, labels are whole
@@ -66,13 +66,33 @@ def _regime(problem: LabelProblem, best: LabelChoice, *, attained: bool) -> Regi
         return _regime_of_law(problem.fidelity)
     if not attained or best.cost <= problem.least * (1 + _NEAR):
         return Regime.CHEAPEST
+    if _is_cheapest_but_for_leftover(problem, best):
+        return Regime.CHEAPEST
     if best.cost >= problem.most * (1 - _NEAR):
         return Regime.DEAREST
     return Regime.BALANCE
 
 
+def _is_cheapest_but_for_leftover(problem: LabelProblem, best: LabelChoice) -> bool:
+    """Whether the cheapest label is best in real numbers and as many rollouts are bought as it
+    leaves, whose labels are dearer only by the money left over.
+    """
+    law = problem.fidelity
+    return (
+        isinstance(law, FidelityLaw)
+        and best.repeats == 1
+        and best.rollouts == problem.affordable(problem.least)
+        and bool(
+            law.best_cost(problem.rollout, problem.least, problem.most)
+            <= problem.least * (1 + _NEAR)
+        )
+    )
+
+
 def _regime_of_law(law: Fidelity) -> Regime:
     """Which costs minimise `c σ²(c)`."""
+    if isinstance(law, Floor) and law.lowest == 0:
+        return Regime.INDIFFERENT
     if isinstance(law, Bounded):
         return Regime.TWO_ENDS
     if isinstance(law, Floor) or (isinstance(law, Power) and law.exponent < 1):

@@ -21,7 +21,8 @@ from paracosm.planning.fidelity import (
     Floor,
     Power,
 )
-from paracosm.planning.label_search import Allocation, LabelProblem, own_costs, search
+from paracosm.planning.label_search import ROUNDING, Allocation, LabelProblem, own_costs, search
+from paracosm.planning.reading import MOST_SAMPLES
 
 _BELOW = 1e-6  # labels are searched from so much of a cost that no best one lies below
 # And where there is no best cost above zero, that share of a price stands for "as cheap as can be"
@@ -89,6 +90,7 @@ def plan_labels(
     repeated = least_cost is not None or isinstance(fidelity, FidelityTable)
     _require_searchable_labels(problem, repeated)
     best = search(problem, repeated=repeated)
+    _require_countable_rollouts(problem, best)
     choice = _choice(problem, best, LabelRule.BEST)
     table = _table(problem, choice.cost, repeated=repeated)
     attained = _is_attained(problem, table, repeated=repeated)
@@ -178,6 +180,15 @@ def _require_searchable_labels(problem: LabelProblem, repeated: bool) -> None:
         )
 
 
+def _require_countable_rollouts(problem: LabelProblem, best: Allocation) -> None:
+    if best.rollouts > MOST_SAMPLES:
+        raise checks.BadArgument(
+            f"the budget of {problem.budget:g} buys {best.rollouts:.2g} rollouts with the best"
+            f" labels, at {best.cost:g} each; at most {MOST_SAMPLES:g} can be counted exactly: name"
+            " the cost of a rollout or a least cost."
+        )
+
+
 def _limit(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
     """The problem within the costs allowed; where none are named, within a factor of 100 of the
     best of all.
@@ -191,15 +202,15 @@ def _limit(problem: LabelProblem, least: float | None, most: float | None) -> La
     law = problem.fidelity
     if not isinstance(law, FidelityLaw):
         return _limit_to_table(problem, least, most)
-    spare = problem.budget - problem.cost_rollout
-    highest = min(spare, law.dearest, np.inf if most is None else most)
-    lowest = _lowest(problem, law, highest) if least is None else least
-    if spare < lowest or spare <= 0:
+    spare, named = problem.budget - problem.cost_rollout, np.inf if most is None else most
+    lowest = _lowest(problem, law, min(spare, law.dearest, named)) if least is None else least
+    if spare <= 0 or problem.price(lowest) > problem.budget * (1 + ROUNDING):
         raise checks.BadArgument(
             f"the budget of {problem.budget:g} buys not one rollout: with the cheapest label one"
             " costs "
             f"{problem.price(lowest):g}."
         )
+    highest = min(max(spare, lowest), law.dearest, named)
     checks.at_least("the highest cost of a label", highest, lowest)
     free = problem._replace(least=lowest, most=highest)
     best = search(free, repeated=False).cost
@@ -215,16 +226,18 @@ def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     Where some cost is best, no best one lies below it. Where cheaper is always better, a stand-in
     for "as cheap as can be": a hundredth of the rollout's price; if that is 0, a hundredth of the
     price at which label noise equals the gradient's other variance; if there is none, a millionth
-    of the budget.
+    of the budget; and never less than buys the most labels that are searched.
     """
     below = law.falls_below(problem.rollout)
     if below > 0:
-        return max(_BELOW * min(below, max(highest, 0.0)), np.finfo(float).tiny)
+        tiny = np.finfo(float).tiny * max(problem.budget, 1.0)  # the budget over it is a number
+        return max(_BELOW * min(below, max(highest, 0.0)), tiny)
     prices = (problem.cost_rollout, law.cost_of_noise(problem.rollout))
     price = next(
         (price for price in prices if 0 < price < np.inf), _BELOW / _STAND_IN * problem.budget
     )
-    return min(_STAND_IN * min(price, law.dearest), max(highest, np.finfo(float).tiny))
+    stand_in = max(_STAND_IN * min(price, law.dearest), problem.budget / _MOST_LABELS)
+    return min(stand_in, max(highest, np.finfo(float).tiny))
 
 
 def _limit_to_table(problem: LabelProblem, least: float | None, most: float | None) -> LabelProblem:
@@ -250,9 +263,8 @@ def _is_attained(
     if not isinstance(law, FidelityLaw):
         return True
     limit, averaged = _limit_at_zero(problem, law, repeated), repeated and problem.cost_rollout > 0
-    if averaged and np.isclose(
-        problem.least * law.variance(problem.least), law.at_zero[1], rtol=1e-12, atol=0
-    ):
+    product = problem.least * law.variance(problem.least)
+    if averaged and problem.coefficient > 0 and np.isclose(product, law.at_zero[1], 1e-12, 0):
         return True  # the product counts alone, and is the same at every price
     totals = [row[2] * problem.budget for row in table]
     if not averaged:
@@ -275,18 +287,14 @@ def _best_cost_unlimited(problem: LabelProblem, law: FidelityLaw) -> float:
 
 def _down_to(problem: LabelProblem, best: LabelChoice) -> float:
     """How far below the least cost allowed labels would become better still; that cost where they
-    would not.
+    would not, or would not leave the money for one rollout more.
     """
     law = problem.fidelity
-    if (
-        not isinstance(law, FidelityLaw)
-        or best.repeats > 1
-        or best.cost > problem.least * (1 + 1 / best.rollouts)
-    ):
+    if not isinstance(law, FidelityLaw) or best.repeats > 1:
         return problem.least
     cost = _best_cost_unlimited(problem, law)
     gains = problem.total(cost) < problem.total(problem.least) * (1 - 1e-9)
-    return cost if gains else problem.least
+    return cost if gains and problem.affordable(cost) > best.rollouts else problem.least
 
 
 def _limit_at_zero(problem: LabelProblem, law: FidelityLaw, repeated: bool) -> float:

@@ -20,8 +20,8 @@ from paracosm.planning.label_search import ROUNDING
 
 NAMES = ("cheap", "gold", "mixture")
 _MATTERS = 0.01  # a hundredth of the squared error is within what is known of the variances
-# Changes of the winner are looked for up to so many times the largest of the budget, its least and
-# the one at which bias and variance weigh the same.
+# Changes of the winner are looked for up to so many times the largest of the budget, those from
+# which each way can be paid for and the one at which bias and variance weigh the same.
 _REACH = 1e3
 _BUDGETS = 4001  # between which changes are bracketed: neighbours are at most 12% apart
 # No budget beyond it is looked at: a bias that small costs nothing that can be paid for.
@@ -199,7 +199,7 @@ def _require_mixture_terms(budget: float, problem: MixtureProblem) -> None:
         raise checks.BadArgument(
             f"the budget of {budget:g} buys over {_MOST_ROLLOUTS:g} rollouts; that is no plan."
         )
-    if budget < least:
+    if budget * (1 + ROUNDING) < least:
         raise checks.BadArgument(
             f"the budget of {budget:g} buys not one rollout: a labelled one costs {least:g}."
         )
@@ -292,9 +292,13 @@ def _changes(problem: MixtureProblem, budget: float) -> tuple[dict[str, float], 
     Cheap labels, if they ever win, do so first; the mixture, if it ever beats gold, does so from
     some budget on. So each change happens once, and halving the interval finds it.
     """
-    least = min(problem.cheap_rollout_price, problem.gold_rollout_price)
-    unbiased = problem.gold_variance * problem.gold_rollout_price
-    reach = min(unbiased / problem.bias / problem.bias, _FARTHEST) if problem.bias > 0 else 0.0
+    cheap, gold = problem.cheap_rollout_price, problem.gold_rollout_price
+    mixture = problem.fewest_gold * (cheap + problem.gold_cost)
+    reach = max((start for start in (cheap, gold, mixture) if start <= _FARTHEST), default=0.0)
+    if problem.bias > 0:
+        equal = problem.gold_variance * gold / problem.bias / problem.bias
+        reach = max(reach, min(equal, _FARTHEST))
+    least = min(cheap, gold)
     grid = np.geomspace(least, _REACH * max(least, budget, reach), _BUDGETS)
     winners = squared_errors(problem, grid).argmin(axis=0)
     at = np.flatnonzero(np.diff(winners))

@@ -5,7 +5,7 @@
 // `coefficient` by which label noise adds to it. A fidelity gives the variance of a label at a cost.
 
 const ROUNDING = 1e-12, BELOW = 1e-6, STAND_IN = 1e-2, AROUND = 100, POINTS = 81;
-const MOST_LABELS = 1e10, TINY = 2.2250738585072014e-308;
+const MOST_LABELS = 1e10, MOST_ROLLOUTS = 1e15, TINY = 2.2250738585072014e-308;
 const {exp, log, max, min, sqrt} = Math;
 const clip = (value, low, high) => min(max(value, low), high);
 
@@ -82,9 +82,10 @@ const varianceOf = ({law, rollout}, {cost, rollouts, repeats}) =>
 function limited(problem, least, most) {
   const {law, rollout} = problem;
   if (law.costs) return limitedToTable(problem, least ?? 0, most ?? Infinity);
-  const spare = problem.budget - rollout.cost, highest = min(spare, law.dearest, most ?? Infinity);
-  const lowest = least ?? lowestOf(problem, highest);
-  if (spare < lowest || spare <= 0) return tooLittle(problem, lowest);
+  const spare = problem.budget - rollout.cost, named = min(law.dearest, most ?? Infinity);
+  const lowest = least ?? lowestOf(problem, min(spare, named));
+  if (spare <= 0 || rollout.cost + lowest > problem.budget * (1 + ROUNDING)) return tooLittle(problem, lowest);
+  const highest = min(max(spare, lowest), named);
   if (highest < lowest) {
     const [field, label] = most === null ? ["least_cost", "highest cost of a label that can be bought"]
       : ["most_cost", "highest cost of a label"];
@@ -117,7 +118,8 @@ function lowestOf({law, rollout, budget}, highest) {
   const below = law.fallsBelow(rollout);
   if (below > 0) return max(BELOW * min(below, max(highest, 0)), TINY);
   const prices = [rollout.cost, law.costOfNoise(rollout)].filter(price => price > 0 && price < Infinity);
-  return min(STAND_IN * min(prices[0] ?? BELOW / STAND_IN * budget, law.dearest), max(highest, TINY));
+  const standIn = STAND_IN * min(prices[0] ?? BELOW / STAND_IN * budget, law.dearest);
+  return min(max(standIn, budget / MOST_LABELS), max(highest, TINY));
 }
 
 // The choice of least variance among whole numbers of rollouts and, if `repeated`, of labels on each;
@@ -142,7 +144,7 @@ function ofLaw(problem, repeated) {
   const {law, budget, rollout, least, most} = problem, choices = [];
   const consider = (rollouts, repeats) => {
     const cost = min((budget / rollouts - rollout.cost) / repeats, most);
-    if (rollouts >= 1 && repeats >= 1 && cost >= least * (1 - ROUNDING))
+    if (rollouts >= 1 && repeats >= 1 && rollouts * (rollout.cost + repeats * least) <= budget * (1 + ROUNDING))
       choices.push({cost: max(cost, least), rollouts, repeats});
   };
   for (const small of smallCounts(problem, repeated)) {
@@ -202,7 +204,7 @@ function attained(problem, line, repeated) {
   const {law, budget, rollout, least, most} = problem;
   if (law.costs) return true;
   const averaged = repeated && rollout.cost > 0, product = least * law.variance(least);
-  if (averaged && Math.abs(product - law.atZero[1]) <= 1e-12 * Math.abs(law.atZero[1])) return true;
+  if (averaged && rollout.coefficient > 0 && Math.abs(product - law.atZero[1]) <= 1e-12 * Math.abs(law.atZero[1])) return true;
   const totals = line.map(([, variance]) => variance * budget), below = law.fallsBelow(rollout);
   if (!averaged) {
     if (below === 0) return false;
@@ -232,6 +234,8 @@ function plannedLabels(settings, names) {
     return {field: "budget", sentence: `The budget buys over ${amount(MOST_LABELS)} labels; name a higher least cost.`};
   const best = searched(problem, repeated);
   if (!best) return tooLittle(problem, problem.least);
+  if (best.rollouts > MOST_ROLLOUTS)
+    return {field: "budget", sentence: `The budget buys over ${amount(MOST_ROLLOUTS)} rollouts; name the cost of a rollout or a least cost.`};
   const line = alongCosts(problem, best, repeated);
   const withVariance = choice => ({...choice, variance: varianceOf(problem, choice)});
   return {

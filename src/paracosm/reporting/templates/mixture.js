@@ -78,10 +78,10 @@ function errorsAt(prices, budget) {
 
 // The budgets from which another way starts to win, by halving the intervals that hold them.
 function changesOf(prices, budget) {
-  const lowest = min(cheapRollout(prices), goldRollout(prices));
-  const unbiased = prices.gold_variance * goldRollout(prices), {bias} = prices;
-  const reach = bias > 0 ? min(unbiased / bias / bias, FARTHEST) : 0;
-  const grid = spaced(lowest, REACH * max(lowest, budget, reach), BUDGETS);
+  const cheap = cheapRollout(prices), gold = goldRollout(prices), lowest = min(cheap, gold), {bias} = prices;
+  const starts = [cheap, gold, fewestGold(prices) * (cheap + prices.gold_cost)].filter(start => start <= FARTHEST);
+  const equal = bias > 0 ? min(prices.gold_variance * gold / bias / bias, FARTHEST) : 0;
+  const grid = spaced(lowest, REACH * max(lowest, budget, equal, ...starts), BUDGETS);
   const winner = money => least(errorsAt(prices, money)), winners = grid.map(winner);
   return winners.slice(1).flatMap((next, k) => {
     if (next === winners[k]) return [];

@@ -2,7 +2,7 @@
 
 function mixtureRefusal(prices) {
   const lowest = min(cheapRollout(prices), goldRollout(prices)), {budget} = prices;
-  if (budget < lowest)
+  if (budget * (1 + ROUNDING) < lowest)
     return {field: "budget", sentence: `The budget of ${amount(budget)} buys not one rollout: a labelled one costs ${amount(lowest)}.`};
   if (budget > MOST_ROLLOUTS * lowest)
     return {field: "budget", sentence: `The budget of ${amount(budget)} buys over ${count(MOST_ROLLOUTS)} rollouts; that is no plan.`};
