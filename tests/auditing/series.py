@@ -19,6 +19,12 @@ def _noise(rng, count, length):
     return rng.normal(size=(count, length))
 
 
+def _smoothed_walk(rng, count, length):
+    """A random walk, averaged over five steps."""
+    walk = np.cumsum(_noise(rng, count, length + 4), axis=1)
+    return np.lib.stride_tricks.sliding_window_view(walk, 5, axis=1).mean(axis=-1)
+
+
 def _time(length):
     return np.arange(length) / length
 
@@ -28,6 +34,7 @@ KINDS = {
     "autoregressive": _autoregressive,
     "random walk": lambda *of: np.cumsum(_noise(*of), axis=1),
     "size of a random walk": lambda *of: np.abs(np.cumsum(_noise(*of), axis=1)),
+    "smoothed walk": _smoothed_walk,
     "drifting walk": lambda *of: np.cumsum(_noise(*of) - 0.5, axis=1),
     "learning": lambda *of: np.exp(-3 * _time(of[2])) + 0.2 * _noise(*of),
     "learning in proportion": lambda *of: np.exp(-3 * _time(of[2]) + 0.5 * _noise(*of)),

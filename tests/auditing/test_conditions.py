@@ -245,6 +245,18 @@ def test_most_episodes_cut_and_some_ended_say_nothing_of_a_return():
     assert reference(Dataset.from_trajectory(episodes), 100).returns.n == 3
 
 
+@pytest.mark.parametrize(("last", "known"), [(80, True), (150, False)])
+def test_a_return_is_not_known_where_cut_episodes_hold_many_of_the_steps(last, known):
+    """Two of three episodes are whole, because they ended early."""
+    lengths = np.array([100, 100, last])
+    alive = np.arange(150) < lengths[:, None]
+    episodes = trajectory(np.zeros((3, 151)), np.ones((3, 150)))
+    episodes.terminated[[0, 1], 99] = True
+    episodes = dataclasses.replace(episodes, alive=alive, truncated=np.zeros_like(alive))
+    returns = reference(Dataset.from_trajectory(episodes), 500).returns
+    assert (returns is not None) is known
+
+
 def test_random_returns_that_are_all_equal_are_sure_only_as_far_as_so_many_show():
     """Acrobot: 20 episodes of 500 steps at −1 each say that no more than some of others are
     shorter.

@@ -48,10 +48,13 @@ def test_series_that_only_move_alike_are_seldom_said_to_lead(make, kind, length,
     _require_at_most(_share(make, kind, count, length), count, 0.05)
 
 
-@pytest.mark.full
-@pytest.mark.parametrize(("kind", "length"), [("learning", 20), ("random walk", 40)])
-def test_longer_lags_keep_the_rate(kind, length):
-    _require_at_most(_share(unrelated, kind, 2000, length, lag=2), 2000, 0.05)
+LONGER_LAGS = [("learning", 20, 2), ("random walk", 40, 2), ("smoothed walk", 40, 4)]
+
+
+@pytest.mark.parametrize(("kind", "length", "lag"), LONGER_LAGS)
+@pytest.mark.parametrize("count", [600, pytest.param(2000, marks=pytest.mark.full)])
+def test_longer_lags_keep_the_rate(kind, length, lag, count):
+    _require_at_most(_share(unrelated, kind, count, length, lag), count, 0.05)
 
 
 def test_a_naive_test_would_find_trends_leading():
@@ -215,6 +218,13 @@ def test_too_few_checkpoints_are_said_to_be_too_few(count, length):
     assert {indicator.verdict for indicator in record.indicators} == {LeadVerdict.TOO_FEW}
     assert {indicator.p for indicator in record.indicators} == {None}
     assert length < record.needed == length + 1
+
+
+def test_a_longer_lag_needs_as_many_blocks_of_checkpoints():
+    record = indicators({"a": _table(20, 0)}, lag=4)
+    assert {indicator.verdict for indicator in record.indicators} == {LeadVerdict.TOO_FEW}
+    assert record.needed == 21
+    assert indicators({"a": _table(20, 0)}, lag=2).needed == 11
 
 
 def test_the_sign_of_the_gap_does_not_count():

@@ -12,7 +12,7 @@ import pytest
 
 from paracosm.auditing.attribution import attribute
 from paracosm.auditing.one_step import predict_steps
-from paracosm.auditing.round_audit import audit_round, whole_episodes
+from paracosm.auditing.round_audit import audit_round, fair_episodes, whole_episodes
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.learned import Learned
@@ -198,6 +198,33 @@ def test_episodes_that_are_cut_off_are_left_out():
     assert audited(real, short).steps == 2 * HORIZON + 5
     first = Dataset(**{field.name: getattr(data, field.name)[:5] for field in fields})
     assert audited(real, first) is None
+
+
+@pytest.mark.parametrize(
+    ("lengths", "whole"), [([150, 150, 120], 2), ([150, 150, 200], 0), ([10] * 9 + [30], 0)]
+)
+def test_whole_episodes_that_are_the_short_ones_are_not_audited(lengths, whole):
+    """Of episodes that fall at once or last, a short purchase holds whole the first alone."""
+    ends = np.cumsum(lengths)
+    time = np.concatenate([np.arange(length) for length in lengths])
+    zeros, every = np.zeros((len(time), 1)), np.ones(len(time), bool)
+    data = Dataset(
+        state=zeros,
+        action=zeros,
+        next_state=zeros,
+        reward=np.ones(len(time)),
+        terminated=np.isin(np.arange(len(time)), ends[:-1] - 1),
+        truncated=~every,
+        has_transition=every,
+        has_label=every,
+        episode=np.repeat(np.arange(len(lengths)), lengths),
+        time=time,
+    )
+    assert len(whole_episodes(data, 500)) == len(lengths) - 1
+    assert len(fair_episodes(data, 500)) == whole
+    endless = dataclasses.replace(data, terminated=~every)
+    episodes = fair_episodes(endless, lengths[0])
+    assert len(episodes) == len(whole_episodes(endless, lengths[0])) >= 2
 
 
 def test_a_later_round_compiles_nothing_again():

@@ -159,6 +159,43 @@ def test_a_search_that_fails_from_every_start_is_blamed_where_starts_are_enough(
     assert share.regret.search == share.regret.total == share.trials[0].better_by
 
 
+def _asleep(state, action, key):
+    return state
+
+
+def _rarely_one(state, action, key):
+    return (jax.random.uniform(key, (1,)) < 1e-6) * 1.0
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "starts", "exact"),
+    [(_asleep, 1, False), (_asleep, 8, True), (_rarely_one, 8, False)],
+)
+def test_only_several_equal_starts_without_a_draw_leave_nothing_to_chance(dynamics, starts, exact):
+    """One start was taken for all, and an event that was not drawn for one that there is not."""
+    spec = Spec(1, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(1), 2)
+    world = paracosm.MDP(spec, dynamics, _product, paracosm.never, jnp.zeros, 1.0)
+    idle, other = (Deterministic(lambda state, to=to: jnp.full(1, to)) for to in (0.0, 1.0))
+    share = search_share(
+        world,
+        idle,
+        {"other": Candidate(other)},
+        np.full((starts, 1), 1.5, np.float32),
+        horizon=2,
+        discount=1.0,
+        key=KEY,
+    )
+    (trial,) = share.trials
+    assert (share.imagined.low == share.imagined.high == 0) is exact
+    assert (trial.better_by.low == trial.better_by.high) is exact
+    assert share.leads is (starts > 1)
+    assert (share.least > 0) is (starts > 1)
+
+
+def _product(state, action, after):
+    return state[0] * action[0]
+
+
 def test_what_cannot_be_searched_is_said():
     world, policy, starts = system(0)
     options = {"horizon": HORIZON, "discount": 1.0, "key": KEY}

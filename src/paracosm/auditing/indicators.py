@@ -18,8 +18,9 @@ larger of the two (an intersection-union test), and its statistic the smaller, 0
 p-values are of permutations, two-sided:
 
 - *residuals* (Freedman & Lane 1983): under the hypothesis the residuals of y_{t+L} are exchangeable
-  in time, whatever x does, while x and the trend keep their order. Several trainings are permuted
-  each by itself, and the statistic is the mean over them, weighted by n.
+  in time, whatever x does, while x and the trend keep their order. Where L > 1, those of L rows in
+  turn share steps of y, so that blocks of L rows are permuted, cut at a random phase. Several
+  trainings are permuted each by itself, and the statistic is the mean over them, weighted by n.
 - *trainings*: of K ≥ 5 trainings with as many checkpoints, the indicators of training σ(k) are put
   beside the gap of training k, for all permutations σ. Where trainings are exchangeable and
   indicators tell nothing of their own training's gap, this is exact, whatever trend, step or season
@@ -51,6 +52,7 @@ TRAININGS = 5
 # Rows after lags are taken off. Levels estimate five coefficients: of fewer rows residuals say next
 # to nothing; a mean over five trainings can do with two fewer.
 _ROWS, _ROWS_OF_TRAININGS = 8, 6
+_BLOCKS = 4  # of as many rows as the lag: of 4 the recorded order comes by chance in 1 of 24
 _DRAWS = 4999  # random permutations; p-values to 0.003 near LEVEL
 _SEED = 16
 # Of the length of a series: residuals as small are rounding, and the indicator repeats the gap.
@@ -83,7 +85,7 @@ def indicators(
     gaps = [np.abs(table[_TARGET]) for table in tables]
     counts = tuple(map(len, gaps))
     paired = len(tables) >= TRAININGS and len(set(counts)) == 1
-    needed = (_ROWS_OF_TRAININGS if paired else _ROWS) + 1 + lag
+    needed = (_ROWS_OF_TRAININGS if paired else max(_ROWS, _BLOCKS * lag)) + 1 + lag
     tests = {
         name: _tested([table[name] for table in tables], gaps, lag, paired=paired)
         for name in names
@@ -287,7 +289,7 @@ def residual_test(
         draws: How many, beside the order that was recorded.
     """
     rows = np.array([column.shape[-1] - 1 - lag for column in series])
-    orders = [_orders(int(count), draws, rng) for count in rows]
+    orders = [_block_orders(int(count), lag, draws, rng) for count in rows]
     views = [_views(*pair, lag) for pair in zip(series, gaps, strict=True)]
     sides = []
     for which in (0, 1):
@@ -307,6 +309,24 @@ def _weaker(levels: np.ndarray, differences: np.ndarray) -> np.ndarray:
     """The smaller of two correlations, 0 where their signs differ."""
     smaller = np.where(np.abs(levels) < np.abs(differences), levels, differences)
     return np.where(levels * differences > 0, smaller, 0.0)
+
+
+def _block_orders(
+    count: int, length: int, draws: int, rng: np.random.Generator
+) -> Int[np.ndarray, "order row"]:
+    """The recorded order, and random ones of blocks, each block's rows in turn.
+
+    Args:
+        count: Of rows.
+        length: Of a block; the first and the last one may be shorter.
+        draws: How many random orders.
+        rng: Draws them, and where blocks begin.
+    """
+    recorded = np.arange(count)
+    block = (recorded + rng.integers(length, size=(draws, 1))) // length
+    order_of_blocks = _orders(int(block.max()) + 1, draws, rng)[1:]
+    place = np.take_along_axis(np.argsort(order_of_blocks, axis=1), block, axis=1)
+    return np.concatenate([recorded[None], np.argsort(place, axis=1, kind="stable")])
 
 
 def _orders(count: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "order row"]:

@@ -18,6 +18,8 @@ RECORDED = "the policy that recorded the data"
 _BEYOND = 1.5
 # Of one episode nothing is known but that its return is possible: an interval of all that is.
 _LEAST_EPISODES = 2
+_MOST_CUT = 1 / 3  # of the recorded steps: what episodes that were cut may hold
+_LONGER = 2  # times the longest whole episode: what a cut one may last
 _TOLERANCE = 0.01  # of what is allowed: a reward model errs a little at its best states
 
 
@@ -44,8 +46,9 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
 
     Purchases cut the last episodes short. Where nothing else was recorded and nothing ever
     terminated, these are carried on to the horizon at their mean reward, unless one may have
-    terminated at a last step whose transition was not bought. Where most episodes were cut though
-    others terminated, the return is not known: those that are whole are the ones that end early.
+    terminated at a last step whose transition was not bought. Where others
+    terminated and those that are whole are the ones that end early (`whole_are_short`), the return
+    is not known.
     """
     rows = np.unique(data.episode, return_inverse=True)[1]
     steps, labels = np.bincount(rows), np.bincount(rows, data.has_label)
@@ -53,15 +56,30 @@ def _returns(data: Dataset, horizon: int) -> Estimate | None:
     ended = np.bincount(rows, data.terminated) > 0
     usable, complete = labels > 0, ended | (steps >= horizon)
     known_last = (data.truncated | data.has_transition)[np.cumsum(steps) - 1]
-    if not ended.any() and not (complete & usable).any() and known_last.all():
+    never_ends = not ended.any() and known_last.all()
+    if never_ends and not (complete & usable).any():
         complete, steps = usable, np.full(len(steps), horizon)
     counted = complete & usable
-    if counted.sum() < _LEAST_EPISODES or 2 * counted.sum() < usable.sum():
+    if counted.sum() < _LEAST_EPISODES:
+        return None
+    if not never_ends and whole_are_short(steps[counted], steps[usable & ~complete]):
         return None
     returns = paid[counted] / labels[counted] * steps[counted]
     low, high = _return_range(data, horizon)
     # Episodes of others may be longer, or go on behind an end.
     return mean(returns, bounds=(min(low, returns.min()), max(high, returns.max())))
+
+
+def whole_are_short(whole: np.ndarray, cut: np.ndarray) -> bool:
+    """Whether whole episodes stand for the short ones alone, of episodes that may terminate.
+
+    One that is longer than what was left of a purchase is never whole.
+
+    Args:
+        whole, cut: Recorded steps of each whole episode, and of each other one.
+    """
+    much_cut = cut.sum() > _MOST_CUT * (whole.sum() + cut.sum())
+    return bool(much_cut or cut.max(initial=0) > _LONGER * whole.max(initial=0))
 
 
 def _return_range(data: Dataset, horizon: int) -> tuple[float, float]:

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from paracosm.auditing.one_step import StepOutcome, step_outcome
+from paracosm.auditing.plausibility import whole_are_short
 from paracosm.auditing.values import values_at
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset
@@ -54,9 +55,7 @@ def audit_round(
     edge_share: float,
 ) -> RoundAudit | None:
     """How far the world's return of a policy is from the real one on a purchase that the policy
-    collected, and why; None if no whole episode was bought.
-
-    Episodes that the end of the purchase cut off are left out.
+    collected, and why; None if `fair_episodes` finds no episode to test them on.
 
     Args:
         learned: The round's world, deterministic, and how it was learned.
@@ -69,7 +68,7 @@ def audit_round(
         BadData: the world gives numbers that are not finite.
     """
     horizon = learned.world.spec.horizon
-    episodes = whole_episodes(bought, horizon)
+    episodes = fair_episodes(bought, horizon)
     if not episodes:
         return None
     # Initial states are of another number in each round, and nothing here starts in them.
@@ -116,6 +115,18 @@ def whole_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
         and bought.has_transition[rows].all()
         and (bought.terminated[rows[-1]] or len(rows) == horizon)
     ]
+
+
+def fair_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
+    """The rows of each whole episode; none where episodes may terminate and these are the short
+    ones.
+    """
+    episodes = whole_episodes(bought, horizon)
+    starts = bought.episode_starts
+    lengths = np.diff(starts, append=bought.real_steps)
+    whole = np.isin(starts, [rows[0] for rows in episodes])
+    may_end = bool(np.any(bought.terminated | ~(bought.has_transition | bought.truncated)))
+    return [] if may_end and whole_are_short(lengths[whole], lengths[~whole]) else episodes
 
 
 def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:

@@ -14,8 +14,8 @@ search's share from below: a planner, training that goes on, training from anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,8 @@ def search_share(
     All play the same starts by the same noise; the lower ends of all trials hold at once (95%,
     Bonferroni), so that the best may be chosen among them. A difference that is the same from all
     starts says nothing of others by its spread; its lower end then holds if no return is beyond
-    those seen on both sides.
+    those seen on both sides. Returns of several starts that are all one state are exact where
+    neither the world nor the policy draws.
 
     Args:
         world: The learned world that the policy was trained in.
@@ -101,12 +102,12 @@ def search_share(
     trials = tuple(
         SearchTrial(
             search=name,
-            imagined=starting.mean(values),
-            better_by=starting.difference(values, own, level),
-            imagined_steps=candidates[name].spent + candidates[name].steps * values.size * horizon,
-            alike=starting.alike(values, own),
+            imagined=played.mean(),
+            better_by=played.better_by(own, level),
+            imagined_steps=candidates[name].spent + candidates[name].steps * len(starts) * horizon,
+            alike=played.alike(own),
         )
-        for name, values in returns_of.items()
+        for name, played in returns_of.items()
     )
     best = max(trials, key=lambda trial: trial.better_by.low)
     least = max(best.better_by.low, 0.0)
@@ -115,7 +116,7 @@ def search_share(
         # By the mean: the comparison is with the best policy that is known. `best` goes by the
         # lower end, because it is the one that is claimed to be better.
         likely_best = max(trials, key=lambda trial: trial.better_by.mean).search
-        regret = starting.regret(
+        regret = _regret(
             likely_best,
             real_own=starting.returns(real, policy, "the policy"),
             real_other=starting.returns(real, candidates[likely_best].policy, likely_best),
@@ -128,11 +129,11 @@ def search_share(
         horizon=horizon,
         starts=len(starts),
         level=LEVEL,
-        imagined=starting.mean(own),
+        imagined=own.mean(),
         trials=trials,
         least=least,
         best=best.search if least > 0 else None,
-        leads=_leads(least, starting.mean(own), best.imagined, gap),
+        leads=_leads(least, own.mean(), best.imagined, gap),
         regret=regret,
     )
 
@@ -145,7 +146,7 @@ class _SearchStarts(NamedTuple):
     discount: float
     key: PRNGKey
 
-    def returns(self, world: MDP, policy: Policy, name: str) -> Float[np.ndarray, " start"]:
+    def returns(self, world: MDP, policy: Policy, name: str) -> _Returns:
         """Returns of the greedy play from each start.
 
         Args:
@@ -156,72 +157,101 @@ class _SearchStarts(NamedTuple):
             BadData: one is not finite.
         """
         keys = jax.random.split(self.key, len(self.starts))
-        world = world.replace(initial=not_drawn)
-        played = rollout(world, policy.greedy(), jnp.asarray(self.starts), keys, self.horizon)
+        world, policy = world.replace(initial=not_drawn), policy.greedy()
+        played = rollout(world, policy, jnp.asarray(self.starts), keys, self.horizon)
         values = np.asarray(returns(played.reward, self.discount), np.float64)
         if not np.isfinite(values).all():
             raise checks.BadData(
                 f"a return of {name} in the learned world is {values[~np.isfinite(values)][0]}; a"
                 " search needs a world that stays finite wherever it goes."
             )
-        return values
+        one_start = len(self.starts) > 1 and bool((self.starts == self.starts[0]).all())
+        return _Returns(values, exact=one_start and not _draws(world, policy, self.starts[0]))
 
-    def mean(
-        self, samples: np.ndarray, level: float = LEVEL, bounds: tuple[float, float] | None = None
-    ) -> Estimate:
-        """The mean over starts; exact where all starts are one, as an environment may have it.
+
+class _Returns(NamedTuple):
+    """Returns of one policy.
+
+    Attributes:
+        values: `[start]`.
+        exact: Whether all starts are one, as an environment may have it, and nothing is drawn.
+    """
+
+    values: Float[np.ndarray, " start"]
+    exact: bool
+
+    def mean(self, level: float = LEVEL, bounds: tuple[float, float] | None = None) -> Estimate:
+        """The mean over starts.
 
         Args:
-            samples: `[start]`.
             level: Of the interval.
-            bounds: Of the samples, if there are any.
+            bounds: Of the returns, if there are any.
         """
-        if (self.starts == self.starts[0]).all() and len(set(samples)) == 1:
-            bounds = float(samples[0]), float(samples[0])
-        return mean(samples, level, bounds)
+        if self.exact and len(set(self.values)) == 1:
+            bounds = float(self.values[0]), float(self.values[0])
+        return mean(self.values, level, bounds)
 
-    def difference(self, first: np.ndarray, second: np.ndarray, level: float) -> Estimate:
-        """The mean of `first - second`, returns `[start]` each. Where it is the same from all
-        starts it is taken to be able to be what returns between the least and the largest seen
+    def better_by(self, other: _Returns, level: float) -> Estimate:
+        """The mean of the differences to the returns of another policy. Where it is the same from
+        all starts it is taken to be able to be what returns between the least and the largest seen
         allow.
         """
-        span = float(np.ptp([first, second]))
-        bounds = (-span, span) if self.alike(first, second) else None
-        return self.mean(first - second, level, bounds)
+        span = float(np.ptp([self.values, other.values]))
+        bounds = (-span, span) if self.alike(other) else None
+        difference = _Returns(self.values - other.values, self.exact and other.exact)
+        return difference.mean(level, bounds)
 
-    def alike(self, first: np.ndarray, second: np.ndarray) -> bool:
+    def alike(self, other: _Returns) -> bool:
         """Whether the difference is the same from all starts, while the returns are not all one
         number.
         """
-        differences = first - second
-        return most_equal(differences) == len(differences) and bool(np.ptp([first, second]) > 0)
+        differences, span = self.values - other.values, np.ptp([self.values, other.values])
+        return most_equal(differences) == len(differences) and bool(span > 0)
 
-    def regret(
-        self,
-        name: str,
-        *,
-        real_own: np.ndarray,
-        real_other: np.ndarray,
-        imagined_own: np.ndarray,
-        imagined_other: np.ndarray,
-        level: float,
-    ) -> Regret:
-        """The three shares, start by start.
 
-        Args:
-            name: Of the comparison.
-            real_own, real_other: Real returns of the audited policy and of the comparison,
-                `[start]`.
-            imagined_own, imagined_other: Their imagined returns, `[start]`.
-            level: Of the intervals: the comparison was chosen among all candidates.
-        """
-        return Regret(
-            comparison=name,
-            model=self.difference(real_other, imagined_other, level),
-            search=self.difference(imagined_other, imagined_own, level),
-            gap=self.difference(imagined_own, real_own, level),
-            total=self.difference(real_other, real_own, level),
-        )
+def _draws(world: MDP, policy: Policy, state: np.ndarray) -> bool:
+    """Whether a step of the policy, or of the world, makes use of its key.
+
+    One that draws a rare event cannot be told by its returns.
+    """
+    start, key = jnp.asarray(state), jax.random.key(0)
+    carry = policy.initial()
+    action, _ = policy.act(carry, start, key)
+    return _uses_its_input(lambda key: policy.act(carry, start, key), key) or _uses_its_input(
+        lambda key: world.dynamics(start, action, key), key
+    )
+
+
+def _uses_its_input(function: Callable[[PRNGKey], Any], key: PRNGKey) -> bool:
+    """Whether a traced function hands its only input to any operation."""
+    traced = jax.make_jaxpr(function)(key).jaxpr
+    return any(traced.invars[0] is operand for step in traced.eqns for operand in step.invars)
+
+
+def _regret(
+    name: str,
+    *,
+    real_own: _Returns,
+    real_other: _Returns,
+    imagined_own: _Returns,
+    imagined_other: _Returns,
+    level: float,
+) -> Regret:
+    """The three shares, start by start.
+
+    Args:
+        name: Of the comparison.
+        real_own, real_other: Real returns of the audited policy and of the comparison.
+        imagined_own, imagined_other: Their imagined returns.
+        level: Of the intervals: the comparison was chosen among all candidates.
+    """
+    return Regret(
+        comparison=name,
+        model=real_other.better_by(imagined_other, level),
+        search=imagined_other.better_by(imagined_own, level),
+        gap=imagined_own.better_by(real_own, level),
+        total=real_other.better_by(real_own, level),
+    )
 
 
 def _leads(least: float, own: Estimate, best: Estimate, gap: Estimate | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paracosm.auditing.round_audit import audit_round, whole_episodes
+from paracosm.auditing.round_audit import audit_round, fair_episodes
 from paracosm.core.data import Dataset
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
@@ -13,8 +13,10 @@ from paracosm.loop.directory import RunDirectory
 
 
 def can_audit_round(bought: Dataset, horizon: int, policy: Policy) -> bool:
-    """Whether a purchase holds a whole episode of a policy that can be audited along the way."""
-    return isinstance(policy, MarkovPolicy) and bool(whole_episodes(bought, horizon))
+    """Whether a purchase holds episodes that can be audited along the way, and so can the
+    policy.
+    """
+    return isinstance(policy, MarkovPolicy) and bool(fair_episodes(bought, horizon))
 
 
 def round_audit_stage(
@@ -34,7 +36,7 @@ def round_audit_stage(
         directory: Of the run.
         learned, imagined: The round's world, and the training of its policy.
         collector: That policy as it collected `bought`.
-        bought: The next round's purchase, which holds a whole episode.
+        bought: The next round's purchase, which `can_audit_round`.
         seed: Of the run.
         round, transitions: The round, and what world and policy were learned from.
     """
@@ -49,7 +51,7 @@ def round_audit_stage(
             transitions=transitions,
             edge_share=imagined.training.edge_share,
         )
-        assert audit is not None, "the purchase holds a whole episode"
+        assert audit is not None, "can_audit_round was asked before"
         return audit
 
     return directory.record_stage(f"audit-{round}", RoundAudit, make, f"audit-{round}.json")

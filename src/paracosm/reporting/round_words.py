@@ -38,8 +38,8 @@ def missing_points_note(result: RunResult) -> str:
     sentences = []
     if len(result.rounds) < len(result.trainings) - 1:
         sentences.append(
-            "A round has no points where the next purchase holds no whole episode, or the policy is"
-            " a planner."
+            "A round has no points where the next purchase holds no whole episode, or cut off the"
+            " longer ones, or the policy is a planner."
         )
     if any(audit.reward is None for audit in result.rounds):
         sentences.append(
@@ -141,7 +141,10 @@ def checkpoint_note(result: RunResult, ranking: Ranking | None) -> str:
         f" not discounted; the last one as audited, by its best guesses, {discount}."
     )
     if len(result.rounds) < len(result.trainings) - 1:
-        note += " A dash: the purchase holds no whole episode, or the policy is a planner."
+        note += (
+            " A dash: the purchase holds no whole episode, or cut off the longer ones, or the"
+            " policy is a planner."
+        )
     if ranking is not None:
         return note
     return (

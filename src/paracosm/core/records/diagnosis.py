@@ -266,9 +266,10 @@ class Reference(Record):
     in them, and the ranges of rewards and states.
 
     `policy` names what acted in them, such as "random actions", and `returns` is its undiscounted
-    return (none where no whole episode holds a label). Rewards lie in `reward`, `(low, high)`,
-    which is empty where none was bought, components of the state in `state_low` to `state_high`,
-    `[state]`. `given` names the parts of the world that are said to be the real ones.
+    return (none where no whole episode holds a label, or the whole ones are the short ones).
+    Rewards lie in `reward`, `(low, high)`, which is empty where none was bought, components of the
+    state in `state_low` to `state_high`, `[state]`. `given` names the parts of the world that are
+    said to be the real ones.
     """
 
     policy: str
