@@ -71,6 +71,12 @@ def test_limits_and_sources_are_said():
     assert decision_words.worth(records.plan_with_sources())
 
 
+def test_the_weight_of_cheap_labels_is_of_the_mixture():
+    assert decision_words.correlation(records.mixture_plan(winner="cheap")).startswith(
+        "In the mixture cheap labels enter with weight 0.720."
+    )
+
+
 def test_halving_mentions_a_floor_only_if_there_is_one():
     fit = records.fit("dynamics")
     assert (

@@ -147,6 +147,38 @@ def test_a_reading_has_every_digit_before_the_point(value, digits, text):
     assert words.reading(value, digits) == text
 
 
+@pytest.mark.parametrize(
+    ("real", "gap", "said"),
+    [
+        (9_360.0, -0.224, ("9,360.22", "9,360.00", "-0.224 (0.0024%")),
+        (999.96, -0.44, ("1,000.40", "999.96", "-0.44 (0.044%")),
+        (-131.4, 352.0, ("-483.4", "-131.4", "+352 (72.8%")),
+        (500.0, 0.0, ("500", "500", "+0 (0.0%")),
+        (9_360.0, 1e-9, ("9,360", "9,360", "+1e-09 (0.0%")),
+    ],
+)
+def test_returns_have_the_digits_that_show_their_gap(real, gap, said):
+    terms = dataclasses.replace(
+        half_cheetah().gap, real=of(real, 1.0), predicted=of(real - gap, 1.0), total=of(gap, 0.1)
+    )
+    share = abs(gap) / max(abs(real), abs(real - gap))
+    decision = Verdict("explained", share, lead="dynamics", sign=1, lead_share="most")
+    diagnosis = records.diagnosis(
+        gap=terms,
+        gap_training=terms,
+        decision=decision,
+        decision_training=TrainingVerdict(decision, True, 149, None),
+    )
+    predicted, paid, size = said
+    assert (
+        f"The imagined return is {predicted}, the real return is {paid}: the gap of {size} of the"
+        " larger return's size"
+    ) in diagnosis_words.verdict(diagnosis)
+    assert (
+        f"the real return is {paid}, the predicted one {predicted}, and the gap of {size} of"
+    ) in diagnosis_words.verdict_training(diagnosis)
+
+
 def test_errors_that_cancel_leave_a_whole_sentence_about_what_is_unsure():
     gap = dataclasses.replace(half_cheetah().gap, total=of(40.0, 10.0))
     decision = Verdict(

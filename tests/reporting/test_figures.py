@@ -2,6 +2,7 @@
 settings.
 """
 
+import dataclasses
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from paracosm.core.records import Overlay
 from paracosm.reporting import figures
+from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.overlay import parted_most
 from paracosm.reporting.figures.series import outer_limits, running_sum, thin
 from paracosm.reporting.figures.svg import inline
@@ -108,6 +110,43 @@ def test_drawing_needs_neither_jax_nor_pyplot():
 
 
 @pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["a", "runs/a-rather-long-name-of-a-run"], ["a", "…ong-name-of-a-run"]),
+        (
+            ["runs/seed10-of-a-name-that-is-long", "runs/seed20-of-a-name-that-is-long"],
+            ["…ns/seed1…-is-long", "…ns/seed2…-is-long"],
+        ),
+        (
+            ["pendulum-pathwise-2000", "runs/pendulum-pathwise-2000"],
+            ["…lum-pathwise-2000", "runs/…ise-2000"],
+        ),
+        (
+            [f"runs/seed{n}/pendulum-{how}" for how in ("pathwise", "reinforce") for n in "01"],
+            [f"…ns/seed{n}…{how}" for how in ("pathwise", "einforce") for n in "01"],
+        ),
+        (
+            [f"{a}/{'long' * 9}/{b}/{'end' * 9}" for a in "xy" for b in "01"],
+            [f"{a}…g/{b}…ndendend" for a in "xy" for b in "01"],
+        ),
+        ([f"{a}{'x' * 30}{b}{'y' * 10}" for a in "01" for b in "01"],) * 2,
+    ],
+)
+def test_short_labels_of_two_names_are_never_alike(names, labels):
+    assert intervals.short(names) == labels
+
+
+def test_a_long_component_keeps_its_number_and_index_and_leaves_room_for_its_bar():
+    names = tuple(f"observation_of_the_left_hand_side_sensor_array[{i}]" for i in range(3))
+    split = dataclasses.replace(records.dimensions((0.3, 0.2, 0.1), 0.6), components=names)
+    figure = figures.plot_dimensions(records.diagnosis(dynamics_by_dimension=split))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [*(f"component {i} observ…or_array[{i}]" for i in range(3)), "remainder"]
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.4
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(0.05, "0.05"), (200.0, "200"), (1000.0, "1k"), (2.5e4, "25k"), (1e6, "1M"), (3e9, "3G")],
 )
@@ -115,10 +154,13 @@ def test_ticks_are_short(value, text):
     assert short(value) == text
 
 
-@pytest.mark.parametrize("high", [1.05, 3.0, 20.0, 1e4])
-def test_logarithmic_axes_have_ticks_whatever_their_range(high):
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [*((1.3, 1.3 * high) for high in (1.05, 3.0, 20.0, 1e4)), (2000.0, 50_000.0), (2.5, 70.0)],
+)
+def test_logarithmic_axes_have_ticks_whatever_their_range(low, high):
     axes = canvas(300, 200).subplots()
-    axes.plot([1.3, 1.3 * high], [0, 1])
+    axes.plot([low, high], [0, 1])
     logarithmic(axes.xaxis)
     low, top = axes.get_xlim()
     assert 2 <= sum(low <= tick <= top for tick in axes.get_xticks()) <= 12

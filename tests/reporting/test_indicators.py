@@ -93,6 +93,12 @@ def test_what_the_test_rests_on_is_said():
     )
 
 
+@pytest.mark.parametrize("changes", [{}, {"trainings": ("a", "b"), "method": "trainings"}])
+def test_how_much_later_has_a_unit(changes):
+    page = " ".join(render(record(LEADS, **changes)).split())
+    assert "with the size of the gap one checkpoint later" in page
+
+
 def test_a_run_says_it_beside_its_audits():
     result = records.run(rounds=rounds({}, {}, {}), indicators=record(LEADS, OPEN))
     sentence = indicator_words.verdict(record(LEADS))

@@ -236,10 +236,10 @@ def test_a_plan_for_labels_says_what_decides_and_what_other_prices_lose():
     )
     assert plan.verdict == (
         "Buy 3,225 rollouts and label each once, at 0.55 a rollout: the policy gradient then has"
-        " variance 0.0181, the least that 5,000 can buy. Label noise makes up 37.9% of that. Half"
-        " the price (labels at 0.181) would give 7.28% more variance. The dearest (labels at 20)"
-        " would give 2.5 times the variance. Cheaper labels would be better still, down to 0.548:"
-        " 2 is the least cost allowed."
+        " variance 0.0181, the least that 5,000 can buy at the costs allowed. Label noise makes up"
+        " 37.9% of that. Half the price (labels at 0.181) would give 7.28% more variance. The"
+        " dearest (labels at 20) would give 2.5 times the variance. Cheaper labels would be better"
+        " still, down to 0.548: 2 is the least cost allowed."
     )
     assert type(plan).from_json(plan.to_json()) == plan
 
@@ -356,7 +356,7 @@ SPLIT = PlanVerdict(Stakes.UNRIVALLED, (), None, (), ())
         (
             label_words.with_sentences(records.label_plan(reasons=LABELS)),
             "Buy 3,225 rollouts and label each once, at 0.55 a rollout: the policy gradient then"
-            " has variance 0.0181, the least that 5,000 can buy.",
+            " has variance 0.0181, the least that 5,000 can buy at the costs allowed.",
         ),
         (
             label_words.mixture_with_sentences(records.mixture_plan(reasons=MIXED)),

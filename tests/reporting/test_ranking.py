@@ -15,6 +15,7 @@ from paracosm.core.records.ranking import (
     Ranking,
 )
 from paracosm.reporting import ranking_words, render
+from paracosm.reporting.figures import plot_ranking_returns
 from tests.reporting import report_records
 from tests.reporting.test_page import HOSTILE, Balanced
 from tests.reporting.test_terminal import shown
@@ -90,6 +91,13 @@ def test_the_page_says_every_number():
         assert cell in text
     assert ranking_words.verdict(ranking) in text
     assert ranking_words.purchase(ranking) in text
+
+
+def test_a_page_says_that_its_returns_are_discounted():
+    text = _flat(" ".join(Balanced(render(record(discount=0.95))).text))
+    assert "Returns are discounted by 0.95 a step." in text
+    axes = plot_ranking_returns(record(discount=0.95)).axes[0]
+    assert axes.get_xlabel() == "return of a whole episode, discounted by 0.95 a step"
 
 
 def test_names_are_text():

@@ -13,6 +13,7 @@ import pytest
 from paracosm.auditing.advice import advise
 from paracosm.auditing.verdict import verdict_on
 from paracosm.core.records.rounds import RoundAudit
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.reporting import chart_tables, fold_words, render, round_words
 from tests.auditing import gaps
 from tests.auditing.gaps import estimate
@@ -176,6 +177,8 @@ def test_folds_say_when_and_which():
         ((-2.0, 0.5), (-0.1, 0.1), "most in component 5"),
         ((0.0007, 0.003), (0.0, 0.001), "in no component clearly"),
         ((-0.5, 0.1), (-2.0, 0.1), "in no component clearly: the split leaves −2"),
+        ((0.0, 1.0), (385.0, 100.0), "in no component clearly: the split leaves 385"),
+        ((0.0, 0.0), (0.0, 0.0), "no component is more than rounding"),
     ],
 )
 def test_no_component_is_named_that_is_unsure_or_less_than_what_is_left_over(
@@ -212,6 +215,29 @@ def test_the_fold_and_the_advice_name_the_same_component(terms, remainder, fold,
     )
     assert fold_words.components(records.diagnosis(dynamics_by_dimension=split)).startswith(fold)
     assert advise(dynamics, decision, fields["causes"], split, ()).components == advised
+
+
+def test_the_fold_of_costs_has_their_errors_and_no_price_that_no_gradient_sees():
+    first, steepest = records.diagnosis().weights
+    measured = dataclasses.replace(first, unsure={"dynamics": 0.4})
+    assert fold_words.costs(records.diagnosis(weights=(measured, steepest))) == (
+        "of the dynamics 3.20 ± 0.400 a unit, of the reward 0.900 a unit, ± one standard error"
+    )
+    flat = [dataclasses.replace(weights, dynamics=0.0) for weights in (first, steepest)]
+    assert fold_words.costs(records.diagnosis(weights=tuple(flat))) == (
+        "of the dynamics nothing that a gradient sees, of the reward 0.900 a unit"
+    )
+
+
+def test_a_single_informative_step_is_one():
+    assert fold_words.rollouts(records.diagnosis(informative_horizon=1)).endswith("for 1 step")
+
+
+def test_checkpoints_of_a_planner_are_not_to_be_ranked():
+    planned = records.training(stop_reason=StopReason.PLANNED)
+    result = full_run(trainings=(planned, planned), diagnosis=records.diagnosis())
+    assert fold_words.checkpoints(result.diagnosis, result) == "2 checkpoints"
+    assert "paracosm rank" not in round_words.checkpoint_note(result, None)
 
 
 # Linear sRGB as it is seen without one kind of cone: Machado, Oliveira & Fernandes 2009,

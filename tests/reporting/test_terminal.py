@@ -7,6 +7,7 @@ from rich.console import Console
 
 from paracosm.core.records import Estimate
 from paracosm.core.records.results import Comparison
+from paracosm.core.records.stop_reason import StopReason
 from paracosm.reporting import render, summary, tables
 from paracosm.reporting.figures import plot_gap
 from tests.auditing.gaps import estimate, gap
@@ -57,6 +58,14 @@ def test_run_summary_says_what_was_bought_and_warns():
     assert "Pendulum-v1" in text
     assert "5,000 transitions" in text
     assert "Warning: Only 1,000" in text
+
+
+def test_no_discount_of_training_is_said_of_a_planner():
+    planned = records.training(stop_reason=StopReason.PLANNED)
+    text = shown(records.run(trainings=(planned,)))
+    assert "Training discount" not in text
+    assert "Discount 0.98" in text
+    assert "Training discount 0.98" in shown(records.run())
 
 
 def test_markup_in_names_is_text():

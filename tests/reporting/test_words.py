@@ -105,6 +105,15 @@ def test_things_are_counted_in_the_singular_and_the_plural():
     assert words.count_of(2, "step is", "steps are") == "2 steps are"
 
 
+def test_components_that_a_chart_leaves_out_are_said():
+    split = records.dimensions((0.1,) * 17, 2.0)
+    diagnosis = records.diagnosis(dynamics_by_dimension=split)
+    assert words.components_shown(diagnosis, 12) == (
+        " Shown: the 12 of 17 with the largest shares; its numbers have all."
+    )
+    assert words.components_shown(diagnosis, 17) == ""
+
+
 def test_comparison_never_claims_more_than_the_intervals():
     runs = records.comparison().runs
     assert "overlaps no other" in words.comparison(

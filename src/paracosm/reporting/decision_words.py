@@ -225,8 +225,7 @@ def changes(plan: MixturePlan) -> list[tuple[str, str]]:
 def correlation(plan: MixturePlan) -> str:
     """When the mixture is worth it."""
     return (
-        f"Cheap labels enter with weight {words.number(plan.coefficient)}. The mixture beats gold"
-        " labels alone once "
-        "gradients from cheap and gold labels correlate by more than"
+        f"In the mixture cheap labels enter with weight {words.number(plan.coefficient)}. It beats"
+        " gold labels alone once gradients from cheap and gold labels correlate by more than"
         f" {words.number(plan.least_correlation)}, with either sign."
     )

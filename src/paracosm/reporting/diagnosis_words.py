@@ -56,6 +56,7 @@ _UNSTEADY = (
     "Either the world or the policy does not give the same answer twice, or imagination is chaotic"
     " over so many steps."
 )
+_LEAST_SHARE = 0.001  # of a return: a smaller gap hides in four digits and in tenths of a percent
 _SURE = 100.0  # half widths: beyond, a larger ratio says nothing more
 _TOTALS = ("total", "total, training")  # names of the gaps among the shares of imagination
 
@@ -123,6 +124,7 @@ def verdict_training(diagnosis: Diagnosis) -> str:
         return ""
     reported, discount = diagnosis.discount, diagnosis.training_discount
     steps, rollout = diagnosis.horizon, diagnosis.training_horizon
+    real, predicted = _both_returns(gap)
     reasons = []
     if discount != reported:
         weighs = "all steps alike" if reported == 1 else f"step t by {reported:g}^t"
@@ -137,9 +139,9 @@ def verdict_training(diagnosis: Diagnosis) -> str:
     subject = "on what training believed" if trained else f"at the world's discount of {discount:g}"
     why = f", because {', and '.join(reasons)}" if reasons else ""
     return (
-        f"The verdict {subject} is another{why}: there the real return is"
-        f" {reading(gap.real.mean, 4)}, the predicted one {reading(gap.predicted.mean, 4)}, and the"
-        f" gap of {_gap_size(gap, decided.verdict)} {_gap_clause(gap, decided.verdict)}."
+        f"The verdict {subject} is another{why}: there the real return is {real}, the predicted one"
+        f" {predicted}, and the gap of {_gap_size(gap, decided.verdict)}"
+        f" {_gap_clause(gap, decided.verdict)}."
     )
 
 
@@ -308,18 +310,35 @@ def one_step_errors(errors: Baselines) -> str:
 def _gap_sentence(diagnosis: Diagnosis) -> str:
     gap, decision = diagnosis.gap, diagnosis.decision
     unit = "" if diagnosis.discount == 1 else f" ({discounted(diagnosis.discount)})"
+    real, predicted = _both_returns(gap)
     return (
-        f"The imagined return is {reading(gap.predicted.mean, 4)}{unit}, the real return is"
-        f" {reading(gap.real.mean, 4)}: the gap of {_gap_size(gap, decision)}"
-        f" {_gap_clause(gap, decision)}."
+        f"The imagined return is {predicted}{unit}, the real return is {real}: the gap of"
+        f" {_gap_size(gap, decision)} {_gap_clause(gap, decision)}."
     )
+
+
+def _both_returns(gap: Gap) -> tuple[str, str]:
+    """The real and the predicted return, with the digits that tell them apart where the gap is more
+    than rounding.
+    """
+    size, larger = abs(gap.total.mean), max(abs(gap.real.mean), abs(gap.predicted.mean))
+    if not gap.rounding < size < min(1.0, _LEAST_SHARE * larger):
+        return reading(gap.real.mean, 4), reading(gap.predicted.mean, 4)
+    decimals = max(0, 1 - math.floor(math.log10(size)))
+    return f"{gap.real.mean:,.{decimals}f}", f"{gap.predicted.mean:,.{decimals}f}"
 
 
 def _gap_size(gap: Gap, decision: Verdict) -> str:
     """The gap as a number and as a share of the larger return, and whether it may be none."""
-    share = "" if decision.share is None else f" ({decision.share:.1%} of the larger return's size)"
+    share = "" if decision.share is None else f" ({_share(gap, decision.share)})"
     doubt = ", not clearly different from zero," if decision.doubtful else ""
     return f"{reading(gap.total.mean, sign='+')}{share}{doubt}"
+
+
+def _share(gap: Gap, share: float) -> str:
+    """The gap over the larger return; one beyond rounding is never none."""
+    seen = share >= _LEAST_SHARE or abs(gap.total.mean) <= gap.rounding
+    return f"{f'{share:.1%}' if seen else words.percent(share)} of the larger return's size"
 
 
 def _gap_clause(gap: Gap, decision: Verdict) -> str:

@@ -14,13 +14,14 @@ from paracosm.core.records.experiments import Chart, Experiment
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
 from paracosm.reporting import benchmark_words, figures
+from paracosm.reporting.figures.dimensions import MOST_COMPONENTS
 from paracosm.reporting.figures.overlay import MOST_DIMENSIONS, parted_most
 from paracosm.reporting.figures.svg import alone, inline
 
 
 def diagnosis(record: Diagnosis) -> dict[str, Any]:
     """The figures of an audit; `most` is how many state dimensions its overlays can show,
-    `components` which ones they do.
+    `components` which ones they do, `most_components` how many the dynamics term by component.
     """
     overlays = [figures.plot_overlay(record, number) for number in range(len(record.overlays))]
     training = record.gap_training and figures.plot_gap(
@@ -45,6 +46,7 @@ def diagnosis(record: Diagnosis) -> dict[str, Any]:
         **_calibration(record.calibration),
         "overlays": _all(overlays, "overlay", "Imagined rollout over real episode"),
         "most": MOST_DIMENSIONS,
+        "most_components": MOST_COMPONENTS,
         "components": parted_most(record.overlays) if record.overlays else [],
     }
 

@@ -7,7 +7,7 @@ import numpy as np
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.ranking import Ordering
 from paracosm.core.records.results import RunResult
-from paracosm.reporting import calibration_words, words
+from paracosm.reporting import calibration_words, tables, words
 
 
 def steps(diagnosis: Diagnosis) -> str:
@@ -26,7 +26,7 @@ def components(diagnosis: Diagnosis) -> str:
     by = diagnosis.dynamics_by_dimension
     terms = by.dimensions
     largest = max(range(len(terms)), key=lambda i: abs(terms[i].mean))
-    if terms[largest].mean == 0:
+    if terms[largest].mean == by.remainder.mean == 0:
         return "no component is more than rounding"
     if by.clear:
         first = by.clear[0]
@@ -105,11 +105,15 @@ def costs(diagnosis: Diagnosis) -> str:
     """The first weights, or that both orders are known."""
     if not diagnosis.weights:
         return "in either order of the two parts"
-    first = diagnosis.weights[0]
-    return (
-        f"of the dynamics {words.number(first.dynamics)} a unit, of the reward"
-        f" {words.number(first.reward)}"
-    )
+    parts = ", ".join(_cost(diagnosis, part) for part in ("dynamics", "reward"))
+    return f"{parts}, ± one standard error" if "±" in parts else parts
+
+
+def _cost(diagnosis: Diagnosis, part: str) -> str:
+    """The first weight of a part; one that every way to measure finds to be zero is no price."""
+    if not any(getattr(weights, part) for weights in diagnosis.weights):
+        return f"of the {part} nothing that a gradient sees"
+    return f"of the {part} {tables.weight(diagnosis.weights[0], part)} a unit"
 
 
 def rollouts(diagnosis: Diagnosis) -> str:
@@ -118,13 +122,15 @@ def rollouts(diagnosis: Diagnosis) -> str:
     episodes = "1 episode" if count == 1 else f"{count} episodes"
     if diagnosis.informative_horizon is None:
         return episodes
-    return f"{episodes}; informative for {words.steps(diagnosis.informative_horizon)} steps"
+    return f"{episodes}; informative for {words.count_of(diagnosis.informative_horizon, 'step')}"
 
 
 def checkpoints(diagnosis: Diagnosis, result: RunResult | None) -> str:
     """How many there are, and which share of their pairs flips where they were ranked."""
     count = len(result.trainings) if result is not None else 0
     ranking = diagnosis.ranking
+    if ranking is None and result is not None and words.is_planned(result):
+        return words.count_of(count, "checkpoint")
     if ranking is None:
         return f"{count} checkpoints, not ranked yet"
     orders = [pair.ordering for pair in ranking.pairs]

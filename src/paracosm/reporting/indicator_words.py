@@ -85,16 +85,17 @@ def _leads(record: Indicators, indicator: Indicator) -> str:
     larger = "larger" if (indicator.statistic or 0.0) > 0 else "smaller"
     if record.method == "trainings":
         return (
-            f"Where {name(indicator.name)} is high, the gap {_later(record)} is {larger} than what"
+            f"Where {name(indicator.name)} is high, the gap {later(record)} is {larger} than what"
             f" other trainings had then ({_corrected(indicator)})."
         )
     return (
-        f"A larger {name(indicator.name)} precedes a {larger} gap {_later(record)}, beyond what"
+        f"A larger {name(indicator.name)} precedes a {larger} gap {later(record)}, beyond what"
         f" the gap itself says ({_corrected(indicator)})."
     )
 
 
-def _later(record: Indicators) -> str:
+def later(record: Indicators) -> str:
+    """How many checkpoints after an indicator the gap is looked at."""
     if record.lag == 1:
         return "one checkpoint later"
     return f"{words.count(record.lag)} checkpoints later"

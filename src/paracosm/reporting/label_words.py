@@ -58,9 +58,10 @@ def sentences(plan: LabelPlan, reasons: LabelVerdict) -> tuple[str, ...]:
         if plan.repeats == 1
         else f"label each {grouped(plan.repeats)} times, each time at"
     )
+    some = "" if reasons.cheaper is CheaperLabels.NO_BETTER else " at the costs allowed"
     verdict = [
         f"Buy {rollouts} and {how} {reading(plan.cost)} a rollout: the policy gradient then has"
-        f" variance {reading(plan.variance)}, the least that {reading(plan.budget)} can buy.",
+        f" variance {reading(plan.variance)}, the least that {reading(plan.budget)} can buy{some}.",
         _label_share(reasons),
         *_stakes(reasons),
         _cheaper(reasons),

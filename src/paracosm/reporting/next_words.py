@@ -56,7 +56,8 @@ def _nothing_learned(_: Diagnosis, step: NextStep) -> str:
     part = step.part or "dynamics"
     return (
         f"{CAUSES[part]} has learned next to nothing (held out, it errs {step.share:.0%} as much as"
-        f" a constant), and no policy is better than what it was trained on: {_LACKING[part]}."
+        f" a constant), and a policy is only as good as the world that it is trained in:"
+        f" {_LACKING[part]}."
     )
 
 
@@ -142,7 +143,7 @@ def _episodes(diagnosis: Diagnosis, step: NextStep) -> str:
     if capped or unseen or not math.isfinite(diagnosis.gap.reach):
         return f"record more real episodes: {more}{how}.{too}"
     narrower = "half" if diagnosis.remarks.unseen_reward is None else "a quarter"
-    wide = f"make the intervals about {narrower} as wide"
+    wide = f"make the intervals at most about {narrower} as wide"
     return f"record more real episodes: {more}{how} {wide}.{too}"
 
 

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 
 def render(record: Renderable, film: Film | str | None = None) -> str:
-    """The record as one HTML page that needs nothing else: no network, no script, every string
-    escaped.
+    """The record as one HTML page that needs nothing else: no network, no script from elsewhere,
+    every string escaped.
 
     Args:
         record: The result.

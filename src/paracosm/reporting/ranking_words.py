@@ -185,15 +185,15 @@ def of_checkpoints(ranking: Ranking) -> str:
     policies, total = len(ranking.policies), sum(policy.real.n for policy in ranking.policies)
     return (
         f"{safe_horizon(ranking)} By {total:,} real episodes of {policies:,} policies of this run,"
-        f" each imagined in the world of its round: {_flips(ranking)}"
-        f"{_discounted(ranking)}"
+        f" each imagined in the world of its round: {_flips(ranking)} {discount(ranking)}".rstrip()
     )
 
 
-def _discounted(ranking: Ranking) -> str:
+def discount(ranking: Ranking) -> str:
+    """By how much a step its returns are discounted; empty where they are not."""
     if ranking.discount == 1:
         return ""
-    return f" Returns are discounted by {ranking.discount:g} a step."
+    return f"Returns are discounted by {ranking.discount:g} a step."
 
 
 def purchase(ranking: Ranking) -> str:
@@ -230,8 +230,7 @@ def left_out(ranking: Ranking) -> str:
 
 def notes(ranking: Ranking) -> list[str]:
     """What to know beside the tables."""
-    discount = _discounted(ranking).strip()
-    sentences = (safe_horizon(ranking), purchase(ranking), left_out(ranking), discount)
+    sentences = (safe_horizon(ranking), purchase(ranking), left_out(ranking), discount(ranking))
     return [sentence for sentence in sentences if sentence]
 
 

@@ -145,7 +145,7 @@ def checkpoint_note(result: RunResult, ranking: Ranking | None) -> str:
             " A dash: the purchase holds no whole episode, or cut off the longer ones, or the"
             " policy is a planner."
         )
-    if ranking is not None:
+    if ranking is not None or words.is_planned(result):
         return note
     return (
         f"{note} These are different episodes: to compare the policies on the same starts, run"

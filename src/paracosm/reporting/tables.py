@@ -214,12 +214,13 @@ def weight_rows(diagnosis: Diagnosis | Plan) -> list[tuple[str, str, str]]:
     errors.
     """
     return [
-        (weights.origin, _weight(weights, "dynamics"), _weight(weights, "reward"))
+        (weights.origin, weight(weights, "dynamics"), weight(weights, "reward"))
         for weights in diagnosis.weights
     ]
 
 
-def _weight(weights: Weights, part: str) -> str:
+def weight(weights: Weights, part: str) -> str:
+    """The weight of a part, ± its standard error where that is known."""
     value, unsure = words.number(getattr(weights, part)), weights.unsure.get(part, 0.0)
     return (
         f"{value} ± {words.number(unsure)}"

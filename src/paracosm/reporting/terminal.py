@@ -104,7 +104,8 @@ def _bought(run: RunResult) -> Text:
     ]
     shown = Text(" · ".join(parts), style="bold")
     if run.discount is not None:
-        shown.append(f"\nTraining discount {words.discount(run.discount)}", style="not bold dim")
+        name = "Discount" if words.is_planned(run) else "Training discount"
+        shown.append(f"\n{name} {words.discount(run.discount)}", style="not bold dim")
     return shown
 
 

@@ -213,6 +213,14 @@ def dimensions(diagnosis: Diagnosis) -> str:
     )
 
 
+def components_shown(diagnosis: Diagnosis, most: int) -> str:
+    """That the chart by component leaves some out, where it has room for fewer; else empty."""
+    count = len(diagnosis.dynamics_by_dimension.dimensions)
+    if count <= most:
+        return ""
+    return f" Shown: the {most} of {count:,} with the largest shares; its numbers have all."
+
+
 def off_policy(diagnosis: Diagnosis) -> str:
     """That the episodes are another policy's, and what they are worth."""
     if diagnosis.effective_episodes is None:

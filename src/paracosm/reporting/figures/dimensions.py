@@ -22,7 +22,8 @@ def plot_dimensions(diagnosis: Diagnosis) -> Figure:
     largest = sorted(range(len(by.dimensions)), key=lambda i: -abs(by.dimensions[i].mean))[
         :MOST_COMPONENTS
     ]
-    names = {i: f"component {words.component(i, by.components)}" for i in sorted(largest)}
+    known = [intervals.without_middle(name) for name in by.components]
+    names = {i: f"component {words.component(i, known)}" for i in sorted(largest)}
     rows = {names[i]: (by.dimensions[i], CAUSES["dynamics"]) for i in names}
     rows["remainder"] = (by.remainder, MUTED)
     figure = canvas(400, 70 + 22 * len(rows))

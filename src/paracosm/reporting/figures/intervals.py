@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from matplotlib.axes import Axes
@@ -71,6 +72,30 @@ def rows(axes: Axes, labels: list[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def short(names: Iterable[str]) -> list[str]:
-    """Names that fit beside an axis: the end of a long one."""
-    return [name if len(name) <= 18 else f"…{name[-17:]}" for name in names]
+def without_middle(name: str) -> str:
+    """A name that fits beside an axis: the start and the end, with the index, of a long one."""
+    return name if len(name) <= 18 else f"{name[:6]}…{name[-11:]}"
+
+
+def short(names: Iterable[str], most: int = 18) -> list[str]:
+    """Names of at most so many characters: the end of a long one, or where others end alike, what
+    comes before and a shorter end. All stay whole where two would look alike even so.
+    """
+    names = list(names)
+    labels = {name: name if len(name) <= most else f"…{name[1 - most :]}" for name in names}
+    for label in set(labels.values()):
+        alike = [name for name in labels if labels[name] == label]
+        if len(alike) > 1:
+            starts = short(_without_common_end(alike), most // 2)
+            pairs = zip(alike, starts, strict=True)
+            labels |= {name: f"{start}…{name[1 - most // 2 :]}" for name, start in pairs if start}
+    return [labels[name] for name in names] if len(set(labels.values())) == len(labels) else names
+
+
+def _without_common_end(names: list[str]) -> list[str]:
+    """The names without the end that they share, from its first slash on where it has one."""
+    letters = zip(*(name[::-1] for name in names), strict=False)
+    alike = itertools.takewhile(lambda at_once: len(set(at_once)) == 1, letters)
+    end = "".join(letter for letter, *_ in alike)[::-1]
+    length = len(end) - max(end.find("/"), 0)
+    return [name[:-length] for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from paracosm.core.records import discounted
 from paracosm.core.records.ranking import Ranking
 from paracosm.reporting.figures import intervals
 from paracosm.reporting.figures.theme import IMAGINED, INK, canvas, grid, house_style, key
@@ -23,5 +24,5 @@ def plot_ranking_returns(ranking: Ranking) -> Figure:
     key(axes)
     axes.margins(x=0.08)
     grid(axes, "x")
-    axes.set_xlabel("return of a whole episode")
+    axes.set_xlabel(f"return of a whole episode, {discounted(ranking.discount)}")
     return figure

@@ -106,7 +106,7 @@ def logarithmic(axis: XAxis | YAxis, *, percent: bool = False) -> None:
     """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
-    powers = LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,), numticks=12)
+    powers = LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=12)
     axis.set_major_locator(powers if high > 4 * low else MaxNLocator(4))
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{short(100 * value)}%" if percent else short(value))
