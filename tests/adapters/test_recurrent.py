@@ -15,7 +15,7 @@ import paracosm
 from paracosm import adapters as foreign
 from paracosm.adapters.memory import MemoryForm
 from paracosm.core import callbacks, checks
-from paracosm.core.encoder import encode
+from paracosm.core.encoder import belief_size, encode
 from paracosm.core.mdp import Discrete
 from paracosm.real.verbs import connect
 from tests.adapters.rememberers import HORIZON, SPEC, Cart, Ending, Late, Rememberer
@@ -282,3 +282,11 @@ def test_discrete_actions_may_be_given_by_their_numbers_for_each():
 def test_the_world_itself_is_no_argument_of_an_audit():
     with pytest.raises(checks.BadArgument, match="recurrent model, which is audited in its memory"):
         inspect.unwrap(paracosm.audit)(model(), model().policy, None)
+
+
+def test_a_memory_of_pictures_is_of_floats():
+    encoder, picture = model().encoder, jnp.array([200], jnp.uint8)
+    size = belief_size(encoder, 1, SPEC.action, np.uint8)
+    assert size == 3
+    after = encoder.update(encoder.initial(picture), jnp.ones(1), picture)
+    np.testing.assert_allclose(after, [200, 0.3, 1], rtol=1e-6)
