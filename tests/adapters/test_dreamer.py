@@ -400,7 +400,7 @@ def test_actions_of_a_finite_set_are_one_hot_in_a_window():
         reward=lambda z, a: z[:, 0], act=lambda z: torch.cat([z, 2 * z, -z], dim=1),
     )  # fmt: skip
     assert action_batches[-1].shape == (7, 2, 3)
-    np.testing.assert_array_equal(action_batches[-1][:, -1], [[1, 0, 0]] * 2)
+    np.testing.assert_array_equal(action_batches[-1][:, -1], [[1, 0, 0]] * 7)
     np.testing.assert_array_equal(
         model.policy(np.array([[0, 1, 0, 0, 0], [0, -1, 0, 0, 0]], np.float32)), [1, 2]
     )
