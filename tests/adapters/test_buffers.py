@@ -326,6 +326,8 @@ def test_what_torchrl_keeps_and_cannot_be_used_is_refused():
         dataset(multi_discrete)
     with pytest.raises(checks.BadData, match="is empty"):
         dataset(library.ReplayBuffer(storage=library.LazyTensorStorage(9)))
+    told = dataset(tensordict(lived, leave_out=[("next", "terminated")]))
+    assert told.terminated.sum() == dataset(tensordict(lived)).terminated.sum() > 0
     unknown = [("next", "terminated"), ("next", "truncated")]
     with pytest.warns(UserWarning, match="its ends are read as cuts"):
         data = dataset(tensordict(lived, leave_out=unknown))

@@ -273,6 +273,31 @@ class Straight(Steps):
         return state["deter"] + state["stoch"][:, :, 0]
 
 
+class Mixing(Straight):
+    """Sure of every first class by its logits, with which its distribution mixes equal chances."""
+
+    def state(self, deter, mean, sample):
+        sure = torch.tensor([50.0, 0.0]).expand(*mean.shape, 2)
+        return {**super().state(deter, mean, sample), "logit": sure}
+
+    def get_dist(self, state):
+        chances = 0.5 * torch.softmax(state["logit"], dim=-1) + 0.25
+        one_hot = torch.distributions.OneHotCategorical(probs=chances)
+        return torch.distributions.Independent(one_hot, 1)
+
+
+def test_draws_are_of_the_models_own_distribution_and_not_of_its_logits_alone():
+    world = stepping(Mixing(), noise=4)._world(
+        dataclasses.replace(SPEC, state_size=6, state_scale=jnp.ones(6))
+    )
+    keys = jax.random.split(jax.random.key(0), 400)
+    state = jnp.array([0.1, 0.2, 1.0, 0, 1.0, 0])
+    drawn = jax.vmap(lambda key: world.dynamics(state, jnp.zeros(1), key))(keys)[:, 2:]
+    # 5 standard errors: 2 in a million for each of two free numbers
+    most = 5 * np.sqrt(0.75 * 0.25 / len(keys))
+    np.testing.assert_allclose(drawn.mean(axis=0), [0.75, 0.25] * 2, atol=most)
+
+
 def test_no_gradient_passes_an_argmax():
     model = stepping(Straight())
     assert [part.shape for part in model.form.parts] == [(2,), (2, 2)]
@@ -374,8 +399,8 @@ def test_actions_of_a_finite_set_are_one_hot_in_a_window():
         torch.nn.Identity(), predict, 2, spec,
         reward=lambda z, a: z[:, 0], act=lambda z: torch.cat([z, 2 * z, -z], dim=1),
     )  # fmt: skip
-    assert action_batches[-1].shape == (2, 2, 3)
-    np.testing.assert_array_equal(action_batches[-1][:, -1], [[1, 0, 0]] * 2)
+    assert action_batches[-1].shape == (7, 2, 3)
+    np.testing.assert_array_equal(action_batches[-1][:, -1], [[1, 0, 0]] * 7)
     np.testing.assert_array_equal(
         model.policy(np.array([[0, 1, 0, 0, 0], [0, -1, 0, 0, 0]], np.float32)), [1, 2]
     )

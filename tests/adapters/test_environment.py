@@ -201,6 +201,14 @@ BAD = {
         lambda: paracosm.as_env(world(), starts=np.full((1, 2), np.nan)),
         "the starts",
     ),
+    "an end that is a chance": (
+        lambda: paracosm.as_env(world().replace(termination=lambda s, a, n: 0.001 * s[0])),
+        "the world's termination is of the type float32 .*; bool is needed",
+    ),
+    "a reward of one axis": (
+        lambda: paracosm.as_vector_env(world().replace(reward=lambda s, a, n: n[:1]), 2),
+        r"the world's reward has the shape \(1,\) for one step; \(\) is needed",
+    ),
     "no reset": (lambda: paracosm.as_env(world()).step(np.zeros(1)), "before reset"),
     "another shape": (lambda: _begun(BOX).step(np.zeros(2)), r"numbers of shape \(1,\)"),
     "nan": (lambda: _begun(BOX).step(np.asarray([np.nan])), "finite numbers"),

@@ -272,6 +272,21 @@ def test_a_large_part_without_derivatives_is_refused_before_it_takes_an_hour():
         host.vector_jacobian_product(np.ones((3, size)), np.ones((3, size)))
 
 
+@pytest.mark.parametrize("kind", [jnp.uint8, jnp.int32, jnp.bfloat16, jnp.float16, jnp.float32])
+def test_numbers_of_every_type_are_answered_in_floats(kind):
+    host = NumpyHost(lambda s: s / 8, "encoder", [Slot("s", 2)], [Slot("z", 2)])
+    answer = ask(host, jnp.asarray([200, 3], kind))
+    assert answer.dtype == (jnp.float16 if kind is jnp.float16 else jnp.float32)
+    np.testing.assert_array_equal(answer, [25, 0.375])
+
+
+def test_numbers_of_another_count_are_refused_before_the_function_is_called():
+    host = HOSTS["function"]()
+    sentence = r"the NumPy step is asked at an array of shape \(6,\); 5 numbers \(s, a\) are needed"
+    with pytest.raises(checks.BadData, match=sentence):
+        jax.eval_shape(jax.vmap(lambda x: ask(host, x)), jnp.ones((2, INPUTS + 1)))
+
+
 def test_a_complaint_in_a_compiled_program_is_raised_as_itself():
     def broken(s, a):
         raise RuntimeError("the tank\nis empty")

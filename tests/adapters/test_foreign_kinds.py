@@ -421,3 +421,10 @@ def test_policies_of_several_choices_at_once_act_by_their_numbers():
     odd = foreign.policy(lambda s: np.tile([3, 1], (len(s), 1)), spec)
     with pytest.raises(checks.BadData, match=r"the action \[3 1\]; whole numbers from \[0, 0\] on"):
         actions_of(odd, states)
+
+
+@pytest.mark.parametrize("answer", [np.full(7, 3), np.full((7, 1), 3)])
+def test_one_choice_is_counted_from_its_start_with_and_without_an_axis_of_its_own(answer):
+    spec = Spec(3, Discrete(5, 0, (5,), (2,)), jnp.ones(3), 5)
+    acting = foreign.policy(lambda s: np.resize(answer, (len(s), *answer.shape[1:])), spec)
+    np.testing.assert_array_equal(actions_of(acting), 1)

@@ -330,3 +330,34 @@ def test_the_spec_of_recorded_steps():
     assert (spec.state_size, spec.horizon) == (3, 30)
     assert spec.action.high == np.asarray(episodes.action).max()
     assert foreign.spec(episodes, action=system.spec.action, horizon=9).horizon == 9
+
+
+@pytest.mark.parametrize(
+    ("size", "action", "message"),
+    [
+        (3, jnp.ones(1), r"s of shape \(3,\); \(2,\) is needed, as in the spec"),
+        (2, jnp.ones(2), r"a of shape \(2,\); \(1,\) is needed"),
+    ],
+)
+def test_a_world_of_another_spec_is_refused_and_not_cut(size, action, message):
+    world = foreign.world(
+        Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), 5),
+        dynamics=lambda s, a: s + a,
+        reward=lambda s, a, n: a[:, 0],
+    )
+    with pytest.raises(checks.BadData, match=message):
+        world.reward(jnp.ones(size), action, jnp.ones(size))
+
+
+def test_a_world_and_a_policy_of_whole_numbers_answer_in_floats():
+    spec = Spec(2, Box(-jnp.ones(1), jnp.ones(1)), jnp.ones(2), 5)
+    world = foreign.world(
+        spec, dynamics=lambda s, a: s + 0.5 * a, reward=lambda s, a, n: a[:, 0] + n[:, 0]
+    )
+    policy = foreign.policy(lambda s: s[:, :1] / 400, spec)
+    state, action = jnp.array([200, 0], jnp.uint8), jnp.array([0.5])
+    np.testing.assert_array_equal(
+        world.dynamics(state, action, jax.random.key(0)), np.float32([200.25, 0.25])
+    )
+    assert world.reward(state, action, state) == 200.5
+    assert policy.mode(state) == 0.5

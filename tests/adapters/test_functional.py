@@ -270,7 +270,49 @@ class Unbounded(Slide):
         return types.SimpleNamespace(low=-jnp.inf, high=jnp.inf, shape=(1,))
 
 
+class Handing:
+    """A wrapper of gymnax's kind: what it has not it hands through."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def __getattr__(self, name):
+        return getattr(self.env, name)
+
+
+class Scaling(Handing):
+    def step(self, key, state, action, params=None):
+        observation, *rest = self.env.step(key, state, action, params)
+        return 10 * observation, *rest
+
+
+def test_a_wrapper_without_steps_of_its_own_is_what_it_wraps():
+    wrapped, plain = (foreign.gymnax(env) for env in (Handing(Slide()), Slide()))
+    assert wrapped.mdp.spec.state_size == plain.mdp.spec.state_size
+
+
+class Numbered(Slide):
+    """Its action is one number, and no vector."""
+
+    def action_space(self, params):
+        return types.SimpleNamespace(low=-1.0, high=1.0, shape=())
+
+    def step_env(self, key, state, action, params):
+        assert action.shape == ()
+        return super().step_env(key, state, action[None], params)
+
+
+def test_an_action_without_axes_is_played_as_it_is_traced():
+    assert connect(foreign.gymnax(Numbered())).collect(3, seed=0).action.shape == (3, 1)
+
+
 BAD = [
+    (
+        "a wrapper with its own step",
+        lambda: Scaling(Slide()),
+        {},
+        "Scaling has a step of its own and hands step_env, .* or give the environment without",
+    ),
     (
         "gymnasium",
         lambda: gymnasium.make("CartPole-v1"),

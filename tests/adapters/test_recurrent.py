@@ -15,7 +15,7 @@ import paracosm
 from paracosm import adapters as foreign
 from paracosm.adapters.memory import MemoryForm
 from paracosm.core import callbacks, checks
-from paracosm.core.encoder import encode
+from paracosm.core.encoder import belief_size, encode
 from paracosm.core.mdp import Discrete
 from paracosm.real.verbs import connect
 from tests.adapters.rememberers import HORIZON, SPEC, Cart, Ending, Late, Rememberer
@@ -282,3 +282,40 @@ def test_discrete_actions_may_be_given_by_their_numbers_for_each():
 def test_the_world_itself_is_no_argument_of_an_audit():
     with pytest.raises(checks.BadArgument, match="recurrent model, which is audited in its memory"):
         inspect.unwrap(paracosm.audit)(model(), model().policy, None)
+
+
+def test_a_memory_of_pictures_is_of_floats():
+    encoder, picture = model().encoder, jnp.array([200], jnp.uint8)
+    size = belief_size(encoder, 1, SPEC.action, np.uint8)
+    assert size == 3
+    after = encoder.update(encoder.initial(picture), jnp.ones(1), picture)
+    np.testing.assert_allclose(after, [200, 0.3, 1], rtol=1e-6)
+
+
+def test_a_memory_is_as_exact_as_its_most_exact_tensor():
+    memory = {"h": torch.ones(2, 1, dtype=torch.bfloat16), "z": torch.full((2, 1), 1.2345678),
+              "t": torch.full((2,), 257)}  # fmt: skip
+    flat = MemoryForm(memory, 2, "it").flat(memory, "it")
+    np.testing.assert_array_equal(flat[0], np.float32([1, 1.2345678, 257]))
+
+
+class Layered(Rememberer):
+    """Its memory has two layers first, as that of PyTorch's GRU."""
+
+    def start(self, observation):
+        return torch.zeros(2, len(observation), 3)
+
+
+def test_an_axis_of_layers_is_not_taken_for_the_batch():
+    with pytest.raises(checks.BadArgument, match="its first axis must be the batch"):
+        model(Layered())
+
+
+def test_a_policy_of_memories_is_collected_with_as_it_is_evaluated():
+    acting = model().policy
+    data = paracosm.collect(Cart, 3, seed=0, policy=acting, horizon=HORIZON)
+    np.testing.assert_array_equal(data.state[:, 2], 0)  # the time of each episode's first step
+    bare = connect(Cart, horizon=HORIZON)
+    for play in (lambda: bare.collect(3, seed=0, policy=acting), lambda: bare.evaluate(acting)):
+        with pytest.raises(checks.BadArgument, match="Cart is seen without an encoder; connect"):
+            play()

@@ -177,6 +177,9 @@ def test_parts_of_a_wrong_shape_are_named():
         match=r"the world's reward has the shape \(1,\) for one step; \(\) is needed",
     ):
         audit(vector, case.policy, case.episodes, certify=False)
+    chance = case.world.replace(termination=lambda s, a, t: 0.001 * t[0])
+    with pytest.raises(checks.BadData, match="the world's termination is of the type float"):
+        audit(chance, case.policy, case.episodes, certify=False)
 
 
 def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():

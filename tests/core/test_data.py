@@ -221,3 +221,20 @@ def test_flags_that_are_numbers_are_booleans(name, kind):
             BadData, match=rf"the data set's {name} is {float(wrong)} in row 3; 0 or 1"
         ):
             dataclasses.replace(data, **{name: values})
+
+
+@pytest.mark.parametrize("name", ["terminated", "truncated", "alive"])
+def test_flags_of_episodes_that_are_numbers_are_booleans(name):
+    episodes = trajectory([2, 3])
+    flags = getattr(episodes, name)
+    numbered = dataclasses.replace(episodes, **{name: flags.astype(np.int64)})
+    assert getattr(numbered, name).dtype == bool
+    np.testing.assert_array_equal(getattr(numbered, name), flags)
+    with pytest.raises(BadData, match=r"a flag of a Trajectory is [01].5; 0 or 1"):
+        dataclasses.replace(episodes, **{name: flags + 0.5})
+
+
+def test_rewards_of_one_axis_more_are_refused():
+    episodes = trajectory([2, 3])
+    with pytest.raises(BadData, match=r"reward of a Trajectory is .* of shape \(2, \d\) is needed"):
+        dataclasses.replace(episodes, reward=episodes.reward[..., None])

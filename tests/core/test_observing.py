@@ -66,3 +66,17 @@ def test_a_belief_that_is_not_finite_is_refused(played):
     rows = Dataset.from_trajectory(played[2])
     with pytest.raises(checks.BadData, match="the update of the encoder Broken"):
         encode_rows(Broken(), rows)
+
+
+def test_beliefs_start_anew_where_rows_are_missing():
+    time, size = np.array([0, 1, 5, 6, 0]), 5
+    state = np.arange(size, dtype=np.float32)[:, None] ** 2
+    rows = Dataset(
+        state=state, action=np.zeros((size, 1), np.float32), next_state=state + 1,
+        reward=np.zeros(size), terminated=np.zeros(size, bool), truncated=np.zeros(size, bool),
+        episode=np.array([0, 0, 0, 0, 1]), time=time, has_transition=np.ones(size, bool),
+        has_label=np.ones(size, bool),
+    )  # fmt: skip
+    beliefs = encode_rows(Window(2), rows).state
+    np.testing.assert_array_equal(beliefs[:, 1], [0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(beliefs[time != 1][:, 0], [0, 4, 5, 16])

@@ -26,6 +26,7 @@ from paracosm.core.policy import (
     SquashedGaussian,
     Uniform,
     acts,
+    flat_carries,
     initial_policy,
     modes,
 )
@@ -386,3 +387,9 @@ def test_a_squashed_gaussian_is_the_density_of_its_samples():
     density = jnp.exp(jax.vmap(lambda a: policy.log_prob(state, a))(actions))
     np.testing.assert_allclose(jnp.trapezoid(density, grid), 1, rtol=1e-3)
     assert abs(float(jnp.exp(policy.mean_and_log_std(state)[1])[0]) - 0.5) < 0.4
+
+
+def test_carries_may_hold_random_keys():
+    keys = jax.random.split(jax.random.key(3), 4)
+    flat = flat_carries((jnp.arange(4), keys), 1)
+    np.testing.assert_array_equal(flat[:, 1:], jax.random.key_data(keys))

@@ -99,6 +99,10 @@ PARTS = {
         lambda s, a, n: bool(n[0] > 1),
         "the termination of the system cannot be traced by JAX: it raised",
     ),
+    "termination ": (
+        lambda s, a, n: n[0] * 0.001,
+        "the termination of the system answers with the type float32; bool is needed",
+    ),
     "initial": (lambda key: [0.0, 0.0], "the initial of the system answers with the shape None"),
 }
 
@@ -107,5 +111,5 @@ PARTS = {
 def test_a_part_of_a_system_that_cannot_be_traced_is_one_sentence(part):
     function, sentence = PARTS[part]
     with pytest.raises(checks.BadArgument, match=sentence) as caught:
-        connect(walk().replace(**{part: function}))
+        connect(walk().replace(**{part.strip(): function}))
     assert "\n" not in str(caught.value)

@@ -399,3 +399,23 @@ def test_every_column_of_a_data_set_is_read_as_one_and_fewer_are_put_in_order():
         load(shuffled)
     del shuffled["has_transition"]
     assert_equal(load(shuffled), data)
+
+
+@pytest.mark.parametrize("more", [{}, {"truncated": np.zeros(12)}])
+def test_times_that_start_anew_divide_rows_without_an_episode(more):
+    state = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    table = {"state": state, "action": np.zeros((12, 1)), "reward": np.ones(12), **more}
+    loaded = load({**table, "time": np.tile(np.arange(4), 3)})
+    np.testing.assert_array_equal(loaded.time, np.tile(np.arange(3), 3))
+    np.testing.assert_array_equal(loaded.next_state[2::3], state[3::4])
+
+
+def test_done_and_truncated_say_together_where_an_episode_terminated():
+    state = np.arange(21.0)[:, None]
+    table = {"state": state[:-1], "action": np.zeros((20, 1)), "next_state": state[1:]}
+    step = np.arange(20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = load({**table, "reward": np.ones(20), "done": step % 5 == 4,
+                       "truncated": step % 10 == 9})  # fmt: skip
+    np.testing.assert_array_equal(np.flatnonzero(loaded.terminated), [4, 14])

@@ -22,7 +22,7 @@ from jax.core import ShapedArray
 from jax.experimental.buffer_callback import buffer_callback
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from paracosm.adapters.host import Host
 from paracosm.core import callbacks, checks
@@ -32,11 +32,32 @@ from paracosm.core.types import Array
 # outputs by inputs for every row cost more than they are worth beyond.
 MOST_INPUTS, MOST_OUTPUTS = 128, 16
 
+_FLOATS = (jnp.float16, jnp.float32, jnp.float64)
 
-def ask(host: Host, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-    """The foreign function's answer to one row; map it over batches with `jax.vmap`."""
+
+def ask(host: Host, x: Num[Array, " inputs"]) -> Float[Array, " outputs"]:
+    """The foreign function's answer to one row; map it over batches with `jax.vmap`.
+
+    Raises:
+        BadData: the row has another number of components than the function's arguments.
+    """
+    x = as_floats(x)
+    if x.shape != (host.inputs,):
+        names = ", ".join(slot.name for slot in host.takes)
+        raise checks.BadData(
+            f"the {host.name} is asked at an array of shape {x.shape}; {host.inputs} numbers"
+            f" ({names}) are needed."
+        )
     small = host.inputs <= MOST_INPUTS and host.outputs <= MOST_OUTPUTS
     return _dense(host, x) if small else _large(host, x)
+
+
+def as_floats(x: Num[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """Numbers in a type that NumPy has and functions take: pictures, whole numbers and bfloat16 as
+    float32, others as they are.
+    """
+    x = jnp.asarray(x)
+    return x if x.dtype in _FLOATS else x.astype(jnp.float32)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

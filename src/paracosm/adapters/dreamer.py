@@ -21,6 +21,7 @@ from paracosm.core import checks
 from paracosm.core.mdp import Spec
 
 _STEP_METHODS = ("img_step", "obs_step", "initial")
+_OWN = ("get_feat", "get_dist")  # methods that are used where an RSSM has them
 _FORMS = (
     "an RSSM with img_step, obs_step and initial, or a pair (prior, posterior) as of TorchRL's"
     " RSSMPrior and RSSMPosterior"
@@ -61,7 +62,7 @@ def dreamer(
         ended: Whether it ends, of the latents after the step; None means never.
         termination_gives: What `ended` gives: see `world`. Dreamer's continue head is `continue`.
         noise: How many standard normals an imagined step draws z with, as many as z has numbers;
-            0 takes the mode.
+            0 takes the mode. Categoricals have the logits of the RSSM's own `get_dist(state)`.
         discount: γ.
 
     Raises:
@@ -101,7 +102,7 @@ def _functions_of_rssm(rssm: Any, spec: Spec) -> tuple[dict[str, Any], Callable[
             modules = {"prior": prior, "posterior": posterior}
             return modules, lambda calls: _pair_functions(calls, width, spec)
     if not isinstance(rssm, type) and all(hasattr(rssm, name) for name in _STEP_METHODS):
-        names = (*_STEP_METHODS, *(["get_feat"] if hasattr(rssm, "get_feat") else []))
+        names = (*_STEP_METHODS, *(name for name in _OWN if hasattr(rssm, name)))
         modules = {name: getattr(rssm, name) for name in names}
         return modules, lambda calls: _stepping_functions(calls, spec)
     raise checks.BadArgument(
@@ -167,7 +168,8 @@ def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
     """The functions of a recurrent model, made of an RSSM that steps states of its own.
 
     Args:
-        calls: By name: `img_step`, `obs_step`, `initial`, `get_feat` and the heads.
+        calls: By name: `img_step`, `obs_step`, `initial`, `get_feat` and `get_dist` where the RSSM
+            has them, and the heads.
         spec: The task, of which the actions matter.
     """
 
@@ -176,7 +178,10 @@ def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
     def memory_of(state: Mapping[str, Any], *normals: Any) -> dict[str, Any]:
         """The memory of a state of the RSSM, its z made of its statistics."""
         names = ("logit",) if "logit" in state else ("mean", "std")
-        latent = _draw_latent([state[name] for name in names], *normals)
+        statistics = [state[name] for name in names]
+        if normals and "logit" in state and "get_dist" in calls:
+            statistics = [_logits_of(calls["get_dist"](state), state["logit"])]
+        latent = _draw_latent(statistics, *normals)
         return {"deter": state["deter"], "stoch": latent.reshape(state["stoch"].shape)}
 
     def posterior_memory(before: tuple[Any, Any], observation: Any, first: Any) -> dict[str, Any]:
@@ -213,6 +218,13 @@ def _stepping_functions(calls: Calls, spec: Spec) -> Calls:
         "next": next_memory,
         **{name: head(name) for name in _HEADS},
     }
+
+
+def _logits_of(distribution: Any, of_state: Any) -> Any:
+    """The logits of a distribution of categoricals, those of its state where it shows none; a
+    state's may lack what a model mixes in, such as a share of equal chances.
+    """
+    return getattr(getattr(distribution, "base_dist", distribution), "logits", of_state)
 
 
 def _draw_latent(statistics: list[Any], normals: Any = None) -> Any:

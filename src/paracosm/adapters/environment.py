@@ -27,6 +27,7 @@ from jaxtyping import Float, Int, UInt32
 from paracosm.adapters.worlds import raise_no_start
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.forms import require_form, require_shape
 from paracosm.core.mdp import MDP, Box, Discrete
 from paracosm.core.types import Action, Array, PRNGKey, State
 
@@ -52,7 +53,8 @@ def as_env(
     Raises:
         BadArgument: `world` is no `MDP` or has no starts, or `starts` holds none, or states of
             another size.
-        BadData: the starts are not finite.
+        BadData: the starts are not finite, or a part of the world answers in another form, such as
+            an end that is a number.
     """
     return WorldEnv(_with_starts(world, starts), _episode_steps(world, horizon))
 
@@ -316,13 +318,33 @@ def _with_starts(world: Any, starts: GivenStarts | None) -> MDP:
     )
     checks.of_kind("world", world, MDP, needed)
     if starts is not None:
-        return world.replace(initial=RecordedStarts(_start_states(starts, world.spec.state_size)))
-    if world.initial is raise_no_start:
+        world = world.replace(initial=RecordedStarts(_start_states(starts, world.spec.state_size)))
+    elif world.initial is raise_no_start:
         raise checks.BadArgument(
             "the world has no starts of its own; give starts=…, recorded data or episodes of the"
             " real environment, or states [start, state]."
         )
+    _require_parts(world)
     return world
+
+
+def _require_parts(world: MDP) -> None:
+    """Require every part to answer one step in the right shape, and ends to be flags.
+
+    Raises:
+        BadData: one does not.
+    """
+    space, key = world.spec.action, jax.random.key(0)
+    action = jnp.zeros((), jnp.int32) if isinstance(space, Discrete) else jnp.zeros(space.size)
+    state, flag = jnp.zeros(world.spec.state_size), jnp.zeros((), bool)
+    shapes = {
+        "start": (lambda: world.initial(key), state.shape),
+        "dynamics": (lambda: world.dynamics(state, action, key), state.shape),
+        "reward": (lambda: world.reward(state, action, state), ()),
+    }
+    for name, (answer, needed) in shapes.items():
+        require_shape(f"the world's {name}", answer, needed)
+    require_form("the world's termination", lambda: world.termination(state, action, state), flag)
 
 
 def _start_states(starts: Any, size: int) -> Array:

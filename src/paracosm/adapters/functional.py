@@ -183,7 +183,7 @@ class FunctionalSystem(eqx.Module):
 
     def dynamics(self, state: State, action: Action, key: PRNGKey) -> State:
         """The state after a step; which other parts read what it paid, and whether it ended."""
-        shaped = action if self.action_shape == () else jnp.reshape(action, self.action_shape)
+        shaped = jnp.reshape(action, self.action_shape)
         before = self.packing.unpack(state[: self.packing.size])
         return self._pack_step(self.environment.step(key, before, shaped))
 
@@ -283,6 +283,7 @@ def _environment(
             f"params is None and {_name(env)} has no default_params; give its params."
         )
     params = env.default_params if params is None else params
+    _require_own_steps(env)
     # Parameters may be arrays, which nothing can be read of once they are traced
     return GymnaxEnvironment(
         env,
@@ -290,6 +291,31 @@ def _environment(
         params=params,
         action_range=action_range,
     )
+
+
+def _require_own_steps(env: Any) -> None:
+    """Refuse a wrapper that would not be asked: one with its own `reset` or `step`, of which
+    `reset_env` and `step_env`, which are used instead, are those of what it wraps.
+
+    Raises:
+        BadArgument: the environment is such a wrapper.
+    """
+    for name, used in (("reset", "reset_env"), ("step", "step_env")):
+        if hasattr(env, used) and _has_own(env, name) and not _has_own(env, used):
+            raise checks.BadArgument(
+                f"{type(env).__name__} has a {name} of its own and hands {used}, which is used"
+                " instead, through to what it wraps; wrap step_env and reset_env, or give the"
+                " environment without its wrapper."
+            )
+
+
+def _has_own(env: Any, name: str) -> bool:
+    """Whether an attribute is an object's own or its class's, and not handed through."""
+    try:
+        inspect.getattr_static(env, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def _as_steps(limit: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -82,7 +83,8 @@ class MemoryForm:
                     f" {_batch_shape(part.shape)}: a memory keeps its shape."
                 )
         kinds = [tensor.dtype for _, tensor in tensors if tensor.is_floating_point()]
-        kind = kinds[0] if kinds else torch.get_default_dtype()
+        # A type in which every tensor is exact, whole numbers up to 2^24 too
+        kind = functools.reduce(torch.promote_types, kinds, torch.float32)
         return torch.cat([tensor.flatten(1).to(kind) for _, tensor in _as_columns(tensors)], dim=1)
 
     def memory(self, flat: Any) -> Any:

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.adapters.call import ask
+from paracosm.adapters.call import as_floats, ask
 from paracosm.adapters.host import Host
 from paracosm.core import checks
 from paracosm.core.policy import Policy
@@ -186,7 +186,7 @@ class ForeignPlanner(Policy):
         return jnp.zeros(self.size)
 
     def act(self, carry: Array, state: State, key: PRNGKey) -> tuple[Action, Array]:
-        state = jnp.asarray(state)
+        state = as_floats(state)
         answer = ask(self.host, jnp.concatenate([state, carry.astype(state.dtype)]))
         return answer[: -self.size], answer[-self.size :].astype(carry.dtype)
 

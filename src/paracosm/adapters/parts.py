@@ -15,7 +15,7 @@ import numpy as np
 
 from paracosm.adapters.answers import ActionReader
 from paracosm.adapters.arrays import NumpyHost
-from paracosm.adapters.call import ask
+from paracosm.adapters.call import as_floats, ask
 from paracosm.adapters.host import Host, Slot
 from paracosm.adapters.layers import layers_of_torch
 from paracosm.adapters.torch import TorchHost, is_torch
@@ -60,13 +60,22 @@ class HostPart(eqx.Module):
         Args:
             state, action, next_state: Those of the step; the next state where the part takes it.
             normals: The standard normals that a stochastic part draws with.
+
+        Raises:
+            BadData: one of them has another size than in the spec that the part was made for.
         """
-        state = jnp.asarray(state)
+        state = as_floats(state)
         values = {"s": state, "a": action, "s'": next_state, NORMALS: normals}
         parts = [
             jnp.atleast_1d(jnp.asarray(values[slot.name])).astype(state.dtype)
             for slot in self.host.takes
         ]
+        for slot, part in zip(self.host.takes, parts, strict=True):
+            if part.shape != (slot.width,):
+                raise checks.BadData(
+                    f"the {self.host.name} is asked at {slot.name} of shape {part.shape};"
+                    f" {(slot.width,)} is needed, as in the spec that it was made for."
+                )
         return ask(self.host, jnp.concatenate(parts))[self.first :]
 
 

@@ -99,6 +99,8 @@ def _as_joint_actions(function: Any, space: Box | Discrete) -> Any:
 
     def number(observations: np.ndarray) -> Any:
         answer: Any = function(observations)
+        if len(space.counts) == 1 and np.shape(answer) == (len(observations),):
+            answer = np.asarray(answer)[:, None]
         if np.shape(answer) != (len(observations), len(space.counts)):
             return answer
         action = np.asarray(answer)

@@ -40,7 +40,7 @@ METHODS = ("start", "observe", "next", "reward", "act")
 # What a reward takes, by the number of its arguments, where nothing else is said
 _REWARD_OF = {1: "s'", 2: "s,a", 3: "s,a,s'"}
 
-_TRIAL_ROWS = 2  # rows of the first look: enough to tell the axis of the batch
+_TRIAL_ROWS = 7  # rows of the first look: a size that hardly any other axis has, such as layers
 
 
 class MemoryEncoder(Encoder):

@@ -190,6 +190,8 @@ def _done_and_terminated(flat: dict[Any, np.ndarray], where: str) -> tuple[np.nd
     done = np.any(list(flags.values()), axis=0) if flags else np.zeros(rows, bool)
     if _TERMINATED in flags:
         return done, flags[_TERMINATED]
+    if _DONE in flags and _TRUNCATED in flags:
+        return done, flags[_DONE] & ~flags[_TRUNCATED]
     if done.any():
         warnings.warn(
             f"{where} has next.done and no next.terminated, which says whether an episode"

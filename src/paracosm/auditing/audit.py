@@ -30,7 +30,7 @@ from paracosm.auditing.shapley import shapley_values
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import callbacks, checks
 from paracosm.core.data import Trajectory
-from paracosm.core.forms import require_shape
+from paracosm.core.forms import require_form, require_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import MDP
 from paracosm.core.policy import MarkovPolicy, Mode, Policy, StochasticPolicy
@@ -311,7 +311,7 @@ def _dense(policy: Policy) -> StochasticPolicy:
 
 
 def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None:
-    """Require every part to answer one step in the right shape."""
+    """Require every part to answer one step in the right shape, and ends to be flags."""
     state, action = (jnp.asarray(column[0, 0]) for column in (episodes.state, episodes.action))
     answers = {
         "the world's dynamics": (
@@ -319,11 +319,12 @@ def _check_parts(world: MDP, policy: MarkovPolicy, episodes: Trajectory) -> None
             state.shape,
         ),
         "the world's reward": (lambda: world.reward(state, action, state), ()),
-        "the world's termination": (lambda: world.termination(state, action, state), ()),
         "the policy's action": (lambda: policy.mode(state), action.shape),
     }
     for name, (answer, needed) in answers.items():
         require_shape(name, answer, needed)
+    flag = jnp.zeros((), bool)
+    require_form("the world's termination", lambda: world.termination(state, action, state), flag)
 
 
 def check_episodes(world: MDP, episodes: Trajectory) -> None:

@@ -13,10 +13,41 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, UInt8
 
 from paracosm.core import checks
 from paracosm.core.types import Array
+
+
+def _flags(name: str, values: np.ndarray) -> np.ndarray:
+    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is
+    another thing.
+    """
+    if values.dtype != bool and (wrong := ~np.isin(values, (0, 1))).any():
+        row = int(np.argmax(wrong))
+        raise checks.BadData(
+            f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is"
+            " needed."
+        )
+    return values.astype(bool, copy=False)
+
+
+def _as_flags(values: Any) -> Any:
+    """Flags of a Trajectory, numbers that are all 0 or 1 too, as booleans; what is no array of
+    numbers as it is.
+
+    Raises:
+        BadData: one is another number.
+    """
+    kind = getattr(values, "dtype", None)
+    if kind is None or isinstance(values, Tracer) or not np.issubdtype(kind, np.number):
+        return values
+    if (wrong := ~np.isin(values, (0, 1))).any():
+        raise checks.BadData(
+            f"a flag of a Trajectory is {values[wrong][0]}; 0 or 1 (false or true) is needed."
+        )
+    return values.astype(bool)
 
 
 class Trajectory(eqx.Module):
@@ -31,9 +62,9 @@ class Trajectory(eqx.Module):
     action: Float[Array, "episode time action"] | Int[Array, "episode time"]
     next_state: Float[Array, "episode time state"] | UInt8[Array, "episode time state"]
     reward: Float[Array, "episode time"]
-    terminated: Bool[Array, "episode time"]
-    truncated: Bool[Array, "episode time"]
-    alive: Bool[Array, "episode time"]
+    terminated: Bool[Array, "episode time"] = eqx.field(converter=_as_flags)
+    truncated: Bool[Array, "episode time"] = eqx.field(converter=_as_flags)
+    alive: Bool[Array, "episode time"] = eqx.field(converter=_as_flags)
     carry: Float[Array, "episode time carry"] | None = None
 
     def __check_init__(self) -> None:
@@ -90,19 +121,6 @@ class RewardLabels(eqx.Module):
 
     def __len__(self) -> int:
         return len(self.state)
-
-
-def _flags(name: str, values: np.ndarray) -> np.ndarray:
-    """A column of booleans, or of numbers that are all 0 or 1, as booleans: `~` of an int is
-    another thing.
-    """
-    if values.dtype != bool and (wrong := ~np.isin(values, (0, 1))).any():
-        row = int(np.argmax(wrong))
-        raise checks.BadData(
-            f"the data set's {name} is {values[row]} in row {row}; 0 or 1 (false or true) is"
-            " needed."
-        )
-    return values.astype(bool, copy=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -301,9 +319,8 @@ def _columns(record: Trajectory | Transitions | RewardLabels, plain: Any, axes: 
         if field.name == "carry" and column is None:
             continue
         tail = getattr(column, "shape", (None,))[axes:]
-        if getattr(column, "shape", ())[:axes] != plain.shape or len(tail) not in (
-            (1,) if wide else (0, 1)
-        ):
+        tails = (1,) if wide else (0, 1) if field.name == "action" else (0,)
+        if getattr(column, "shape", ())[:axes] != plain.shape or len(tail) not in tails:
             raise checks.BadData(
                 f"the {field.name} of a {kind} is {checks.described(column)}; an array of shape"
                 f" {plain.shape}{' and one more axis' if wide else ''} is needed."

@@ -196,7 +196,7 @@ def _encoded(
 def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
     """The rows of a data set with beliefs for observations.
 
-    An episode's rows follow each other; the first of them starts its beliefs.
+    Beliefs start at the first row of an episode, and anew where rows of it are missing before one.
 
     Raises:
         BadArgument: the encoder does not fit these observations and actions.
@@ -207,6 +207,7 @@ def encode_rows(encoder: Encoder, data: Dataset) -> Dataset:
     observation, _, action = (jax.ShapeDtypeStruct(c.shape[1:], c.dtype) for c in columns)
     belief = np.zeros(_require_beliefs(encoder, observation, action), np.float32)
     begins = np.diff(data.episode, prepend=-1 if not rows else data.episode[0] - 1) != 0
+    begins[1:] |= np.diff(data.time) != 1
     beliefs = np.zeros((2, rows, len(belief)), np.float32)
     for first in range(0, rows, _ROWS):
         part = slice(first, first + _ROWS)

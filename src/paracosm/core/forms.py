@@ -12,6 +12,8 @@ import jax.numpy as jnp
 
 from paracosm.core import checks
 
+_KINDS = (jnp.bool_, jnp.integer, jnp.floating)
+
 
 def form(name: str, answer: Callable[[], Any]) -> jax.ShapeDtypeStruct:
     """Shape and type of what `answer()` gives.
@@ -44,3 +46,19 @@ def require_shape(
             f"{name} has the shape {struct.shape} for one step; {shape} is needed."
         )
     return struct
+
+
+def require_form(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
+    """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
+    precision.
+
+    Raises:
+        BadData: it has another, or cannot be had.
+    """
+    struct = require_shape(name, answer, like.shape)
+    if not any(
+        jnp.issubdtype(struct.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
+    ):
+        raise checks.BadData(
+            f"{name} is of the type {struct.dtype} for one step; {like.dtype} is needed."
+        )

@@ -180,9 +180,15 @@ def flat_carries(carries: Any, axes: int) -> np.ndarray:
     """Carries with so many leading axes as vectors `[…, carry]` of 64 bits, which hold every whole
     number of 32.
     """
-    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(carries)]
+    leaves = [np.asarray(_key_numbers(leaf), np.float64) for leaf in jax.tree.leaves(carries)]
     shape = leaves[0].shape[:axes]
     return np.concatenate([leaf.reshape(*shape, -1) for leaf in leaves], axis=-1)
+
+
+def _key_numbers(leaf: Any) -> Any:
+    """The numbers of random keys; any other array as it is."""
+    keys = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if keys else leaf
 
 
 @eqx.filter_jit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.forms import require_shape
+from paracosm.core.forms import require_form
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP, Discrete
@@ -24,7 +23,6 @@ from paracosm.imagination.caution import Caution
 from paracosm.imagination.settings import ImagineSettings
 
 _LEARNED = "what learn gives, or Learned(world, {}) of an MDP whose parts are known,"
-_KINDS = (jnp.bool_, jnp.integer, jnp.floating)
 _FORM = "of (state, action, next_state)"
 
 
@@ -97,10 +95,10 @@ def check_world_forms(world: MDP) -> None:
         BadData: a part that fails, or answers in another shape or kind.
     """
     state, action, key = _example_step(world)
-    _require_form("the world's dynamics", lambda: world.dynamics(state, action, key), state)
+    require_form("the world's dynamics", lambda: world.dynamics(state, action, key), state)
     check_reward_form("the world's reward", world)
     flag = jnp.zeros((), bool)
-    _require_form("the world's termination", lambda: world.termination(state, action, state), flag)
+    require_form("the world's termination", lambda: world.termination(state, action, state), flag)
 
 
 def check_reward_form(name: str, world: MDP) -> None:
@@ -111,7 +109,7 @@ def check_reward_form(name: str, world: MDP) -> None:
         BadData: it fails, or answers in another shape or kind.
     """
     state, action, _ = _example_step(world)
-    _require_form(name, lambda: world.reward(state, action, state), jnp.zeros(()))
+    require_form(name, lambda: world.reward(state, action, state), jnp.zeros(()))
 
 
 def check_action_form(world: MDP, policy: Policy) -> None:
@@ -121,9 +119,7 @@ def check_action_form(world: MDP, policy: Policy) -> None:
         BadData: it fails, or answers in another shape or kind.
     """
     state, action, key = _example_step(world)
-    _require_form(
-        "the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action
-    )
+    require_form("the policy's action", lambda: policy.act(policy.initial(), state, key)[0], action)
 
 
 def check_derivatives(world: MDP) -> None:
@@ -156,7 +152,7 @@ def check_density_form(world: MDP, policy: StochasticPolicy) -> None:
     """
     state, action, _ = _example_step(world)
     density = jnp.zeros(())
-    _require_form("the policy's log-probability", lambda: policy.log_prob(state, action), density)
+    require_form("the policy's log-probability", lambda: policy.log_prob(state, action), density)
 
 
 def _example_step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
@@ -164,16 +160,3 @@ def _example_step(world: MDP) -> tuple[jax.Array, jax.Array, PRNGKey]:
     space = world.spec.action
     action = jnp.zeros((), jnp.int32) if isinstance(space, Discrete) else jnp.zeros(space.size)
     return jnp.zeros(world.spec.state_size), action, jax.random.key(0)
-
-
-def _require_form(name: str, answer: Callable[[], Any], like: jax.Array) -> None:
-    """Require an answer of the shape and the kind of `like`: a number, an integer or a flag, of any
-    precision.
-    """
-    form = require_shape(name, answer, like.shape)
-    if not any(
-        jnp.issubdtype(form.dtype, kind) and jnp.issubdtype(like.dtype, kind) for kind in _KINDS
-    ):
-        raise checks.BadData(
-            f"{name} is of the type {form.dtype} for one step; {like.dtype} is needed."
-        )

@@ -231,6 +231,10 @@ class HiddenSource(SystemSource):
         self.state_size = belief_size(self._observation_encoder, self.state_size, self.action)
         self.encoder, self.components = self._observation_encoder, ()
 
+    @property
+    def _is_encoded(self) -> bool:
+        return self.encoder is not self._observation_encoder
+
     def through(self, encoder: Encoder) -> Source:
         """As of `Source`: the encoder is handed what is shown."""
         if self.encoder is not self._observation_encoder:
@@ -242,8 +246,8 @@ class HiddenSource(SystemSource):
 
 
 def _require_parts(mdp: MDP, name: str) -> None:
-    """Require that every part can be traced and answers in its shape, before anything is
-    compiled.
+    """Require that every part can be traced and answers in its shape, and that ends are flags,
+    before anything is compiled.
     """
     size, key = mdp.spec.state_size, jax.random.key(0)
     state = jax.ShapeDtypeStruct((size,), jnp.float32)
@@ -256,25 +260,30 @@ def _require_parts(mdp: MDP, name: str) -> None:
         "termination": (lambda: jax.eval_shape(mdp.termination, state, action, state), ()),
     }
     for part, (trace, expected) in parts.items():
-        _require_shape(f"the {part} of {name}", trace, expected)
+        form = _require_shape(f"the {part} of {name}", trace, expected)
+        if part == "termination" and form.dtype != bool:
+            raise checks.BadArgument(
+                f"the termination of {name} answers with the type {form.dtype}; bool is needed."
+            )
 
 
-def _require_shape(name: str, trace: Callable[[], Any], expected: tuple[int, ...]) -> None:
-    """Require that what `trace` gives, for what messages call `name`, has the expected shape.
+def _require_shape(name: str, trace: Callable[[], Any], expected: tuple[int, ...]) -> Any:
+    """What `trace` gives, for what messages call `name`, if it has the expected shape.
 
     Raises:
         BadArgument: it has another one, or cannot be traced.
     """
     try:
-        shape = getattr(trace(), "shape", None)
+        form = trace()
     except checks.ParacosmError:
         raise
     except Exception as error:  # tracing runs the user's code
         raise checks.BadArgument(
             f"{name} cannot be traced by JAX: it {boundary.describe_exception(error)}."
         ) from error
-    if shape != expected:
+    if (shape := getattr(form, "shape", None)) != expected:
         raise checks.BadArgument(f"{name} answers with the shape {shape}; {expected} is needed.")
+    return form
 
 
 def _play(

@@ -159,6 +159,11 @@ class Source(abc.ABC):
         source.image, source.components = None, ()
         return source
 
+    @property
+    def _is_encoded(self) -> bool:
+        """Whether policies act on what an encoder makes of observations."""
+        return self.encoder is not None
+
     def scaled(self, state_scale: Mapping[str, float]) -> Source:
         """The same environment, whose states have these scales in place of those of the data: what
         an error of one unit is, in training and in every measure. States stay as they are.
@@ -296,6 +301,7 @@ class Source(abc.ABC):
             checks.count("an episode of failed", episode, first_episode)
         if policy is not None:
             _require_policy(policy, sampled=False)
+            self._require_encoder(policy)
             self._require_policy_shape(policy)
         # With spare steps one lane may hold so many before another has taken its share
         if before is not None and not spare and before.real_steps >= steps:
@@ -354,6 +360,7 @@ class Source(abc.ABC):
         checks.seed("the last seed", first_seed + episodes - 1)
         checks.seed("seed", seed)
         _require_policy(policy, sampled=sampled)
+        self._require_encoder(policy)
         played = policy.greedy() if isinstance(policy, Policy) and not sampled else policy
         self._require_policy_shape(played)
         request = EvaluationRequest(
@@ -386,6 +393,18 @@ class Source(abc.ABC):
         checks.seed("the last seed", first_seed + count - 1)
         with callbacks.as_raised():
             return self._starts(first_seed + np.arange(count))
+
+    def _require_encoder(self, policy: PolicyLike) -> None:
+        """Refuse a policy of an encoder's states where there is no encoder.
+
+        Raises:
+            BadArgument: it acts on what its own encoder makes of observations.
+        """
+        if getattr(policy, "played_through", None) is not None and not self._is_encoded:
+            raise checks.BadArgument(
+                f"the policy acts on what its own encoder makes of observations, and {self.name} is"
+                " seen without an encoder; connect(…, encoder=policy.played_through) is needed."
+            )
 
     def _require_policy_shape(self, policy: PolicyLike) -> None:
         """Refuse a policy of another state or action size.

@@ -133,11 +133,11 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
 
     Rows may come in any order where an episode and a time are given. Where only an episode is, they
     come in the order of time within it. Without an episode they come one episode after another, and
-    flags divide them (`cuts.episode_ends`). Without a next state a step leads to the row after it,
-    and the last step of each episode is left out. Where a reward is empty or NaN its label is
-    missing. `done` ends an episode and does not say whether it terminated. A table with every
-    column of a data set is read as that data set, and its rows must be in the order of (episode,
-    time).
+    flags divide them (`cuts.episode_ends`), and times that do not rise. Without a next state a step
+    leads to the row after it, and the last step of each episode is left out. Where a reward is
+    empty or NaN its label is missing. `done` ends an episode and does not say whether it
+    terminated, unless `truncated` says where it did not. A table with every column of a data set is
+    read as that data set, and its rows must be in the order of (episode, time).
 
     Args:
         table: The table.
@@ -212,7 +212,9 @@ def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str
         role: flags(values, role, table.where) if role in _ENDS else values
         for role, values in rows.items()
     }
-    if "done" in columns and "terminated" not in columns:
+    if "done" in columns and "terminated" not in columns and "truncated" in columns:
+        columns["terminated"] = columns["done"] & ~columns["truncated"]
+    elif "done" in columns and "terminated" not in columns:
         advice = (
             "if it terminated, name the column: terminated=COLUMN in the column map"
             if "next_state" in columns
@@ -242,6 +244,8 @@ def _in_order(rows: dict[str, np.ndarray], table: RecordedTable) -> dict[str, np
     """
     cut = _cuts(rows)
     if "episode" not in rows:
+        if (restarts := _restarts(rows)).any():
+            cut = restarts if cut is None else cut | restarts
         if cut is None and not rows["terminated"].any():
             raise checks.BadData(
                 f"{table.where} has no column that says where episodes start or end; name one with"
@@ -272,6 +276,13 @@ def _cuts(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Where truncated or done cut an episode, `[rows]`; None if the table has neither."""
     marks = [rows[role] for role in ("truncated", "done") if role in rows]
     return np.any(marks, axis=0) & ~rows["terminated"] if marks else None
+
+
+def _restarts(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+    """After which rows that do not terminate the time does not rise, `[rows]`."""
+    if "time" not in rows:
+        return np.zeros(len(rows["state"]), bool)
+    return np.append(np.diff(_floats(rows["time"])) <= 0, False) & ~rows["terminated"]
 
 
 def _episode_numbers(labels: np.ndarray, table: RecordedTable) -> np.ndarray:

@@ -119,10 +119,12 @@ def collect(
         env: The real environment, as `connect` takes it.
         steps, seed, policy, first_episode, workers: As for `Source.collect`.
         horizon: Steps in a full episode, where `env` has no time limit or a shorter one is wanted.
-        encoder: What makes states of observations; None where observations are states.
+        encoder: What makes states of observations; None where observations are states, or where
+            the policy brings its own.
         action_range: As for `connect`.
         before, failed, progress: As for `Source.collect`.
     """
+    encoder = getattr(policy, "played_through", None) if encoder is None else encoder
     with callbacks.as_raised():
         source = connect(env, horizon=horizon, encoder=encoder, action_range=action_range)
         collected = source.collect(
