@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from paracosm.core.keys import stage_key
+from paracosm.core.keys import later_seed, stage_key
 
 
 def data(*arguments) -> tuple[int, ...]:
@@ -24,3 +24,7 @@ def test_the_same_stage_has_the_same_key_always():
     """
     assert data(0, "learn") == data(0, "learn", 0) == (4282284171, 3751204036)
     assert data(3, "learn", 2) == (638170676, 4069681915)
+
+
+def test_seeds_begin_again_after_the_last_one():
+    assert [later_seed(seed, 2) for seed in (0, 2**32 - 3, 2**32 - 2)] == [2, 2**32 - 1, 0]

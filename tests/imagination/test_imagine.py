@@ -108,6 +108,12 @@ def test_the_same_seed_trains_the_same_policy_and_another_round_another(trained)
     assert next_round.training.imagined_return != trained.training.imagined_return
 
 
+def test_64_bits_train_the_same_policy(trained):
+    with jax.enable_x64(True):
+        again = imagine_in(integrator(), INITIAL, VISITED, settings=SMALL)
+    assert again.training == trained.training
+
+
 def test_training_goes_on_from_a_policy_and_keeps_the_best(trained):
     reports: list[tuple[int, int, dict[str, float]]] = []
     settings = dataclasses.replace(SMALL, most_steps=5)

@@ -170,6 +170,13 @@ def test_the_same_seed_learns_the_same_world_twice():
     assert differs(next_round.world.dynamics, again.world.dynamics)
 
 
+def test_64_bits_learn_the_same_world():
+    with jax.enable_x64(True):
+        again = learn(steps(), spec(), discount=0.9, seed=1, settings=QUICK)
+    assert_same(again.world, learned().world)
+    assert again.fits == learned().fits
+
+
 def known_reward(state, action, next_state):
     return next_state[0]
 

@@ -49,6 +49,15 @@ def test_a_default_looks_as_far_as_episodes_and_rewards_ask_for(horizon, first, 
     assert f"{horizon:,} steps" in words.discount(choice)
 
 
+def test_a_known_reward_tells_where_no_label_does():
+    unlabelled = DENSE.buy(transitions=50, labels=1, seed=0)
+    for reward, expected in ((lambda s, a, t: t[0], 100), (lambda s, a, t: -(a[0] ** 2), 250)):
+        choice = discount_choice(None, 1000, unlabelled, rollout_steps=None, known_reward=reward)
+        assert choice.discount == 1 - 1 / expected
+    no_call = discount_choice(0.9, 1000, DENSE, rollout_steps=None, known_reward=len)
+    assert no_call.reason is DiscountReason.GIVEN
+
+
 def test_what_is_given_and_what_rollouts_have():
     explicit = discount_choice(1.0, 200, SPARSE, rollout_steps=None)
     assert words.discount(explicit) == "1, as given"

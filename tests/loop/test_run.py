@@ -20,6 +20,7 @@ from paracosm.core import checks
 from paracosm.core.files import Unwritten
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.results import RunResult
+from paracosm.learning.settings import FitSettings
 from paracosm.loop import filming, store, versions
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory, files_of_run
@@ -476,6 +477,22 @@ def test_a_known_part_that_cannot_be_used_is_refused_before_anything_is_made(
     with pytest.raises(checks.ParacosmError, match=why) as refusal:
         small_run(tmp_path / "run", **{part: f"{SMALL}:{name}"})
     assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"env": "CartPole-v1", "rounds": 2, "noise": 1.5}, r"--noise, .* is 1.5; it must lie in"),
+        ({"caution": "stop"}, "--learn.fit.members is 1 beside --caution stop"),
+        ({"planner": "cem", "caution": "penalty"}, "members is 1 beside --caution penalty"),
+    ],
+)
+def test_what_would_fail_once_steps_are_paid_for_is_refused_before(tmp_path, options, why):
+    learn = dataclasses.replace(small.LEARN, fit=FitSettings(members=1))
+    options = {"env": "Pendulum-v1", "transitions": 40, **options}
+    with pytest.raises(checks.BadArgument, match=why):
+        paracosm.run(out=tmp_path / "run", learn_settings=learn, **options)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -31,7 +31,7 @@ from paracosm.loop.short_rounds import (
 )
 from paracosm.real import datasets
 from paracosm.real.verbs import connect
-from tests.loop.small import numbers
+from tests.loop.small import known_reward, numbers
 from tests.reporting.report_records import training
 
 SMALL = FitSettings(
@@ -265,6 +265,17 @@ def test_the_return_of_a_purchase_is_of_whole_episodes():
     assert mean_episode_return(data.buy(transitions=200, labels=0, seed=0), 500) is None
     cut = connect("Pendulum-v1").collect(60, seed=0, lanes=1)
     assert mean_episode_return(cut, 200) is None
+
+
+def test_few_labels_say_nothing_of_a_purchase_and_a_known_reward_all():
+    data = connect("paracosm.real.systems:pendulum").collect(400, seed=0, lanes=1)
+    every = mean_episode_return(data, 200)
+    assert mean_episode_return(data, 200, known_reward) == every
+    for labels, known in ((39, False), (40, True)):
+        purchase = data.buy(transitions=400, labels=labels, seed=0)
+        assert (mean_episode_return(purchase, 200) is not None) is known
+        mean = mean_episode_return(purchase, 200, known_reward)
+        assert mean == pytest.approx(every, rel=1e-5)
 
 
 @pytest.mark.parametrize(

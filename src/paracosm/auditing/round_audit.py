@@ -130,12 +130,19 @@ def fair_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
 
 
 def _rewards(learned: Learned, bought: Dataset, steps: _Steps) -> np.ndarray:
-    """The real reward of each step, `[rows]`: its label, else what a known reward says, else
-    NaN.
-    """
+    """The real reward of each step, `[rows]`."""
     reward_known = "reward" not in learned.fits or learned.fits["reward"].origin == "known"
-    unlabelled = steps.at_real.reward if reward_known else np.nan
-    return np.where(bought.has_label, bought.reward, unlabelled)
+    return rewards_of_steps(bought, steps.at_real.reward if reward_known else None)
+
+
+def rewards_of_steps(bought: Dataset, known: Array | None) -> Float[np.ndarray, " rows"]:
+    """The real reward of each step: its label, else what a known reward says, else NaN.
+
+    Args:
+        bought: The steps.
+        known: The known reward of every step, `[rows]`; None where it is learned.
+    """
+    return np.where(bought.has_label, bought.reward, np.nan if known is None else known)
 
 
 class _Steps(NamedTuple):

@@ -7,6 +7,7 @@ import zlib
 import jax
 import numpy as np
 
+from paracosm.core import checks
 from paracosm.core.types import PRNGKey
 
 
@@ -16,6 +17,11 @@ def stage_key(seed: int, stage: str, round: int = 0) -> PRNGKey:
     """
     named = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stage.encode()))
     return jax.random.fold_in(named, round)
+
+
+def later_seed(seed: int, steps: int) -> int:
+    """The seed so many after `seed`; after the last one they begin again at 0."""
+    return (seed + steps) % int(checks.SEED.most)
 
 
 def numpy_random(key: PRNGKey) -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -52,11 +52,7 @@ class Learned(NamedTuple):
         if isinstance(rows, RewardLabels):
             rewards, source = np.asarray(rows.reward), "reward labels"
         else:
-            source = "transitions"
-            rewards = np.asarray(
-                jax.vmap(self.world.reward)(rows.state, rows.action, rows.next_state)
-            )
-            checks.finite("the known reward on the bought transitions", rewards, "transition")
+            rewards, source = known_rewards(self.world.reward, rows), "transitions"
         if not len(rewards):
             raise checks.BadData(
                 f"the data hold no {source}; the lowest of their rewards is needed."
@@ -67,3 +63,15 @@ class Learned(NamedTuple):
         """The rows of `data` that `rewards` are of."""
         learned = "reward" in self.fits and self.fits["reward"].origin != "known"
         return data.labels if learned else data.transitions
+
+
+def known_rewards(reward: Callable, transitions: Transitions) -> np.ndarray:
+    """A known reward on bought transitions, `[rows]`.
+
+    Raises:
+        BadData: it is not finite on one of them.
+    """
+    step = (transitions.state, transitions.action, transitions.next_state)
+    rewards = np.asarray(jax.vmap(reward)(*step))
+    checks.finite("the known reward on the bought transitions", rewards, "transition")
+    return rewards

@@ -244,6 +244,9 @@ def _novelty(problem: Problem, key: PRNGKey, number: int) -> Callable[[Array, Ar
     """The bonus `(states, actions) -> [branch]` for steps that the members do not agree on, in
     sizes of a reward: their disagreement in units of that at visited states under random actions.
 
+    Each block of branches measures that unit on states of its own, and the blocks that run at the
+    same time on several devices share the mean of theirs.
+
     Args:
         problem: Its `explore` weighs the bonus; at 0 nothing is computed.
         key: Draws these states and actions.

@@ -25,6 +25,7 @@ from paracosm.core.learner import (
 from paracosm.core.mdp import MDP, not_drawn
 from paracosm.core.noise import LabelNoise
 from paracosm.core.policy import Policy, StochasticPolicy
+from paracosm.core.precision import in_32_bits
 from paracosm.core.predicted import Bootstrapped, PredictedReturn
 from paracosm.core.records import Training
 from paracosm.core.types import Action, PRNGKey, Scalar, State
@@ -84,6 +85,7 @@ class Imagined(NamedTuple):
         return PredictedReturn(self.policy, self.trained_in, horizon, predict)
 
 
+@in_32_bits
 def imagine(
     learned: Learned,
     data: Dataset,

@@ -283,6 +283,10 @@ class _Fit(NamedTuple):
     def _balanced(self) -> Callable[[Array], tuple[Array, Array]]:
         """A function of a key that draws the rows of a step, with probability `p_i = (1/n + |y_i| /
         Σ|y|) / 2`, and gives them with their weights, `1 / (n p_i)`.
+
+        Sums of 32 bits make the draw coarse where rows are many: of 100,000 rows the chances are
+        off by 0.6 % (one standard deviation), of 1,000,000 by 6 %, and of 10,000,000 a quarter of
+        the rows are never drawn.
         """
         targets, number = self.train.targets, self.train.number
         real = jnp.arange(len(targets)) < number

@@ -14,6 +14,7 @@ from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
 from paracosm.core.noise import LabelNoise
+from paracosm.core.precision import in_32_bits
 from paracosm.core.records import PARTS, Part, PartFit
 from paracosm.core.types import PRNGKey
 from paracosm.learning.continued_split import continued_split, row_ids
@@ -35,6 +36,7 @@ _DEFAULT = LearnSettings()
 LEAST_ROWS = 10
 
 
+@in_32_bits
 def learn(
     data: Dataset,
     spec: Spec,

@@ -254,6 +254,29 @@ def require_planner(planner: Callable[[MDP], Planner], source: Source) -> None:
     )
 
 
+def require_noise(config: RunConfig, action: Box | Discrete) -> None:
+    """Require exploration noise that later rounds can collect with.
+
+    Raises:
+        BadArgument: the noise of discrete actions, which is a chance, is more than 1.
+    """
+    if config.rounds > 1 and isinstance(action, Discrete):
+        checks.SHARE.check("--noise, the chance of a random action,", config.noise)
+
+
+def require_members(caution: Caution, config: RunConfig) -> None:
+    """Require members that can disagree where the caution is their doubt.
+
+    Raises:
+        BadArgument: the dynamics are to have a single member.
+    """
+    if isinstance(caution, EndInDoubt | PayForDoubt) and config.learn.fit.members < 2:
+        raise checks.BadArgument(
+            f"--learn.fit.members is 1 beside --caution {config.caution}; doubt is how far the"
+            " members of an ensemble lie apart: two are needed."
+        )
+
+
 def _same_state(state: Any, *_: Any) -> Any:
     return state
 

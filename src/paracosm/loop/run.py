@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from paracosm.core import files
+from paracosm.core.precision import in_32_bits
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.results import RunResult
 from paracosm.core.tracking import Tracker
@@ -23,6 +24,8 @@ from paracosm.loop.named_parts import (
     owned_data,
     planner_of,
     require_derivative,
+    require_members,
+    require_noise,
     require_planner,
     source_of,
 )
@@ -31,6 +34,7 @@ from paracosm.loop.runner import Runner
 from paracosm.loop.short_rounds import refuse_ignored, uses_short_rounds, with_learner
 
 
+@in_32_bits
 def run(
     env: str,
     *,
@@ -88,6 +92,9 @@ def run(
         if uses_short_rounds(learner):
             refuse_ignored(config)
             require_derivative(given_parts["reward"], config.reward, source)
+        else:
+            require_noise(config, source.action)
+            require_members(caution, config)
         owned = None if config.data is None else owned_data(config, source)
         run_tracker.begin(place, settings, resume=resume)
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:

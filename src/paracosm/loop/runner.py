@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import cast
 
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
-from paracosm.core import files
 from paracosm.core.data import Dataset, Trajectory
-from paracosm.core.keys import stage_key
+from paracosm.core.keys import later_seed, stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
 from paracosm.core.mdp import MDP, Spec
@@ -37,11 +36,11 @@ from paracosm.loop.collecting import collect_or_resume
 from paracosm.loop.config import RunConfig
 from paracosm.loop.directory import RunDirectory
 from paracosm.loop.discounts import discount_choice
-from paracosm.loop.filming import write_report
 from paracosm.loop.indicators import of_rounds
 from paracosm.loop.latents import ENCODER_KINDS, EncoderLearning, View
 from paracosm.loop.named_parts import settings_shown, used_data
 from paracosm.loop.partial_training import PartialTraining
+from paracosm.loop.result_files import write_result
 from paracosm.loop.round_audit_stage import can_audit_round, round_audit_stage
 from paracosm.loop.rounds import Round, TrainingStart, training_start
 from paracosm.loop.run_tracker import RunTracker
@@ -156,7 +155,9 @@ class Runner:
                 before,
                 view.data,
                 learned,
-                mean_return_of_purchase=mean_episode_return(bought, self.source.horizon),
+                mean_return_of_purchase=mean_episode_return(
+                    bought, self.source.horizon, self.given_parts["reward"]
+                ),
                 audit_before=audit_before,
                 encoder_changed=encoder_changed,
             )
@@ -291,7 +292,7 @@ class Runner:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps = max(decision.transitions, decision.labels)
         short = self._short_rounds
-        seed = self.config.seed + decision.round
+        seed = later_seed(self.config.seed, decision.round)
         first_episode, collector = 0, None
         if before is not None:
             first_episode = int(before.data.episode.max()) + 1
@@ -348,7 +349,11 @@ class Runner:
         if self._short_rounds is None and self.make_planner is None:
             rollout_steps = min(self.config.imagine.horizon, horizon)
         return discount_choice(
-            self.config.discount, horizon, first_purchase, rollout_steps=rollout_steps
+            self.config.discount,
+            horizon,
+            first_purchase,
+            rollout_steps=rollout_steps,
+            known_reward=self.given_parts["reward"],
         )
 
     def _learn(
@@ -540,7 +545,7 @@ class Runner:
                 *run_warnings(fits, trainings, diagnosis),
             ),
         )
-        return self._write_result(result)
+        return write_result(result, self.directory, self.tracker)
 
     def _config_of_last_round(self, last: Round) -> RunConfig:
         """What the run was asked for, with the settings that its last round had."""
@@ -563,26 +568,6 @@ class Runner:
         learner = cast("Learner", self.learner)
         count = len(bought.transitions)
         return self._short_rounds.imagine_settings(count, data, learner, self.source.action)
-
-    def _write_result(self, result: RunResult) -> RunResult:
-        """The result, written with its page; the error of what could not be written holds it.
-
-        Raises:
-            Unwritten: a file of the run could not be written.
-        """
-        with self.directory.attempt():
-            self.directory.write("result.json", result.to_json())
-        with self.directory.attempt():
-            write_report(result, self.directory.path)
-        self.tracker.finish(self.directory, result)
-        if failed := self.directory.unwritten:
-            failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
-            raise files.Unwritten(
-                f"{failed[0]} The result is complete, but {failures} left the run directory without"
-                " all of it: make room and give --resume, which does again only what is not there.",
-                result,
-            )
-        return result
 
     def _progress_of(self, stage: str, round: int | None = None) -> Callable[..., None]:
         """The progress of a stage: told done, total and a word; `round` is None if the run has the

@@ -18,7 +18,7 @@ import numpy as np
 from paracosm.auditing.search import Candidate, search_share
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.keys import stage_key
+from paracosm.core.keys import later_seed, stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import MDP
@@ -208,7 +208,7 @@ def trained_again(
         learned,
         data,
         learner=learner,
-        seed=seed + 1,
+        seed=later_seed(seed, 1),
         state=state,
         keep="best",
         policy=policy if isinstance(policy, StochasticPolicy) else None,

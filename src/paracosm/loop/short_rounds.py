@@ -12,15 +12,15 @@ Purchases are collected by the policy's sampled actions.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from paracosm.auditing.round_audit import whole_episodes
+from paracosm.auditing.round_audit import rewards_of_steps, whole_episodes
 from paracosm.core import checks
 from paracosm.core.data import Dataset
-from paracosm.core.learned import Learned
+from paracosm.core.learned import Learned, known_rewards
 from paracosm.core.learner import Learner
 from paracosm.core.mdp import Box, Discrete
 from paracosm.core.records.decisions import Decision
@@ -49,6 +49,8 @@ CHUNK, MOST_CHUNKS = 2000, 10
 EXPLORED = 0.9
 # Rounds of a policy without success after which it is lost: fewer are what learning takes.
 LOST = 3
+# Share of the steps of a purchase whose rewards say what its episodes brought.
+LEAST_REWARDED = 0.1
 _RATE = 5e-4
 # With 100 steps an epoch no policy was found for the double pendulum in 6,000 transitions, with 400
 # one in 2,300 (seed 0).
@@ -237,17 +239,28 @@ def with_branches_restarted(state: Any) -> Any:
     return state._replace(frontier_alive=np.zeros_like(state.frontier_alive))
 
 
-def mean_episode_return(bought: Dataset, horizon: int) -> float | None:
-    """Mean return of a purchase's whole episodes, the mean reward of their labelled steps times
-    their mean length; None without a whole episode or a label.
+def mean_episode_return(
+    bought: Dataset, horizon: int, known_reward: Callable | None = None
+) -> float | None:
+    """Mean return of a purchase's whole episodes: the mean reward of their steps, of the labelled
+    ones where the reward is not known, times their mean length.
+
+    It is None without a whole episode, and where less than a tenth of the steps have a reward, of
+    which a mean would be chance.
     """
     episodes = whole_episodes(bought, horizon)
     if not episodes:
         return None
     rows = np.concatenate(episodes)
-    rewards = bought.reward[rows]
-    labelled = rewards[np.isfinite(rewards)]
-    return float(labelled.mean()) * len(rows) / len(episodes) if len(labelled) else None
+    known = None
+    if known_reward is not None:
+        known = np.full(bought.real_steps, np.nan)
+        known[bought.has_transition] = known_rewards(known_reward, bought.transitions)
+    rewards = rewards_of_steps(bought, known)[rows]
+    rewarded = rewards[np.isfinite(rewards)]
+    if len(rewarded) < LEAST_REWARDED * len(rows):
+        return None
+    return float(rewarded.mean()) * len(rows) / len(episodes)
 
 
 def with_round_stop_reason(imagined: Imagined) -> Imagined:
