@@ -7,7 +7,7 @@ from paracosm.auditing.averages import averages, mean_without_range, rare_bounds
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean, student_mean
+from paracosm.core.estimators import mean, student_mean, varied_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
 
 STEPS = 10
@@ -168,6 +168,20 @@ def test_returns_that_vary_stay_within_what_the_rewards_allow():
     averaging = averages(world(ends_sometimes, 500), real, predictions(real), real, discount=1.0)
     value = averaging.mean_return(-1.0 * steps)
     assert -500 <= value.low < -260
+
+
+@pytest.mark.parametrize(("steps", "discount"), [(1, 1.0), (STEPS, 0.0), (3, 1.0)])
+def test_the_rewards_of_a_step_or_a_few_are_no_bounds_of_returns(steps, discount):
+    """Log-normal rewards: the largest of ten is not the largest there is."""
+    returns = np.random.default_rng(0).lognormal(0, 1.5, 10)
+    reward = np.zeros((10, steps))
+    reward[:, 0] = returns
+    real = trajectory(reward)
+    averaging = averages(
+        world(ends_sometimes, steps), real, predictions(real), real, discount=discount
+    )
+    assert averaging.mean_return(returns) == varied_mean(returns)
+    assert return_limits(real, discount=discount) is None
 
 
 def test_many_costly_steps_do_not_make_a_pendulum_sparse():
