@@ -263,3 +263,11 @@ def test_returns_may_lie_wherever_the_rewards_that_were_recorded_allow():
 def test_a_difference_that_is_not_finite_is_no_constant(average):
     with pytest.raises(checks.BadData, match="average: nan at episode 1"):
         average([1.0, np.nan, 1.0])
+
+
+def test_terms_that_must_hold_together_have_wider_intervals():
+    noise = np.random.default_rng(0).normal(size=20)
+    for averaging in (of(VARIED), of(VARIED, reweighted=True), of(np.zeros(20), PAID)):
+        alone, together = averaging.mean_term(noise), averaging.mean_term(noise, level=0.999)
+        assert together.low < alone.low
+        assert together.high > alone.high

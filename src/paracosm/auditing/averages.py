@@ -101,7 +101,9 @@ class Averages(NamedTuple):
             return _bounded(returns, limits)
         return varied_mean(returns, bounds=_limits(span.allowed, self.steps, returns))
 
-    def mean_term(self, differences: ArrayLike, cause: str = "") -> Estimate:
+    def mean_term(
+        self, differences: ArrayLike, cause: str = "", *, level: float = 0.95
+    ) -> Estimate:
         """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
@@ -120,7 +122,7 @@ class Averages(NamedTuple):
         ):
             return _as_constant(differences)
         if self.reweighted:
-            return mean(differences)
+            return mean(differences, level)
         width = self.joint_span.width
         if cause == "reward":
             width = min(width, self.most_reward_term)
@@ -131,8 +133,8 @@ class Averages(NamedTuple):
         if _constant(differences) or (
             self.rare_may_decide and concentrated(differences, *everywhere, near=_NEAR_TERM)
         ):
-            return _bounded(differences, (low, high))
-        return varied_mean(differences)
+            return _bounded(differences, (low, high), level)
+        return varied_mean(differences, level)
 
     def _given_and_right(self, cause: str, differences: np.ndarray) -> bool:
         """Whether a part that was given made no difference, beyond rounding."""
@@ -439,12 +441,12 @@ def _allowed(recorded: np.ndarray, steps: float) -> tuple[float, float]:
     return min(least * steps, least, 0.0), max(most * steps, most, 0.0)
 
 
-def _bounded(samples: np.ndarray, limits: tuple[float, float]) -> Estimate:
+def _bounded(samples: np.ndarray, limits: tuple[float, float], level: float = 0.95) -> Estimate:
     """Betting within the limits, which one sample or limits of no width do not allow."""
     return (
-        bounded_mean(samples, limits)
+        bounded_mean(samples, limits, level)
         if len(samples) > 1 and limits[0] < limits[1]
-        else mean(samples)
+        else mean(samples, level)
     )
 
 

@@ -20,6 +20,7 @@ from paracosm.core.policy import StochasticPolicy
 from paracosm.core.types import Array
 
 LEAST_EFFECTIVE = 10  # episodes: fewer have no interval to speak of
+_LEVEL = 0.9  # of the interval of the mean weight: at 95% too many sets pass that lack large ones
 _ROUNDING = 1e-6  # of weights: log-densities in 32 bits
 
 
@@ -70,11 +71,11 @@ def importance(
             f" {LEAST_EFFECTIVE} are needed, so record more of them, or some with the policy"
             " itself."
         )
-    average = mean(np.average(weights, axis=1, weights=discounts))
+    average = mean(np.average(weights, axis=1, weights=discounts), _LEVEL)
     if not average.low - _ROUNDING <= 1 <= average.high + _ROUNDING:
         raise checks.BadData(
             f"the weights of the {len(weights)} episodes of the other policy are"
-            f" {average.mean:.3g} on average, 95% interval {average.low:.3g} to"
+            f" {average.mean:.3g} on average, {_LEVEL:.0%} interval {average.low:.3g} to"
             f" {average.high:.3g}, where 1 is known to be right: those that weigh most are not"
             " among them, so record more of them, or some with the policy itself, and see that"
             " recorded_by is what recorded them."
