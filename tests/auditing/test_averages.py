@@ -7,7 +7,7 @@ from paracosm.auditing.averages import averages, mean_without_range, rare_bounds
 from paracosm.auditing.one_step import OneStep, StepOutcome
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean, student_mean
+from paracosm.core.estimators import mean, student_mean, varied_mean
 from paracosm.core.mdp import MDP, Box, Spec, never
 
 STEPS = 10
@@ -170,6 +170,20 @@ def test_returns_that_vary_stay_within_what_the_rewards_allow():
     assert -500 <= value.low < -260
 
 
+@pytest.mark.parametrize(("steps", "discount"), [(1, 1.0), (STEPS, 0.0), (3, 1.0)])
+def test_the_rewards_of_a_step_or_a_few_are_no_bounds_of_returns(steps, discount):
+    """Log-normal rewards: the largest of ten is not the largest there is."""
+    returns = np.random.default_rng(0).lognormal(0, 1.5, 10)
+    reward = np.zeros((10, steps))
+    reward[:, 0] = returns
+    real = trajectory(reward)
+    averaging = averages(
+        world(ends_sometimes, steps), real, predictions(real), real, discount=discount
+    )
+    assert averaging.mean_return(returns) == varied_mean(returns)
+    assert return_limits(real, discount=discount) is None
+
+
 def test_many_costly_steps_do_not_make_a_pendulum_sparse():
     """Half of the episodes swing once and cost nearly the same, and recorded steps cost more than
     any of theirs.
@@ -249,3 +263,11 @@ def test_returns_may_lie_wherever_the_rewards_that_were_recorded_allow():
 def test_a_difference_that_is_not_finite_is_no_constant(average):
     with pytest.raises(checks.BadData, match="average: nan at episode 1"):
         average([1.0, np.nan, 1.0])
+
+
+def test_terms_that_must_hold_together_have_wider_intervals():
+    noise = np.random.default_rng(0).normal(size=20)
+    for averaging in (of(VARIED), of(VARIED, reweighted=True), of(np.zeros(20), PAID)):
+        alone, together = averaging.mean_term(noise), averaging.mean_term(noise, level=0.999)
+        assert together.low < alone.low
+        assert together.high > alone.high

@@ -12,7 +12,14 @@ import pytest
 from scipy import stats
 
 from paracosm.auditing.calibration import calibration_of
-from paracosm.auditing.coverage import HEADLINE, mean_share, shares_held, widening, widths
+from paracosm.auditing.coverage import (
+    HEADLINE,
+    expected_error,
+    mean_share,
+    shares_held,
+    widening,
+    widths,
+)
 from paracosm.auditing.predictive import DRAWS, Prediction, SpreadSource, predict_ahead
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
@@ -118,6 +125,16 @@ def test_the_factor_of_a_spread_is_what_it_is_off_by(too_small, seeds):
         error = np.abs(shares_held(*drawn).mean(axis=1) - np.arange(1, 10) / 10).mean()
         assert error < 0.02 if too_small == 1 else error > 0.2
     assert inside >= seeds - max(1, seeds // 10)
+
+
+@pytest.mark.parametrize("seeds", [(3, 9, 11), pytest.param(range(400), marks=pytest.mark.full)])
+def test_the_calibration_error_of_a_calibrated_world_hardly_ever_excludes_zero(seeds):
+    """Nominal 5%. By the interval of the signed shares alone it would be 12%, of the first three
+    seeds all.
+    """
+    errors = [expected_error(shares_held(*synthetic(seed, 1.0))) for seed in seeds]
+    assert np.mean([error.low > 0 for error in errors]) <= 0.05
+    assert expected_error(shares_held(*synthetic(0, 1.1))).low > 0
 
 
 def test_the_widening_of_errors_that_are_mostly_zero_has_no_upper_end():

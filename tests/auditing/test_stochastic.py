@@ -13,6 +13,7 @@ from paracosm.auditing.importance import importance
 from paracosm.auditing.one_step import predict_steps
 from paracosm.auditing.subject import AuditSubject
 from paracosm.core import checks
+from paracosm.core.data import Trajectory
 from paracosm.core.mdp import MDP, Box, Spec, never
 from paracosm.core.policy import Deterministic, StochasticPolicy
 from paracosm.core.rollout import rollout
@@ -177,6 +178,19 @@ def test_the_effective_number_sees_late_steps_that_are_worthless():
         lived = jax.tree.map(np.asarray, rollout(real, recorder, starts, keys, 100))
         with pytest.raises(checks.BadData, match="are worth"):
             importance(policy, recorder, lived, 0.99)
+
+
+def test_weights_that_lack_the_large_ones_are_refused_however_many_episodes_they_are_worth():
+    """Log-ratios of spread 0.3 a step: after 100 steps a few weights make the mean, and of 200
+    episodes that hold none of them more than ten seem to be left.
+    """
+    policy, recorder = Spread(np.zeros(1)), Spread(np.full(1, 0.15))
+    noise = np.random.default_rng(11).normal(size=(200, 100, 1))
+    no = np.zeros(noise.shape[:2], bool)
+    state = np.zeros_like(noise)
+    lived = Trajectory(state, 0.15 + 0.5 * noise, state, np.zeros(no.shape), no, no, ~no)
+    with jax.enable_x64(True), pytest.raises(checks.BadData, match="1 is known to be right"):
+        importance(policy, recorder, lived, 1.0)
 
 
 def test_too_few_episodes_worth_are_refused():

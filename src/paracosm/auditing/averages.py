@@ -11,7 +11,8 @@ mean return in two cases:
 Then a return is taken to lie in the range of those that were seen and those that one such event
 makes (`Span`), and a term of the gap in the range of their differences; what is nearly the same in
 most episodes gets a betting interval in that range. In all cases a return is within what the known
-rewards allow in as many steps (`Span.allowed`).
+rewards allow in as many steps (`Span.allowed`), if these are ten discounted steps or more: the
+rewards of one step or a few are a sample as the returns are, and bound nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _ROUNDING = 1e-9
 # A reward that lies further from those of these episodes than so many times their range is another
 # kind of reward. The worst rewards of Pendulum and Reacher are within 2.
 _APART = 4.0
+# Discounted steps: in fewer, what known rewards allow is hardly beyond the returns that were seen.
+_LEAST_STEPS = 10.0
 
 ReturnRange = tuple[float, float] | None  # of returns as far as rare episodes make them, if known
 
@@ -66,6 +69,7 @@ class Averages(NamedTuple):
         rare_may_decide: Whether rare episodes may decide the real return.
         real_span: Where real returns lie then; of no width if nothing is known of that.
         joint_span: Where real and imagined returns lie then; of no width likewise.
+        steps: Of a full episode, discounted.
         most_reward_term: The most that a rare event makes of a reward term.
         ends_known: Whether the end rule was right about ends that were seen.
         never_ends: Whether no episode can end in either world.
@@ -78,6 +82,7 @@ class Averages(NamedTuple):
     rare_may_decide: bool
     real_span: Span
     joint_span: Span
+    steps: float
     most_reward_term: float
     ends_known: bool
     never_ends: bool
@@ -94,9 +99,11 @@ class Averages(NamedTuple):
         limits = _widened(span.ends, returns)
         if (self.rare_may_decide or _constant(returns)) and concentrated(returns, *limits):
             return _bounded(returns, limits)
-        return varied_mean(returns, bounds=_limits(span.allowed, returns))
+        return varied_mean(returns, bounds=_limits(span.allowed, self.steps, returns))
 
-    def mean_term(self, differences: ArrayLike, cause: str = "") -> Estimate:
+    def mean_term(
+        self, differences: ArrayLike, cause: str = "", *, level: float = 0.95
+    ) -> Estimate:
         """The mean of differences of returns `[episode]`, of those that `cause` makes if named.
 
         Where returns vary, a term that is the same in every episode is taken for a constant: an
@@ -115,7 +122,7 @@ class Averages(NamedTuple):
         ):
             return _as_constant(differences)
         if self.reweighted:
-            return mean(differences)
+            return mean(differences, level)
         width = self.joint_span.width
         if cause == "reward":
             width = min(width, self.most_reward_term)
@@ -126,8 +133,8 @@ class Averages(NamedTuple):
         if _constant(differences) or (
             self.rare_may_decide and concentrated(differences, *everywhere, near=_NEAR_TERM)
         ):
-            return _bounded(differences, (low, high))
-        return varied_mean(differences)
+            return _bounded(differences, (low, high), level)
+        return varied_mean(differences, level)
 
     def _given_and_right(self, cause: str, differences: np.ndarray) -> bool:
         """Whether a part that was given made no difference, beyond rounding."""
@@ -201,6 +208,7 @@ def averages(
             steps,
             tied=rare.tied,
         ),
+        steps=steps,
         most_reward_term=float(np.ptp(possible)) * steps,
         ends_known=bool(
             (ended & alive).any()
@@ -288,7 +296,7 @@ def return_limits(
     episodes: Trajectory, extra_rewards: Sequence[float] = (), *, discount: float
 ) -> ReturnRange:
     """All that the recorded rewards allow of returns in so many steps; None where only one reward
-    is known.
+    is known, or where the discounted steps are fewer than ten.
 
     Args:
         episodes: Real episodes, NumPy arrays `[episode, time, …]`.
@@ -296,14 +304,16 @@ def return_limits(
         discount: At which returns are added up.
     """
     real = _recorded(episodes, extra_rewards, discount)
-    return _limits(_allowed(real.recorded, real.steps), real.returns)
+    return _limits(_allowed(real.recorded, real.steps), real.steps, real.returns)
 
 
-def _limits(allowed: tuple[float, float], samples: np.ndarray) -> ReturnRange:
-    """All that the rewards allow, `allowed`, where two of them are known, and as far as these
-    samples.
+def _limits(allowed: tuple[float, float], steps: float, samples: np.ndarray) -> ReturnRange:
+    """All that the rewards allow, `allowed`, in so many discounted steps, and as far as these
+    samples; None where fewer than two rewards are known, or the steps are few.
     """
-    return _widened(allowed, samples) if allowed[0] < allowed[1] else None
+    if steps < _LEAST_STEPS or allowed[0] == allowed[1]:
+        return None
+    return _widened(allowed, samples)
 
 
 def _widened(bounds: tuple[float, float], samples: np.ndarray) -> tuple[float, float]:
@@ -431,12 +441,12 @@ def _allowed(recorded: np.ndarray, steps: float) -> tuple[float, float]:
     return min(least * steps, least, 0.0), max(most * steps, most, 0.0)
 
 
-def _bounded(samples: np.ndarray, limits: tuple[float, float]) -> Estimate:
+def _bounded(samples: np.ndarray, limits: tuple[float, float], level: float = 0.95) -> Estimate:
     """Betting within the limits, which one sample or limits of no width do not allow."""
     return (
-        bounded_mean(samples, limits)
+        bounded_mean(samples, limits, level)
         if len(samples) > 1 and limits[0] < limits[1]
-        else mean(samples)
+        else mean(samples, level)
     )
 
 

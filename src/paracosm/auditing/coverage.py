@@ -66,15 +66,22 @@ def shares_held(
     return np.stack([own_means(at_level, valid) for at_level in inside])
 
 
-def mean_share(samples: Float[np.ndarray, " episode"]) -> Estimate:
-    """The mean of shares in [0, 1]; equal ones say what so many of them exclude."""
+def mean_share(samples: Float[np.ndarray, " episode"], level: float = 0.95) -> Estimate:
+    """The mean of shares in [0, 1], as sure as their own spread says; equal ones say what so many
+    of them exclude.
+    """
     if most_equal(samples) == len(samples):
-        return bounded_mean(samples, (0, 1))
-    return varied_mean(samples, bounds=(0, 1))
+        return bounded_mean(samples, (0, 1), level)
+    return varied_mean(samples, level, bounds=(0, 1))
 
 
 def expected_error(shares: Float[np.ndarray, "level episode"]) -> Estimate:
-    """The mean over levels of |observed - nominal|, the signs taken as they were observed."""
+    """The mean over levels of |observed - nominal|, the signs taken as they were observed.
+
+    Signs that fit the noise make the mean larger than 0 where nothing is wrong. So the interval
+    excludes 0 only where that of some level excludes what the level says, of intervals that hold
+    for all levels together (Bonferroni).
+    """
     off = shares - np.array(LEVELS)[:, None]
     signs = np.sign(off.mean(axis=1, keepdims=True))
     samples = (signs * off).mean(axis=0)
@@ -83,7 +90,18 @@ def expected_error(shares: Float[np.ndarray, "level episode"]) -> Estimate:
     else:
         error = varied_mean(samples)
     low, high = (float(np.clip(end, 0, 0.5)) for end in (error.low, error.high))
+    if not _clearly_off(shares):
+        low = 0.0
     return Estimate(error.mean, min(low, error.mean), max(high, error.mean), error.n, error.method)
+
+
+def _clearly_off(shares: Float[np.ndarray, "level episode"]) -> bool:
+    """Whether some level is clearly not held, by intervals that hold for all of them together."""
+    together = 1 - 0.05 / len(LEVELS)
+    held = (mean_share(at_level, together) for at_level in shares)
+    return any(
+        not share.low <= level <= share.high for share, level in zip(held, LEVELS, strict=True)
+    )
 
 
 def widening(

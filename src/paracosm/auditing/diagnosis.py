@@ -44,6 +44,7 @@ _FEW = 4  # times as many steps can still be audited
 _WIDTHS = ("total", "reward", "termination", "dynamics")
 _WIDE = 2.0  # times another interval: more has another cause than the episodes' difference
 _OVERLAYS = 3  # episodes drawn on a page
+_MISS = 0.05  # how often any of the components' intervals may miss
 
 
 class AuditMeasurements(NamedTuple):
@@ -149,7 +150,7 @@ def diagnosis_of(measured: AuditMeasurements) -> Diagnosis:
     whole = _episode_gaps(measured, measured.discount, np.asarray(imagined.full), terms)
     gap, gap_training = whole.gap(), _gap_training(measured)
     by_step = {cause: _by_step(getattr(terms, cause)) for cause in LEARNED_CAUSES}
-    dimensions = _dimensions(measured.dimensions, whole.average, world.spec.components)
+    dimensions = dimensions_of(measured.dimensions, whole.average, world.spec.components)
     parts = None
     if measured.training_horizon is not None:
         parts = _horizon_parts(imagined, _averages(measured, world.discount))
@@ -378,12 +379,16 @@ def _closure(whole: _EpisodeGaps) -> float:
     return float(np.max(np.abs(whole.missed) / np.maximum(size, np.finfo(float).tiny)))
 
 
-def _dimensions(
+def dimensions_of(
     parts: Dimensions, average: Averages, names: tuple[str, ...]
 ) -> DynamicsByDimension:
+    """The split by state component, whose intervals hold for all components together (Bonferroni):
+    of many right ones hardly any is called wrong.
+    """
     by_episode = parts.terms.sum(axis=1)
+    level = 1 - _MISS / max(1, by_episode.shape[1])
     return DynamicsByDimension(
-        dimensions=tuple(average.mean_term(column) for column in by_episode.T),
+        dimensions=tuple(average.mean_term(column, level=level) for column in by_episode.T),
         by_step=tuple(_by_step(parts.terms[..., i]) for i in range(parts.terms.shape[-1])),
         remainder=average.mean_term(parts.remainder),
         steps=parts.steps,

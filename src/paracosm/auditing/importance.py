@@ -15,10 +15,13 @@ from jaxtyping import Float
 
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
+from paracosm.core.estimators import mean
 from paracosm.core.policy import StochasticPolicy
 from paracosm.core.types import Array
 
 LEAST_EFFECTIVE = 10  # episodes: fewer have no interval to speak of
+_LEVEL = 0.9  # of the interval of the mean weight: at 95% too many sets pass that lack large ones
+_ROUNDING = 1e-6  # of weights: log-densities in 32 bits
 
 
 class Importance(NamedTuple):
@@ -46,7 +49,9 @@ def importance(
 
     Raises:
         BadArgument: the policies are of different kinds, whose densities are in different units.
-        BadData: fewer than ten episodes' worth: the weights are carried by a few of them.
+        BadData: fewer than ten episodes' worth: the weights are carried by a few of them. Or the
+            weights' own mean, which is known to be 1, is outside its interval: where the episodes
+            that weigh most were not recorded, the effective number is large.
     """
     if jax.tree.structure(policy) != jax.tree.structure(recorded_by):
         raise checks.BadArgument(
@@ -57,13 +62,23 @@ def importance(
     ratio = np.where(episodes.alive, np.asarray(_log_ratio(policy, recorded_by, episodes)), 0.0)
     weights = np.exp(np.cumsum(ratio, axis=1))
     by_step = weights.sum(axis=0) ** 2 / np.maximum((weights**2).sum(axis=0), np.finfo(float).tiny)
-    effective = float(1 / np.average(1 / by_step, weights=discount ** np.arange(weights.shape[1])))
+    discounts = discount ** np.arange(weights.shape[1])
+    effective = float(1 / np.average(1 / by_step, weights=discounts))
     if not effective >= LEAST_EFFECTIVE:
         raise checks.BadData(
             f"the {len(weights)} episodes of the other policy are worth {effective:.3g} of the"
             " audited one's; at least"
             f" {LEAST_EFFECTIVE} are needed, so record more of them, or some with the policy"
             " itself."
+        )
+    average = mean(np.average(weights, axis=1, weights=discounts), _LEVEL)
+    if not average.low - _ROUNDING <= 1 <= average.high + _ROUNDING:
+        raise checks.BadData(
+            f"the weights of the {len(weights)} episodes of the other policy are"
+            f" {average.mean:.3g} on average, {_LEVEL:.0%} interval {average.low:.3g} to"
+            f" {average.high:.3g}, where 1 is known to be right: those that weigh most are not"
+            " among them, so record more of them, or some with the policy itself, and see that"
+            " recorded_by is what recorded them."
         )
     return Importance(weights, effective)
 

@@ -223,7 +223,7 @@ class ShapleyValues(Record):
 @dataclasses.dataclass(frozen=True)
 class DynamicsByDimension(Record):
     """The dynamics term by state dimension, discounted; `dimensions` and `remainder` sum to it in
-    every episode.
+    every episode. The intervals of `dimensions` hold for all of them together, at 95%.
 
     The remainder is what integrated gradients leave: jumps that no gradient sees and, where only
     `steps` of the real steps were integrated, the sampling. `components` names the dimensions, and
@@ -238,8 +238,8 @@ class DynamicsByDimension(Record):
 
     @property
     def clear(self) -> tuple[int, ...]:
-        """The dimensions that are clearly wrong, by no less than the split leaves over; the largest
-        first.
+        """The dimensions that are clearly wrong, of all of them together, and by no less than the
+        split leaves over; the largest first.
         """
         least = abs(self.remainder.mean)
         sizes = {
