@@ -225,6 +225,8 @@ def test_whole_episodes_that_are_the_short_ones_are_not_audited(lengths, whole):
     endless = dataclasses.replace(data, terminated=~every)
     episodes = fair_episodes(endless, lengths[0])
     assert len(episodes) == len(whole_episodes(endless, lengths[0])) >= 2
+    lacks_one = dataclasses.replace(endless, has_transition=np.arange(len(time)) != 1)
+    assert len(fair_episodes(lacks_one, lengths[0])) == len(episodes) - 1
 
 
 def test_a_later_round_compiles_nothing_again():

@@ -193,6 +193,17 @@ def test_weights_that_lack_the_large_ones_are_refused_however_many_episodes_they
         importance(policy, recorder, lived, 1.0)
 
 
+def test_policies_that_are_nearly_the_same_are_never_refused():
+    """The mean weight is within rounding of 1, and beyond its interval in one set of ten."""
+    policy, recorder = Spread(np.zeros(1)), Spread(np.full(1, 1e-3))
+    for seed in range(30):
+        noise = np.random.default_rng(seed).normal(size=(20, 10, 1))
+        no, state = np.zeros((20, 10), bool), np.zeros_like(noise)
+        lived = Trajectory(state, 1e-3 + 0.5 * noise, state, np.zeros(no.shape), no, no, ~no)
+        with jax.enable_x64(True):
+            assert importance(policy, recorder, lived, 1.0).effective > 19
+
+
 def test_too_few_episodes_worth_are_refused():
     with jax.enable_x64(True):
         real, world = task(*REAL), task(*WORLD)

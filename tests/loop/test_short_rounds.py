@@ -265,6 +265,8 @@ def test_the_return_of_a_purchase_is_of_whole_episodes():
     assert mean_episode_return(data.buy(transitions=200, labels=0, seed=0), 500) is None
     cut = connect("Pendulum-v1").collect(60, seed=0, lanes=1)
     assert mean_episode_return(cut, 200) is None
+    survives = dataclasses.replace(data, terminated=data.terminated & (data.episode == 0))
+    assert mean_episode_return(survives, 500) is None, "one fell at once, the others are cut"
 
 
 def test_few_labels_say_nothing_of_a_purchase_and_a_known_reward_all():

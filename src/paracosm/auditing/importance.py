@@ -21,7 +21,7 @@ from paracosm.core.types import Array
 
 LEAST_EFFECTIVE = 10  # episodes: fewer have no interval to speak of
 _LEVEL = 0.9  # of the interval of the mean weight: at 95% too many sets pass that lack large ones
-_ROUNDING = 1e-6  # of weights: log-densities in 32 bits
+_NEAR = 0.05  # of the mean weight from 1: what is nearer moves no term by much
 
 
 class Importance(NamedTuple):
@@ -72,12 +72,13 @@ def importance(
             " itself."
         )
     average = mean(np.average(weights, axis=1, weights=discounts), _LEVEL)
-    if not average.low - _ROUNDING <= 1 <= average.high + _ROUNDING:
+    if abs(average.mean - 1) > _NEAR and not average.low <= 1 <= average.high:
+        missing = "most are not among them" if average.mean < 1 else "little are not among them"
         raise checks.BadData(
             f"the weights of the {len(weights)} episodes of the other policy are"
             f" {average.mean:.3g} on average, {_LEVEL:.0%} interval {average.low:.3g} to"
-            f" {average.high:.3g}, where 1 is known to be right: those that weigh most are not"
-            " among them, so record more of them, or some with the policy itself, and see that"
+            f" {average.high:.3g}, where 1 is known to be right: those that weigh"
+            f" {missing}, so record more of them, or some with the policy itself, and see that"
             " recorded_by is what recorded them."
         )
     return Importance(weights, effective)

@@ -125,7 +125,9 @@ def fair_episodes(bought: Dataset, horizon: int) -> list[np.ndarray]:
     starts = bought.episode_starts
     lengths = np.diff(starts, append=bought.real_steps)
     whole = np.isin(starts, [rows[0] for rows in episodes])
-    may_end = bool(np.any(bought.terminated | ~(bought.has_transition | bought.truncated)))
+    last = np.append(starts[1:], bought.real_steps) - 1
+    known_last = (bought.has_transition | bought.truncated)[last].all()
+    may_end = bought.terminated.any() or not known_last
     return [] if may_end and whole_are_short(lengths[whole], lengths[~whole]) else episodes
 
 

@@ -14,6 +14,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.keys import numpy_random, stage_key
 from paracosm.core.mdp import Spec
 from paracosm.core.networks import MLP
+from paracosm.core.precision import in_32_bits
 from paracosm.core.records.decisions import Anchor, Bought, Curve
 from paracosm.core.types import PRNGKey
 from paracosm.learning.fit import fit_each
@@ -63,6 +64,7 @@ class MeasuredCurve(NamedTuple):
     refits: tuple[Refit, ...]
 
 
+@in_32_bits
 def learning_curve(
     part: Bought,
     data: Dataset,

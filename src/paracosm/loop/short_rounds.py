@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from paracosm.auditing.round_audit import rewards_of_steps, whole_episodes
+from paracosm.auditing.round_audit import fair_episodes, rewards_of_steps
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.learned import Learned, known_rewards
@@ -245,10 +245,10 @@ def mean_episode_return(
     """Mean return of a purchase's whole episodes: the mean reward of their steps, of the labelled
     ones where the reward is not known, times their mean length.
 
-    It is None without a whole episode, and where less than a tenth of the steps have a reward, of
-    which a mean would be chance.
+    It is None without a whole episode, where the whole ones are the short ones (`fair_episodes`),
+    and where less than a tenth of the steps have a reward, of which a mean would be chance.
     """
-    episodes = whole_episodes(bought, horizon)
+    episodes = fair_episodes(bought, horizon)
     if not episodes:
         return None
     rows = np.concatenate(episodes)

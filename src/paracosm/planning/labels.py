@@ -226,7 +226,8 @@ def _lowest(problem: LabelProblem, law: FidelityLaw, highest: float) -> float:
     Where some cost is best, no best one lies below it. Where cheaper is always better, a stand-in
     for "as cheap as can be": a hundredth of the rollout's price; if that is 0, a hundredth of the
     price at which label noise equals the gradient's other variance; if there is none, a millionth
-    of the budget; and never less than buys the most labels that are searched.
+    of the budget; and never less than buys the most labels that are searched, unless `highest` is
+    less.
     """
     below = law.falls_below(problem.rollout)
     if below > 0:

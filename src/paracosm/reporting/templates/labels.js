@@ -116,7 +116,7 @@ function limitedToTable(problem, least, most) {
 // always better it stands for as cheap as can be.
 function lowestOf({law, rollout, budget}, highest) {
   const below = law.fallsBelow(rollout);
-  if (below > 0) return max(BELOW * min(below, max(highest, 0)), TINY);
+  if (below > 0) return max(BELOW * min(below, max(highest, 0)), TINY * max(budget, 1));
   const prices = [rollout.cost, law.costOfNoise(rollout)].filter(price => price > 0 && price < Infinity);
   const standIn = STAND_IN * min(prices[0] ?? BELOW / STAND_IN * budget, law.dearest);
   return min(max(standIn, budget / MOST_LABELS), max(highest, TINY));
