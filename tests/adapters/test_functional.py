@@ -314,6 +314,12 @@ BAD = [
         "Scaling has a step of its own and hands step_env, .* or give the environment without",
     ),
     (
+        "a wrapper around one with its own step",
+        lambda: Handing(Scaling(Slide())),
+        {},
+        "Scaling has a step of its own and hands step_env",
+    ),
+    (
         "gymnasium",
         lambda: gymnasium.make("CartPole-v1"),
         {},

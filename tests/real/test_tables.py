@@ -410,6 +410,15 @@ def test_times_that_start_anew_divide_rows_without_an_episode(more):
     np.testing.assert_array_equal(loaded.next_state[2::3], state[3::4])
 
 
+def test_times_that_are_equal_or_no_numbers_divide_nothing():
+    state = np.arange(12.0)[:, None]
+    table = {"state": state, "action": np.zeros((12, 1)), "next_state": state + 1}
+    table["truncated"] = np.arange(12) % 6 == 5
+    clock = np.datetime64("2024-01-01T00:00:00") + np.arange(12)
+    for time in (np.arange(12) // 2, clock, clock.astype(str)):
+        np.testing.assert_array_equal(load({**table, "time": time}).time, np.tile(np.arange(6), 2))
+
+
 def test_done_and_truncated_say_together_where_an_episode_terminated():
     state = np.arange(21.0)[:, None]
     table = {"state": state[:-1], "action": np.zeros((20, 1)), "next_state": state[1:]}

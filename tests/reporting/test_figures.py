@@ -129,11 +129,21 @@ def test_drawing_needs_neither_jax_nor_pyplot():
             [f"{a}/{'long' * 9}/{b}/{'end' * 9}" for a in "xy" for b in "01"],
             [f"{a}…g/{b}…ndendend" for a in "xy" for b in "01"],
         ),
-        ([f"{a}{'x' * 30}{b}{'y' * 10}" for a in "01" for b in "01"],) * 2,
+        (
+            [f"{a}{'x' * 30}{b}{'y' * 10}" for a in "01" for b in "01"],
+            [f"{number}: …x{b}{'y' * 10}" for number, b in enumerate("0101", 1)],
+        ),
     ],
 )
 def test_short_labels_of_two_names_are_never_alike(names, labels):
     assert intervals.short(names) == labels
+
+
+@given(st.lists(st.text("01/", min_size=1, max_size=40), unique=True, max_size=6))
+def test_labels_are_short_and_differ(names):
+    labels = intervals.short(names)
+    assert len(set(labels)) == len(names)
+    assert all(len(label) <= 18 for label in labels)
 
 
 def test_a_long_component_keeps_its_number_and_index_and_leaves_room_for_its_bar():

@@ -301,9 +301,10 @@ def _require_own_steps(env: Any) -> None:
         BadArgument: the environment is such a wrapper.
     """
     for name, used in (("reset", "reset_env"), ("step", "step_env")):
-        if hasattr(env, used) and _has_own(env, name) and not _has_own(env, used):
+        holder = getattr(getattr(env, name, None), "__self__", env)
+        if hasattr(env, used) and _has_own(holder, name) and not _has_own(holder, used):
             raise checks.BadArgument(
-                f"{type(env).__name__} has a {name} of its own and hands {used}, which is used"
+                f"{type(holder).__name__} has a {name} of its own and hands {used}, which is used"
                 " instead, through to what it wraps; wrap step_env and reset_env, or give the"
                 " environment without its wrapper."
             )

@@ -27,8 +27,9 @@ def policy(function: Any, spec: Spec, *, functions: str = "numpy") -> Policy:
     """A deterministic policy from a function of observations `[batch, state]`.
 
     Actions are `[batch, action]` in the environment's units, or `[batch]` whole numbers of the
-    space; of several choices at once NumPy's may be `[batch, choice]`, as the environment calls
-    them. One that draws its actions is refused when it is asked: it is asked twice.
+    space, from 0; of several choices at once NumPy's may be `[batch, choice]`, as the environment
+    calls them, and of a MultiDiscrete of one choice they are so in `[batch]` too. A policy that
+    draws its actions is refused when it is asked: it is asked twice.
 
     Args:
         function: a torch module or a method of one, a plain function, a Stable-Baselines3 model

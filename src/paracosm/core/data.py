@@ -12,6 +12,8 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Bool, Float, Int, UInt8
@@ -34,18 +36,21 @@ def _flags(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _as_flags(values: Any) -> Any:
-    """Flags of a Trajectory, numbers that are all 0 or 1 too, as booleans; what is no array of
-    numbers as it is.
+    """Flags of a Trajectory, numbers that are all 0 or 1 too, as booleans; what is no array, or one
+    whose values are not there, as it is.
 
     Raises:
-        BadData: one is another number.
+        BadData: one is another number, or none.
     """
     kind = getattr(values, "dtype", None)
-    if kind is None or isinstance(values, Tracer) or not np.issubdtype(kind, np.number):
+    if kind is None or kind == np.bool_ or isinstance(values, Tracer | jax.ShapeDtypeStruct):
         return values
-    if (wrong := ~np.isin(values, (0, 1))).any():
+    if not jnp.issubdtype(kind, jnp.number):
+        raise checks.BadData(f"flags of a Trajectory are {kind}; false and true are needed.")
+    numbers = np.asarray(values, np.float64)
+    if (wrong := ~np.isin(numbers, (0, 1))).any():
         raise checks.BadData(
-            f"a flag of a Trajectory is {values[wrong][0]}; 0 or 1 (false or true) is needed."
+            f"a flag of a Trajectory is {numbers[wrong][0]:g}; 0 or 1 (false or true) is needed."
         )
     return values.astype(bool)
 

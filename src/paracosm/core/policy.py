@@ -187,7 +187,7 @@ def flat_carries(carries: Any, axes: int) -> np.ndarray:
 
 def _key_numbers(leaf: Any) -> Any:
     """The numbers of random keys; any other array as it is."""
-    keys = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    keys = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(leaf) if keys else leaf
 
 

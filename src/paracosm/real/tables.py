@@ -133,7 +133,7 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
 
     Rows may come in any order where an episode and a time are given. Where only an episode is, they
     come in the order of time within it. Without an episode they come one episode after another, and
-    flags divide them (`cuts.episode_ends`), and times that do not rise. Without a next state a step
+    flags divide them (`cuts.episode_ends`), and times that fall. Without a next state a step
     leads to the row after it, and the last step of each episode is left out. Where a reward is
     empty or NaN its label is missing. `done` ends an episode and does not say whether it
     terminated, unless `truncated` says where it did not. A table with every column of a data set is
@@ -279,10 +279,10 @@ def _cuts(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _restarts(rows: Mapping[str, np.ndarray]) -> np.ndarray:
-    """After which rows that do not terminate the time does not rise, `[rows]`."""
+    """After which rows that do not terminate the time falls, `[rows]`: of texts and dates none."""
     if "time" not in rows:
         return np.zeros(len(rows["state"]), bool)
-    return np.append(np.diff(_floats(rows["time"])) <= 0, False) & ~rows["terminated"]
+    return np.append(np.diff(_floats(rows["time"])) < 0, False) & ~rows["terminated"]
 
 
 def _episode_numbers(labels: np.ndarray, table: RecordedTable) -> np.ndarray:

@@ -79,7 +79,7 @@ def without_middle(name: str) -> str:
 
 def short(names: Iterable[str], most: int = 18) -> list[str]:
     """Names of at most so many characters: the end of a long one, or where others end alike, what
-    comes before and a shorter end. All stay whole where two would look alike even so.
+    comes before and a shorter end. Where two would look alike even so, long ones are numbered.
     """
     names = list(names)
     labels = {name: name if len(name) <= most else f"…{name[1 - most :]}" for name in names}
@@ -89,7 +89,13 @@ def short(names: Iterable[str], most: int = 18) -> list[str]:
             starts = short(_without_common_end(alike), most // 2)
             pairs = zip(alike, starts, strict=True)
             labels |= {name: f"{start}…{name[1 - most // 2 :]}" for name, start in pairs if start}
-    return [labels[name] for name in names] if len(set(labels.values())) == len(labels) else names
+    fit = all(len(label) <= most for label in labels.values())
+    if fit and len(set(labels.values())) == len(labels):
+        return [labels[name] for name in names]
+    return [
+        name if len(name) <= most else f"{number}: …{name[6 - most :]}"
+        for number, name in enumerate(names, 1)
+    ]
 
 
 def _without_common_end(names: list[str]) -> list[str]:
