@@ -304,7 +304,9 @@ def test_large_terms_and_returns_have_no_power_of_ten():
     assert "the real return is -1,200: the gap of -1,000 (83.3%" in sentence
     assert "the reward model, -1,000 [-1,100, -900]" in sentence
     close = verdict(gap({"reward": (-0.7, 0.1)}, real=12344.9))
-    assert "The imagined return is 12,346, the real return is 12,345: the gap of -0.7" in close
+    assert (
+        "The imagined return is 12,345.60, the real return is 12,344.90: the gap of -0.7" in close
+    )
 
 
 def test_a_cause_larger_than_the_gap_is_not_all_that_is_said():

@@ -89,7 +89,8 @@ class TrainingStore(abc.ABC):
 class StopRule:
     """The stop rule: which rate, which state is the best seen, and whether to stop.
 
-    Unless states are judged `by_score`, the last one is the best.
+    Unless states are judged `by_score`, the last one is the best. Of equal scores, as of episodes
+    that all survive, the later state is, which was trained for longer.
     """
 
     def __init__(
@@ -130,7 +131,9 @@ class StopRule:
         """After how many steps training was in the state that is the best."""
         if not self._by_score:
             return self.checkpoints[-1].step
-        return max(self.checkpoints, key=lambda checkpoint: checkpoint.score).step
+        return max(
+            self.checkpoints, key=lambda checkpoint: (checkpoint.score, checkpoint.step)
+        ).step
 
     @property
     def steps(self) -> int:
@@ -149,7 +152,7 @@ class StopRule:
         labels, steps = self.spent.labels, self.spent.imagined_steps
         self.spent = Spent(labels + spent.labels, steps + spent.imagined_steps)
         self.state = state
-        if checkpoint.score > self._best_score or not self._by_score:
+        if checkpoint.score >= self._best_score or not self._by_score:
             self.best, self._best_score = state, checkpoint.score
         self._judge(checkpoint.score)
 
