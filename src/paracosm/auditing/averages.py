@@ -390,7 +390,7 @@ def _unseen(
     """What recorded rewards beyond those `paid` in these episodes make of the `usual` return.
 
     One such reward is paid once; if it is another kind of step than those seen, then as often as it
-    may be most_repeats.
+    may be repeated.
 
     Args:
         usual: The median return of these episodes.
