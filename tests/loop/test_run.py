@@ -388,6 +388,9 @@ def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
     paracosm.report(comparison, tmp_path / "page.html")
     with pytest.raises(checks.BadArgument, match="at least two"):
         paracosm.compare(finished[0])
+    odd = tmp_path / "caf\udce9"
+    odd.symlink_to(finished[0])
+    assert r"caf\udce9" in next(iter(paracosm.compare(odd, cart[0]).runs))
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,13 @@ def shown(path: str | Path) -> str:
     return text if len(text) <= 200 else f"…{text[-80:]}"
 
 
+def whole_text(text: str) -> str:
+    """The text as every file can hold it: names of files that are not UTF-8 have halves of
+    characters, which are written out.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def try_file(name: str, path: str | Path) -> None:
     """Require that a file can be written at `path`, by making one there; nothing stays.
 
