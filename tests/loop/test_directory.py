@@ -4,6 +4,7 @@ disk costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -27,6 +28,7 @@ from paracosm.loop.directory import (
     files_of_run,
     is_run,
     refuse_data_inside,
+    require_free,
 )
 from paracosm.loop.partial_training import PartialTraining
 
@@ -252,6 +254,17 @@ def test_a_world_that_was_learned_from_given_data_stays(tmp_path):
         fill(tmp_path / "run", ["data/round-0.npz", "models/world-0.eqx"])
         directory.discard_if_nothing_was_bought(real_steps=0)
     assert is_run(tmp_path / "run")
+
+
+def test_other_rows_of_owned_data_are_refused_where_they_are_known(tmp_path):
+    for number, before in enumerate(({"data_checksum": 1}, {})):
+        path, config = tmp_path / str(number), {**CONFIG, "data": "owned.npz"}
+        RunDirectory.create(path, config | before, resume=False, force=False).close()
+        require_free(path, config, resume=True, force=False)
+        now = config | {"data_checksum": 2}
+        refused = pytest.raises(checks.BadArgument, match="--data that had other rows")
+        with refused if before else contextlib.nullcontext():
+            RunDirectory.create(path, now, resume=True, force=False).close()
 
 
 def test_what_cannot_be_begun_leaves_no_folder(tmp_path, monkeypatch):

@@ -37,6 +37,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
+DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
 _PART = r"\.[0-9a-f]{8}\.\d+\.part"  # a file that was being written
@@ -330,13 +331,19 @@ def _require_same(path: Path, config: dict[str, Any]) -> None:
     """Require that the run in a folder does what `config` says, whatever the number of its workers.
 
     Raises:
-        BadArgument: a setting is another.
+        BadArgument: a setting is another, or the rows of owned data are.
     """
     before, now = by_name(read_json(path / CONFIG)), by_name({"format": MARK, **config})
     # Runs from before learners had names were REINFORCE's.
     for settings in (before, now):
         settings["learner"] = settings.get("learner") or "reinforce"
-    for name in sorted({*before, *now} - {"workers"}):
+    checksums = {settings.get(DATA_CHECKSUM) for settings in (before, now)} - {None}
+    if len(checksums) > 1:
+        raise checks.BadArgument(
+            f"the run in {path} learns from --data that had other rows; --resume needs the same"
+            " ones."
+        )
+    for name in sorted({*before, *now} - {"workers", DATA_CHECKSUM}):
         if before.get(name) != now.get(name):
             raise checks.BadArgument(
                 f"the run in {path} had {name} = {before.get(name)!r}, not {now.get(name)!r};"
