@@ -312,6 +312,13 @@ def test_one_tracker_that_fails_costs_neither_the_run_nor_the_others(tmp_path, c
     assert again[0].calls == ["start", "close"]
 
 
+@pytest.mark.parametrize("earlier", ["id", '["a"]', '{"Failing": 1}', None])
+def test_names_that_a_damaged_log_holds_are_none(tmp_path, earlier):
+    tracker = Failing("nowhere")
+    Several(tracker).start(tmp_path, {}, earlier)
+    assert tracker.earlier is None
+
+
 @pytest.mark.full
 def test_a_run_goes_on_in_its_trackers_after_it_was_stopped(local, tmp_path, monkeypatch):
     from tests.loop.small import numbers, small_run

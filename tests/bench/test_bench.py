@@ -119,7 +119,31 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
         anew(**options)
     assert sorted(run.rglob("*")) == files
     anew()
-    assert [file.name for file in run.rglob("*.*")] == ["mine.txt"]
+    assert {file.name for file in run.rglob("*.*")} == {"mine.txt", "config.json", "run.lock"}
+
+
+@pytest.mark.parametrize(
+    ("names", "resume", "force"),
+    [
+        ((), False, False),
+        (("config.json",), False, True),
+        (("config.json", "events.jsonl"), True, False),
+    ],
+)
+def test_a_run_that_was_thrown_away_begins_anew(tmp_path, monkeypatch, names, resume, force):
+    class Asked(Exception):
+        pass
+
+    def asked(env, **options):
+        raise Asked(options["resume"], options["force"])
+
+    for name in names:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(cells, "run", asked)
+    options = {"learner": "reinforce", "transitions": 200, "seed": 0, "episodes": 3}
+    with pytest.raises(Asked) as answer:
+        cells.of_run("CartPole-v1", **options, out=str(tmp_path))
+    assert answer.value.args == (resume, force)
 
 
 def test_a_curve_has_the_same_steps_for_every_seed():

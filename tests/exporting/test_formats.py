@@ -280,6 +280,14 @@ def test_a_module_says_what_is_wrong_with_what_it_is_given():
         predict(np.zeros(3), deterministic=False)
 
 
+def test_a_title_from_elsewhere_is_no_code_of_the_module():
+    title = 'new\\Name"""\nraise SystemExit("ran")\n""" caf\udce9'
+    names = {}
+    program = program_of(trained(BOX), BOX, (3,))
+    exec(numpy_file.encode(program, title, "policy"), names)
+    assert names["__doc__"].splitlines()[0].startswith("new\\Name'''")
+
+
 def test_a_module_takes_pictures_as_they_are_or_flat():
     names, spec = {}, Spec(48, BOX, jnp.ones(48), 50)
     policy = initial_policy(spec, jax.random.key(1), width=8)

@@ -325,9 +325,19 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("state.npy", bytes(20_000_000))
     monkeypatch.setattr(files, "_MOST_INFLATED", 1_000_000)
+    monkeypatch.setattr(files, "_memory", lambda: 1_000_000)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
     with pytest.raises(BadData, match=r"bomb\.npz is not .* would inflate to 2e\+07 bytes"):
         read_arrays(bomb, "arrays are needed")
+    monkeypatch.undo()
+    monkeypatch.setattr(files, "_MOST_INFLATED", 1_000_000)
+    padded = read_arrays(padded_pictures(tmp_path), "arrays are needed")
+    assert padded["state"].nbytes == 20_000_000, "half of this machine's memory may be taken"
+
+
+def padded_pictures(folder):
+    np.savez_compressed(folder / "padded.npz", state=np.zeros(20_000_000, np.uint8))
+    return folder / "padded.npz"
 
 
 def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):

@@ -4,20 +4,33 @@ disk costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from paracosm.core import checks
-from paracosm.core.files import Unwritable
-from paracosm.loop import directory
-from paracosm.loop.directory import MARK, RunDirectory, files_of_run, is_run, refuse_data_inside
+from paracosm.core.files import Unwritable, Unwritten
+from paracosm.imagination.stop_rule import Snapshot, Spent, StopNumbers
+from paracosm.loop import directory, partial_training, result_files
+from paracosm.loop.directory import (
+    MARK,
+    RunDirectory,
+    collected_rounds,
+    files_of_run,
+    is_run,
+    refuse_data_inside,
+    require_free,
+)
+from paracosm.loop.partial_training import PartialTraining
 
 CONFIG = {"env": "Pendulum-v1", "rounds": 2, "seed": 0}
 OURS = [
@@ -92,6 +105,24 @@ def test_force_removes_rounds_that_a_learner_had_of_its_own(tmp_path):
     assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
 
 
+def test_force_goes_on_where_another_one_was_killed_after_it_removed_the_log(tmp_path):
+    begun(tmp_path / "run").close()
+    fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "notes.txt"])
+    begun(tmp_path / "run", force=True).close()
+    assert names(tmp_path / "run") == {"notes.txt", "config.json", "run.lock"}
+
+
+def test_a_round_counts_if_the_log_and_the_data_have_it(tmp_path):
+    with begun(tmp_path / "run") as directory:
+        fill(tmp_path / "run", [f"data/round-{name}.npz" for name in (0, 1, 2, "0 (copy)", 8)])
+        assert collected_rounds(tmp_path / "run") == 3  # a run that lost its log
+        for stage in ("collect-0", "collect-1"):
+            directory.log("started", stage=stage)
+        assert collected_rounds(tmp_path / "run") == 2
+        (tmp_path / "run/data/round-1.npz").unlink()
+        assert collected_rounds(tmp_path / "run") == 1
+
+
 def test_links_are_removed_and_what_they_lead_to_stays(tmp_path):
     begun(tmp_path / "run").close()
     fill(tmp_path, ["precious"])
@@ -158,11 +189,19 @@ def test_a_killed_writer_holds_no_lock(tmp_path):
     begun(tmp_path / "run", force=True).close()
 
 
-@pytest.mark.parametrize("left", [{"run.lock"}, set()])
+@pytest.mark.parametrize("left", [{"run.lock"}, set(), {"run.lock", ".01234567.99.part"}])
 def test_a_run_that_was_killed_before_its_mark_blocks_nothing(tmp_path, left):
     fill(tmp_path / "run", sorted(left))
     begun(tmp_path / "run").close()
     assert is_run(tmp_path / "run")
+    assert names(tmp_path / "run") == {"config.json", "run.lock"}
+
+
+def test_a_resumed_run_removes_what_a_kill_left_half_written(tmp_path):
+    begun(tmp_path / "run").close()
+    fill(tmp_path / "run", [".01234567.99.part", "data/.01234567.99.part", "data/mine.part"])
+    begun(tmp_path / "run", resume=True).close()
+    assert names(tmp_path / "run") == {"config.json", "run.lock", "data/mine.part"}
 
 
 def test_data_inside_the_run_directory_are_refused_through_links_too(tmp_path):
@@ -217,6 +256,17 @@ def test_a_world_that_was_learned_from_given_data_stays(tmp_path):
     assert is_run(tmp_path / "run")
 
 
+def test_other_rows_of_owned_data_are_refused_where_they_are_known(tmp_path):
+    for number, before in enumerate(({"data_checksum": 1}, {})):
+        path, config = tmp_path / str(number), {**CONFIG, "data": "owned.npz"}
+        RunDirectory.create(path, config | before, resume=False, force=False).close()
+        require_free(path, config, resume=True, force=False)
+        now = config | {"data_checksum": 2}
+        refused = pytest.raises(checks.BadArgument, match="--data that had other rows")
+        with refused if before else contextlib.nullcontext():
+            RunDirectory.create(path, now, resume=True, force=False).close()
+
+
 def test_what_cannot_be_begun_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(RunDirectory, "write", full)
     with pytest.raises(Unwritable, match="No space left"):
@@ -246,9 +296,33 @@ def full(*_: object) -> None:
 def test_a_stage_that_cannot_be_saved_goes_on_and_is_done_again_next_time(tmp_path):
     with begun(tmp_path / "run") as directory:
         assert directory.stage("learn-0", lambda: 3, full, lambda: 4) == 3
-        assert directory.unwritten == ["x cannot be written: No space left on device."]
+        (unwritten,) = directory.unwritten
+        assert str(unwritten) == "x cannot be written: No space left on device."
         assert directory.stage("learn-0", lambda: 5, lambda result: None, lambda: 4) == 5
         assert directory.stage("learn-0", lambda: 6, full, lambda: 4) == 4
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_run_whole(tmp_path, monkeypatch):
+    snapshot = Snapshot(np.ones(2), np.ones(2), StopNumbers((), (), 0.0, 1.0, 0, Spent()))
+    with RunDirectory.create(tmp_path / "run", {}, resume=False, force=False) as directory:
+        monkeypatch.setattr(partial_training, "SECONDS", -1)
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "write_bytes", full)
+            PartialTraining(directory, 0).keep(snapshot)
+        assert not directory.unwritten
+        PartialTraining(directory, 0).keep(snapshot)
+    assert len(list(tmp_path.glob("run/models/partial-0.*"))) == 2
+
+
+def test_only_a_full_disk_is_mended_by_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_files, "write_report", lambda *_: None)
+    result = types.SimpleNamespace(to_json=lambda: "{}")
+    tracker = types.SimpleNamespace(finish=lambda *_: None)
+    for error, advised in ((Unwritable("x."), True), (checks.Unsupported("y."), False)):
+        directory = RunDirectory(tmp_path, unwritten=[error])
+        with pytest.raises(Unwritten) as refusal:
+            result_files.write_result(result, directory, tracker)
+        assert ("make room" in str(refusal.value)) is advised
 
 
 def test_the_time_of_a_stage_that_stopped_is_counted(tmp_path):

@@ -216,6 +216,7 @@ def test_what_cannot_be_exported_is_refused(finished, tmp_path, monkeypatch):
         "spec is None; a Spec": (run.policy, "onnx", out, None),
         "a path is needed": (run.policy, "numpy", None, run.spec),
         "a name that Python imports": (run, "numpy", tmp_path / "my-policy.py", None),
+        r"the file is class\.py": (run, "numpy", tmp_path / "class.py", None),
         "--to is 'tf'": (run, "tf", out, None),
         "is no run directory": (tmp_path, "onnx", out, None),
     }

@@ -255,7 +255,7 @@ def test_a_nan_reward_names_the_step_and_keeps_what_was_collected(tmp_path):
     with pytest.raises(checks.BadData, match=r"step.*kept in") as error:
         small_run(tmp_path / "run", f"{SMALL}:faulty", transitions=800)
     assert "\n" not in str(error.value)
-    assert datasets.load(tmp_path / "run/data/partial.npz").real_steps > 0
+    assert datasets.load(tmp_path / "run/data/partial-0.npz").real_steps > 0
 
 
 def interrupted(tmp_path, monkeypatch):
@@ -270,14 +270,14 @@ def interrupted(tmp_path, monkeypatch):
     plug.touch()
     failure = r"raised OSError: the arm is unplugged \(small\.py:\d+\) at step \d+ of episode \d+"
     remedy = (
-        r"the 112 steps before it are kept in .*partial\.npz, and the same command with --resume"
+        r"the 112 steps before it are kept in .*partial-0\.npz, and the same command with --resume"
         r" goes on"
     )
     with pytest.raises(checks.BadData, match=f"{failure}; {remedy}") as error:
         small_run(out, env, horizon=20)
     assert "\n" not in str(error.value)
     plug.unlink()
-    return out, env, datasets.load(out / "data/partial.npz")
+    return out, env, datasets.load(out / "data/partial-0.npz")
 
 
 def test_a_run_goes_on_from_the_steps_before_its_environment_failed(tmp_path, monkeypatch):
@@ -293,7 +293,7 @@ def test_a_run_goes_on_from_the_steps_before_its_environment_failed(tmp_path, mo
     places = zip(partial.episode, partial.time, partial.state[:, 0], strict=True)
     assert set(zip(bought.episode, bought.time, bought.state[:, 0], strict=True)).issuperset(places)
     assert bought.real_steps == 200
-    assert not (out / "data/partial.npz").exists()
+    assert not (out / "data/partial-0.npz").exists()
     assert paracosm.load(out, trust=True).source().horizon == 20
 
 
@@ -305,7 +305,7 @@ def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsy
     arguments = ["run", env, "--out", str(out), "--horizon=20", "--transitions=200", "--episodes=2"]
     assert main(arguments) == 130
     assert "what was finished is kept" in capsys.readouterr().err
-    partial = datasets.load(out / "data/partial.npz")
+    partial = datasets.load(out / "data/partial-0.npz")
     assert partial.real_steps == 149
     plug.unlink()
 
@@ -320,7 +320,8 @@ def test_a_run_goes_on_from_the_steps_before_ctrl_c(tmp_path, monkeypatch, capsy
     assert places.issuperset(zip(partial.episode, partial.time, partial.state[:, 0], strict=True))
 
 
-def test_steps_that_were_all_taken_when_ctrl_c_came_are_not_taken_again(finished, tmp_path):
+@pytest.mark.parametrize("name", ["data/partial-0.npz", "data/partial.npz"])  # of today, and before
+def test_steps_that_were_all_taken_when_ctrl_c_came_are_not_taken_again(finished, tmp_path, name):
     def stop_at(stage):
         def stop(name, done, total, word=""):
             if name == stage:
@@ -332,12 +333,12 @@ def test_steps_that_were_all_taken_when_ctrl_c_came_are_not_taken_again(finished
     with pytest.raises(KeyboardInterrupt):
         small_run(out, progress=stop_at("collect"))
     bought = paracosm.load(finished[0]).data
-    datasets.save(bought, out / "data/partial.npz")
-    before = (out / "data/partial.npz").read_bytes()
+    datasets.save(bought, out / name)
+    before = (out / name).read_bytes()
     with pytest.raises(KeyboardInterrupt):
         small_run(out, progress=stop_at("learn"), resume=True)
     assert (out / "data/round-0.npz").read_bytes() == before
-    assert not (out / "data/partial.npz").exists()
+    assert not list(out.glob("data/partial*"))
 
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
@@ -388,6 +389,9 @@ def test_compare_puts_runs_side_by_side(finished, cart, tmp_path):
     paracosm.report(comparison, tmp_path / "page.html")
     with pytest.raises(checks.BadArgument, match="at least two"):
         paracosm.compare(finished[0])
+    odd = tmp_path / "caf\udce9"
+    odd.symlink_to(finished[0])
+    assert r"caf\udce9" in next(iter(paracosm.compare(odd, cart[0]).runs))
 
 
 @pytest.mark.parametrize(

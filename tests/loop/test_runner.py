@@ -4,12 +4,14 @@ import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.discount import DiscountReason
 from paracosm.loop import runner, searching
 from paracosm.loop.config import RunConfig
+from paracosm.loop.named_parts import checksum_of
 from paracosm.loop.runner import Runner
 from paracosm.loop.searching import trained_again
 from paracosm.real.verbs import connect
@@ -39,6 +41,21 @@ def test_the_seed_of_a_later_round_or_search_is_a_seed(monkeypatch, tmp_path, se
     options: Any = {"learner": None, "caution": None, "settings": IMAGINE, "seed": seed}
     trained_again(nothing, nothing, None, training, **options)
     assert seeds == [later]
+
+
+def test_steps_that_a_round_left_are_no_other_rounds(tmp_path):
+    directory = SimpleNamespace(file=lambda name: tmp_path / name)
+    given = runner_of(RunConfig("E-v0", rounds=2), directory=directory)
+    given._partial_collection(0).parent.mkdir()
+    given._partial_collection(0).touch()
+    assert not given._partial_collection(1).exists()
+
+
+def test_the_checksum_of_owned_data_is_another_where_a_row_is_another():
+    rows = connect("paracosm.real.systems:pendulum", {}, 1000).collect(20, seed=0)
+    other = dataclasses.replace(rows, reward=rows.reward + (np.arange(20) == 7))
+    assert checksum_of(rows) == checksum_of(rows.first(20)) != checksum_of(other)
+    assert checksum_of(rows.first(10)) != checksum_of(rows)
 
 
 def test_a_known_reward_chooses_the_discount_whatever_labels_were_bought():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import zlib
 from pathlib import Path
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import paracosm
 from paracosm.core.checks import BadData, Missing, Unsupported
+from paracosm.core.files import Unwritable
 from paracosm.core.policy import Deterministic
 from paracosm.learning.learn import Learned
 from paracosm.learning.parts import Constant
@@ -110,6 +113,23 @@ def test_a_trusted_run_whose_world_holds_a_part_of_ones_own_is_exported(run, tmp
 def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(Unsupported, match="cannot be stored"):
         store.save_policy(tmp_path / "policy", Deterministic(jnp.sin))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_array_that_cannot_be_stored_is_one_sentence(tmp_path):
+    with pytest.raises(Unsupported, match="holds an array that cannot be stored"):
+        store.save(tmp_path / "state", jax.random.key(0), store.PolicyHeader(), described=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_while_arrays_are_written_is_one_sentence(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(Unwritable, match="cannot be written"):
+            store.save(tmp_path / "state", np.ones(10_000), store.PolicyHeader(), described=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
 
 

@@ -92,6 +92,12 @@ def test_whatever_goes_wrong_is_one_line_and_a_traceback(function, arguments, er
     assert outcome.traceback.startswith("Traceback")
 
 
+def test_an_error_with_half_a_character_is_recorded_like_any_other():
+    outcome = run("broken", index="caf\udce9")
+    assert outcome.error == r"ValueError: cell caf\udce9 cannot be"
+    assert Outcome.from_json(outcome.to_json()) == outcome
+
+
 def test_a_module_that_is_not_there_fails_the_cell():
     cell = Cell("no_such_module:f", {})
     assert (

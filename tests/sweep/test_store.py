@@ -87,6 +87,22 @@ def test_a_second_writer_is_refused_by_name_until_the_first_is_gone(path):
         pass
 
 
+def test_a_store_has_one_lock_under_all_its_names(path):
+    with writer(path, named(), resume=False):
+        pass
+    link = path.with_name("link.sqlite")
+    link.symlink_to(path)
+    with (
+        writer(link, named(), resume=True),
+        pytest.raises(BadArgument, match="is being written by another sweep"),
+        writer(path, named(), resume=True),
+    ):
+        pass
+    with writer(link, named(), resume=False, force=True):
+        pass
+    assert link.is_symlink()
+
+
 def test_the_lock_goes_with_the_process_that_held_it(path):
     holder = (
         "import sys, time; from pathlib import Path; from paracosm.sweep.store import _lock\n"

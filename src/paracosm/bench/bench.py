@@ -19,7 +19,7 @@ from paracosm.core.progress import Progress, silent
 from paracosm.core.records.base import Estimate, typed
 from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
 from paracosm.imagination.settings import ImagineSettings
-from paracosm.loop.directory import CONFIG, files_of_run, is_run, require_free
+from paracosm.loop.directory import RunDirectory, is_run, require_free
 from paracosm.loop.named_parts import LEARNERS, REINFORCE, learner_of
 from paracosm.sweep.cells import Cell, Outcome
 from paracosm.sweep.options import LOCAL_SWEEP, SweepOptions
@@ -85,7 +85,7 @@ def bench(
     sweep_options.require_usable(f"the suite {stem}", store)
     jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)
     earlier_runs = _run_directories(jobs) if sweep_options.force else []
-    for run in filter(is_run, earlier_runs):
+    for run in earlier_runs:
         require_free(run, {}, resume=False, force=True)
     results = sweep(
         [job.cell for job in jobs],
@@ -291,14 +291,13 @@ def _failed_score(job: _Job, failure: Outcome | None) -> TaskScore:
 def _run_directories(jobs: Sequence[_Job]) -> list[Path]:
     """The run directories of earlier runs that are on the disk."""
     paths = (Path(job.cell.arguments["out"]) for job in jobs if "out" in job.cell.arguments)
-    return [path for path in paths if (path / CONFIG).is_file()]
+    return [path for path in paths if is_run(path)]
 
 
 def _remove_runs(runs: Sequence[Path]) -> None:
-    """Remove the files that these runs wrote."""
+    """Remove what these runs wrote, but for what marks their folders as ours."""
     for run in runs:
-        for file in files_of_run(run):
-            file.unlink()
+        RunDirectory(run).clear()
 
 
 def _command(name: str, seeds: Sequence[int], learners: Sequence[str], episodes: int) -> str:

@@ -15,7 +15,7 @@ from paracosm import adapters
 from paracosm.auditing.round_audit import whole_episodes
 from paracosm.core.policy import Policy, Uniform
 from paracosm.core.records.benchmarks import Point
-from paracosm.loop.directory import CONFIG
+from paracosm.loop.directory import CONFIG, EVENTS
 from paracosm.loop.load import load
 from paracosm.loop.run import run
 from paracosm.real import registry
@@ -40,7 +40,10 @@ def of_run(
         out: The run directory.
     """
     options = {"learner": learner, "transitions": transitions, "seed": seed, "episodes": episodes}
-    result = run(env, out=out, resume=(Path(out) / CONFIG).is_file(), **options)
+    is_there, has_begun = ((Path(out) / name).is_file() for name in (CONFIG, EVENTS))
+    # Of a run that was thrown away its settings are left, which may be others than these.
+    resume, force = is_there and has_begun, is_there and not has_begun
+    result = run(env, out=out, resume=resume, force=force, **options)
     finished, gap = load(out, trust=True), result.diagnosis.gap
     data, horizon = finished.data, finished.world.spec.horizon
     whole = whole_episodes(data, horizon)

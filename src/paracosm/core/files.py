@@ -27,8 +27,8 @@ from paracosm.core.records import Record
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
-# Arrays of data sets compress tenfold, constant columns some hundredfold; an archive made to fill
-# memory, more.
+# Arrays of data sets compress tenfold, constant columns some hundredfold, and padded pictures of
+# episodes that end early as much as an archive made to fill memory: half of it they may take.
 _MOST_INFLATED = 1 << 30
 _MOST_RATIO = 200
 
@@ -113,6 +113,13 @@ def shown(path: str | Path) -> str:
     """A path as a sentence shows it: its end, where it is long."""
     text = str(path)
     return text if len(text) <= 200 else f"…{text[-80:]}"
+
+
+def whole_text(text: str) -> str:
+    """The text as every file can hold it: names of files that are not UTF-8 have halves of
+    characters, which are written out.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def try_file(name: str, path: str | Path) -> None:
@@ -319,8 +326,13 @@ _DAMAGE = (
 
 def _require_modest(archive: zipfile.ZipFile, path: Path) -> None:
     inflated = sum(entry.file_size for entry in archive.infolist())
-    if inflated > max(_MOST_INFLATED, _MOST_RATIO * path.stat().st_size):
+    if inflated > max(_MOST_INFLATED, _memory() // 2, _MOST_RATIO * path.stat().st_size):
         raise ValueError(f"it would inflate to {inflated:.3g} bytes")
+
+
+def _memory() -> int:
+    """The bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _reason(error: BaseException) -> str:

@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paracosm.core.files import json_object
+
 Figures = Callable[[], Mapping[str, bytes]]
 
 
@@ -105,7 +107,7 @@ class Several(Tracker):
 
     def start(self, run: Path, configuration: Mapping[str, Any], earlier: str | None) -> str | None:
         """What each of them returned, by name, as JSON."""
-        before = json.loads(earlier) if earlier else {}
+        before = _names(earlier)
         names = {}
         for name, tracker in zip(_distinct(self.trackers), self.trackers, strict=True):
             names[name] = tracker.start(run, configuration, before.get(name))
@@ -124,6 +126,15 @@ class Several(Tracker):
         with contextlib.ExitStack() as stack:
             for tracker in self.trackers:
                 stack.callback(tracker.close)
+
+
+def _names(earlier: str | None) -> dict[str, str]:
+    """What the trackers returned before, as far as `earlier` holds it: a log may be damaged."""
+    try:
+        names = json_object(earlier or "{}")
+    except ValueError:
+        return {}
+    return {name: own for name, own in names.items() if isinstance(own, str)}
 
 
 def _distinct(trackers: Sequence[Tracker]) -> list[str]:

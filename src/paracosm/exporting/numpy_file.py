@@ -103,7 +103,7 @@ def encode(program: Program, title: str, name: str) -> bytes:
     outputs = [_name_of(value, weights) for value in program.outputs]
     lines.append(f"return {outputs[0]}, {outputs[1] if has_carry else 'carry'}")
     head = _HEAD.format(
-        title=title,
+        title=_docstring_line(title),
         name=name,
         looks=(
             "carries a state from step to step" if has_carry else "looks at the observation alone"
@@ -117,6 +117,13 @@ def encode(program: Program, title: str, name: str) -> bytes:
     )
     body = textwrap.indent("\n".join(lines), "    ")
     return f"{head}{body}\n{_weights_text(weights)}".encode()
+
+
+def _docstring_line(text: str) -> str:
+    """The text as one line that neither ends a docstring nor has an escape of its own: names of
+    folders and environments may come from elsewhere, and the module is run.
+    """
+    return ascii(text)[1:-1].replace('"', "'")
 
 
 def decode(module: bytes) -> Step:

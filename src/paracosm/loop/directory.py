@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import json
+import math
 import os
 import re
 import time
@@ -35,13 +37,15 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
+DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
+_PART = r"\.[0-9a-f]{8}\.\d+\.part"  # a file that was being written
 _RUN_FILES = re.compile(
     r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
     r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
-    r"|(data/|models/)?\.[0-9a-f]{8}\.\d+\.part"
+    rf"|(data/|models/)?{_PART}"
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
 _EVENT_PREFIX = b'{"event": "'  # how every line of the log begins
@@ -58,15 +62,15 @@ class RunDirectory:
             process ends.
         folders: Those that were made for this run, the innermost first.
         is_new: Whether the run was started here; false of one that is resumed or only read.
-        unwritten: What could not be written, a sentence each; the run goes on with what it has in
-            memory.
+        unwritten: Why something could not be written, an error each; the run goes on with what it
+            has in memory.
     """
 
     path: Path
     lock: IO[str] | None = None
     folders: tuple[Path, ...] = ()
     is_new: bool = False
-    unwritten: list[str] = dataclasses.field(default_factory=list)
+    unwritten: list[checks.ParacosmError] = dataclasses.field(default_factory=list)
 
     @classmethod
     def create(
@@ -104,10 +108,12 @@ class RunDirectory:
         if _run_or_refuse(self.path):
             if resume:
                 _require_same(self.path, config)
+                self._remove_parts()
                 return self
             if not force:  # another process started it while this one waited for the lock
                 _refuse_second(self.path)
-            self._clear()
+            self.clear()
+        self._remove_parts()
         self.write(CONFIG, json.dumps({"format": MARK, **config}, indent=1, allow_nan=False))
         folders = [folder for name in _FOLDERS for folder in make_folders(self.path / name)]
         return dataclasses.replace(self, folders=(*folders, *self.folders), is_new=True)
@@ -123,15 +129,23 @@ class RunDirectory:
         if self.lock is not None:
             self.lock.close()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Remove the files that the run wrote, and nothing else; the log first, without which no
-        stage is finished.
+        stage is finished. Settings and lock stay: they mark the folder as a run's.
         """
         with writing(self.path):
             files = files_of_run(self.path)
             for file in sorted(files, key=lambda file: file.name != EVENTS):
                 if file.name not in (LOCK, CONFIG):
                     file.unlink()
+
+    def _remove_parts(self) -> None:
+        """Remove what a killed process was writing: pictures can be as large as the data."""
+        with writing(self.path):
+            for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+                for file in folder.iterdir() if folder.is_dir() else ():
+                    if re.fullmatch(_PART, file.name):
+                        file.unlink(missing_ok=True)
 
     def discard_if_nothing_was_bought(self, *, real_steps: int) -> None:
         """Remove a run that was refused before it took a real step or finished a stage that lasts:
@@ -147,7 +161,7 @@ class RunDirectory:
         with contextlib.suppress(
             OSError, checks.ParacosmError
         ):  # the refusal itself is what the user must hear
-            self._clear()
+            self.clear()
             (self.path / CONFIG).unlink(missing_ok=True)
             (self.path / LOCK).unlink(missing_ok=True)
             remove_folders(self.folders)
@@ -169,7 +183,7 @@ class RunDirectory:
         try:
             yield
         except (Unwritable, checks.Unsupported) as error:
-            self.unwritten.append(str(error))
+            self.unwritten.append(error)
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to the log of events; a line that a kill cut off is ended first."""
@@ -317,13 +331,19 @@ def _require_same(path: Path, config: dict[str, Any]) -> None:
     """Require that the run in a folder does what `config` says, whatever the number of its workers.
 
     Raises:
-        BadArgument: a setting is another.
+        BadArgument: a setting is another, or the rows of owned data are.
     """
     before, now = by_name(read_json(path / CONFIG)), by_name({"format": MARK, **config})
     # Runs from before learners had names were REINFORCE's.
     for settings in (before, now):
         settings["learner"] = settings.get("learner") or "reinforce"
-    for name in sorted({*before, *now} - {"workers"}):
+    checksums = {settings.get(DATA_CHECKSUM) for settings in (before, now)} - {None}
+    if len(checksums) > 1:
+        raise checks.BadArgument(
+            f"the run in {path} learns from --data that had other rows; --resume needs the same"
+            " ones."
+        )
+    for name in sorted({*before, *now} - {"workers", DATA_CHECKSUM}):
         if before.get(name) != now.get(name):
             raise checks.BadArgument(
                 f"the run in {path} had {name} = {before.get(name)!r}, not {now.get(name)!r};"
@@ -365,7 +385,7 @@ def _run_or_refuse(path: Path) -> bool:
         names = {file.name for file in path.iterdir()} if path.is_dir() else set()
     if is_run(path):
         return True
-    if names - {LOCK}:
+    if {name for name in names - {LOCK} if not re.fullmatch(_PART, name)}:
         why = f"; its {CONFIG} is damaged or not a run's of this version" if CONFIG in names else ""
         raise checks.BadArgument(
             f"{shown(path)} exists and holds no run{why}; choose another --out."
@@ -384,7 +404,8 @@ def files_of_run(path: Path) -> list[Path]:
     """The files in the folder that its run writes, by their names and its number of rounds; others
     are not ours.
     """
-    rounds, files = _rounds(path), []
+    # Without its log a run that was being removed does not say how many rounds it had.
+    rounds, files = _rounds(path) if (path / EVENTS).is_file() else math.inf, []
     for folder in (path, *(path / name for name in _FOLDERS)):
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
@@ -396,6 +417,15 @@ def files_of_run(path: Path) -> list[Path]:
             if _RUN_FILES.fullmatch(name) and is_of_round and is_file:
                 files.append(file)
     return files
+
+
+def collected_rounds(path: Path) -> int:
+    """How many rounds of a run have their data on the disk, as far as its log knows of them: other
+    files may be copies, or of a run that was there before.
+    """
+    known = range(_rounds(path)) if (path / EVENTS).is_file() else itertools.count()
+    has_data = (path.joinpath(f"data/round-{round}.npz").is_file() for round in known)
+    return sum(itertools.takewhile(bool, has_data))
 
 
 def _rounds(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.extras import import_optional
-from paracosm.core.files import as_path, atomic_write, shown, try_file
+from paracosm.core.files import as_path, atomic_write, shown, try_file, whole_text
 from paracosm.core.mdp import Box, Discrete, Spec
 from paracosm.core.observing import Observing
 from paracosm.core.policy import Policy, acts, initial_carries
@@ -123,7 +124,7 @@ def _of_run(run: Run) -> _PolicyToExport:
             f"the policy of the run in {shown(run.path)} cannot be exported: it is the planner"
             f" {run.config.planner}, which searches the learned world at every step."
         )
-    title = f"The policy of the run {run.path.resolve().name} in {run.config.env}."
+    title = whole_text(f"The policy of the run {run.path.resolve().name} in {run.config.env}.")
     if run.config.encoder is None:
         spec, policy = run.spec, run.policy
         _require_no_planner(policy)
@@ -159,7 +160,8 @@ def _target(path: str | Path | None, to: str, folder: Path | None) -> Path:
     if path is None and folder is None:
         raise checks.BadArgument("a path is needed beside a policy that is given itself.")
     target = folder / f"policy{ENDINGS[to]}" if path is None and folder else as_path("path", path)
-    if to == "numpy" and not (target.suffix == ".py" and target.stem.isidentifier()):
+    importable = target.stem.isidentifier() and not keyword.iskeyword(target.stem)
+    if to == "numpy" and not (target.suffix == ".py" and importable):
         raise checks.BadArgument(
             f"the file is {target.name}; a name that Python imports is needed, such as policy.py."
         )

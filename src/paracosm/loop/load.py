@@ -43,7 +43,7 @@ from paracosm.loop.auditing import (
     with_next_step,
 )
 from paracosm.loop.config import RunConfig
-from paracosm.loop.directory import CONFIG
+from paracosm.loop.directory import CONFIG, collected_rounds
 from paracosm.loop.latents import ENCODER_KINDS, Networks, load_encoder
 from paracosm.loop.named_parts import (
     PLANNERS,
@@ -459,8 +459,7 @@ class Run:
         """The number of the last round; short rounds are counted as they come."""
         if self.round is not None:
             return self.round
-        collected = len(list(self.path.glob("data/round-*.npz")))
-        return max(self.config.rounds, collected) - 1
+        return max(self.config.rounds, collected_rounds(self.path)) - 1
 
 
 def _is_code(where: str) -> bool:

@@ -5,7 +5,9 @@ data: found and checked before anything is paid for.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
+from paracosm.core.columns import COLUMNS
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Encoder, Window
 from paracosm.core.learner import Learner
@@ -317,6 +320,12 @@ def owned_data(config: RunConfig, source: Source) -> Dataset:
         bought, source.state_size, source.action, known_reward=config.reward is not None
     )
     return owned
+
+
+def checksum_of(owned: Dataset) -> int:
+    """The checksum of all columns: rows are others where it is another."""
+    columns = (np.ascontiguousarray(getattr(owned, name)) for name in COLUMNS)
+    return functools.reduce(lambda before, column: zlib.crc32(column.data, before), columns, 0)
 
 
 def used_data(owned: Dataset, config: RunConfig) -> Dataset:

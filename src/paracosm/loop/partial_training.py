@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import Any
 
-from paracosm.core.checks import BadData
+from paracosm.core.checks import BadData, Unsupported
+from paracosm.core.files import Unwritable
 from paracosm.core.records import Record
 from paracosm.imagination.stop_rule import Snapshot, StopNumbers, TrainingStore
 from paracosm.loop import store
@@ -28,15 +30,15 @@ class PartialTraining(TrainingStore):
 
     def __init__(self, directory: RunDirectory, round: int) -> None:
         """A store for the training of one round of a run."""
-        self._directory = directory
         self._path, self._last = directory.file(f"models/partial-{round}"), time.monotonic()
 
     def keep(self, snapshot: Snapshot) -> None:
-        """See `TrainingStore`."""
+        """See `TrainingStore`; a checkpoint that cannot be written is tried again later."""
         if time.monotonic() - self._last < SECONDS:
             return
-        with self._directory.attempt():
-            states, header = (snapshot.state, snapshot.best), _Header(snapshot.numbers)
+        states, header = (snapshot.state, snapshot.best), _Header(snapshot.numbers)
+        # The run directory lacks nothing without it.
+        with contextlib.suppress(Unwritable, Unsupported):
             store.save(self._path, states, header, described=False)
         self._last = time.monotonic()
 

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 from paracosm.core import checks
-from paracosm.core.files import as_path, read_json, read_record, shown
+from paracosm.core.files import as_path, read_json, read_record, shown, whole_text
 from paracosm.core.records import Diagnosis
 from paracosm.core.records.ranking import Ranking
 from paracosm.core.records.results import Comparison, RunResult
@@ -78,7 +78,7 @@ def compare(*runs: str | Path) -> Comparison:
         given = ("no run is given", "1 run is given")
         what = given[len(runs)] if len(runs) < 2 else f"{shared} one and the same"
         raise checks.BadArgument(f"{what}; a comparison needs at least two different ones.")
-    return Comparison({os.fspath(path): _ranked(Path(path)) for path in runs})
+    return Comparison({whole_text(os.fspath(path)): _ranked(Path(path)) for path in runs})
 
 
 def _ranked(path: Path) -> RunResult:

@@ -15,10 +15,17 @@ from paracosm.imagination.imagine import ImagineSettings
 from paracosm.learning.learn import LearnSettings
 from paracosm.loop import versions
 from paracosm.loop.config import RunConfig, RunOptions
-from paracosm.loop.directory import RunDirectory, default_out, refuse_data_inside, require_free
+from paracosm.loop.directory import (
+    DATA_CHECKSUM,
+    RunDirectory,
+    default_out,
+    refuse_data_inside,
+    require_free,
+)
 from paracosm.loop.named_parts import (
     caution_of,
     check_kinds,
+    checksum_of,
     given_part,
     learner_of,
     owned_data,
@@ -96,6 +103,8 @@ def run(
             require_noise(config, source.action)
             require_members(caution, config)
         owned = None if config.data is None else owned_data(config, source)
+        if owned is not None:
+            settings[DATA_CHECKSUM] = checksum_of(owned)
         run_tracker.begin(place, settings, resume=resume)
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
             run_tracker.remember(directory)

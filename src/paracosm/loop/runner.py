@@ -12,6 +12,7 @@ from typing import cast
 
 from paracosm.auditing.plausibility import RANDOM, RECORDED, reference
 from paracosm.core.data import Dataset, Trajectory
+from paracosm.core.files import writing
 from paracosm.core.keys import later_seed, stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.learner import Learner, Problem
@@ -270,7 +271,7 @@ class Runner:
 
         def save(bought: Dataset) -> None:
             datasets.save(bought, file)
-            self._partial_collection.unlink(missing_ok=True)
+            self._partial_collection(round).unlink(missing_ok=True)
 
         return self.directory.stage(
             f"collect-{round}",
@@ -283,10 +284,15 @@ class Runner:
             lambda: datasets.load(file),
         )
 
-    @property
-    def _partial_collection(self) -> Path:
-        """Where the steps of a collection that stopped are kept for the resumed run."""
-        return self.directory.file("data/partial.npz")
+    def _partial_collection(self, round: int) -> Path:
+        """Where the steps of a round's collection that stopped are kept for the resumed run."""
+        file = self.directory.file(f"data/partial-{round}.npz")
+        # Older versions named no round: it is the one that a resumed run collects first.
+        unnumbered = self.directory.file("data/partial.npz")
+        if unnumbered.is_file():
+            with writing(file):
+                unnumbered.replace(file)
+        return file
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
@@ -301,7 +307,7 @@ class Runner:
         rows = collect_or_resume(
             self.source,
             steps,
-            self._partial_collection,
+            self._partial_collection(decision.round),
             policy=collector,
             progress=self._progress_of("collect", decision.round),
             seed=self.config.seed,

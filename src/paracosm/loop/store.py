@@ -8,6 +8,7 @@ structure (`model`, see `core/storage.py`); `NAME.eqx` holds its arrays.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import zlib
 from collections.abc import Callable
@@ -80,17 +81,32 @@ def save(path: Path, model: Any, header: Record, *, described: bool = True) -> N
         described: Whether the file says how to rebuild the model; else whoever reads it must know.
 
     Raises:
-        Unsupported: the model is to be described and holds something that cannot be stored.
+        Unsupported: the model holds something that cannot be stored.
+        Unwritable: a file cannot be written.
     """
     tree = {"about": header.to_dict(), "model": storage.describe(model) if described else None}
+    arrays = _arrays_of(model)
     with atomic_write(path.with_suffix(".eqx")) as part:
-        eqx.tree_serialise_leaves(part, model)
-        arrays = part.read_bytes()
+        part.write_bytes(arrays)
     text = json.dumps(
         {"format": FORMAT, "checksum": _checksum(tree, arrays), **tree}, indent=1, allow_nan=False
     )
     with atomic_write(path.with_suffix(".json")) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _arrays_of(model: Any) -> bytes:
+    """The arrays in Equinox's format."""
+    buffer = io.BytesIO()
+    try:
+        eqx.tree_serialise_leaves(buffer, model)
+    # Whatever NumPy raises of an array, Equinox raises anew with the array's place.
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+        raise checks.Unsupported(
+            f"the model holds an array that cannot be stored ({reason[:200]})."
+        ) from error
+    return buffer.getvalue()
 
 
 def header(kind: type[H], path: Path) -> H:

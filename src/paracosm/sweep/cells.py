@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from paracosm.core import checks
+from paracosm.core.files import whole_text
 from paracosm.core.records import Record
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -96,8 +97,8 @@ def perform(name: str, function: str, text: str) -> Outcome:
         return Outcome(
             name=name,
             result=None,
-            error=line,
-            traceback=traceback.format_exc(),
+            error=whole_text(line),
+            traceback=whole_text(traceback.format_exc()),
             seconds=time.perf_counter() - start,
         )
 

@@ -91,6 +91,7 @@ def writer(
             was made for other cells or by other versions.
         BadData: the file is damaged or no store.
     """
+    path = Path(os.path.realpath(path))  # one store of several names has one lock
     with _lock(path), _refusal_in_a_sentence(path):
         if force:
             _discard(path)
