@@ -109,7 +109,7 @@ def _typed(name: str, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return array.copy(), np.zeros(len(array), bool)
     with np.errstate(over="ignore", invalid="ignore"):
         states = array.astype(np.float32)
-    return states, ~np.isfinite(states).all(axis=1)
+    return states, ~np.asarray(np.isfinite(states).all(axis=1))
 
 
 def _fault(name: str, entry: np.ndarray) -> Fault:
