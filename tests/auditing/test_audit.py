@@ -182,6 +182,14 @@ def test_parts_of_a_wrong_shape_are_named():
         audit(chance, case.policy, case.episodes, certify=False)
 
 
+def test_a_prediction_of_another_number_of_episodes_is_refused():
+    case = case_of("linear", 1)
+    prediction = bootstrapped(case, 5).prediction
+    first = dataclasses.replace(prediction, function=lambda policy, start, key: jnp.zeros(1))
+    with pytest.raises(checks.BadData, match=r"the predicted return of training has shape \(1,\)"):
+        audited(case, imagined=first)
+
+
 def test_the_real_system_as_its_own_model_has_no_gap_and_no_culprit():
     case = case_of("smooth", 2)
     diagnosis = audit(case.real, case.policy, case.episodes, certify=False)

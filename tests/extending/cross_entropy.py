@@ -30,14 +30,14 @@ class CrossEntropy(Learner):
         return {"policy": policy, "mean": mean, "spread": 0.5 * jnp.ones_like(mean)}
 
     def step(self, state, problem, key):
-        for_noise, for_starts = jax.random.split(key)
+        for_noise, for_starts, for_play = jax.random.split(key, 3)
         noise = jax.random.normal(for_noise, (self.candidates, len(state["mean"])))
         parameters = state["mean"] + state["spread"] * noise
         start = problem.starts.draw(jax.random.split(for_starts, self.rollouts), 0.5)
 
         def score(candidate):
             candidate = {**state, "mean": candidate}
-            return jnp.mean(self.predicted_return(candidate, problem, start, for_starts))
+            return jnp.mean(self.predicted_return(candidate, problem, start, for_play))
 
         scores = jax.lax.map(score, parameters)
         best = parameters[jax.lax.top_k(scores, self.best)[1]]

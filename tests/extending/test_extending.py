@@ -14,10 +14,13 @@ from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.encoder import Window, encode
+from paracosm.core.learner import RecordedRewards
 from paracosm.core.policy import Deterministic, Noisy, Policy
 from paracosm.core.rollout import rollout
 from paracosm.core.tracking import Several, Tracker
+from paracosm.imagination.caution import least_price
 from paracosm.imagination.imagine import ImagineSettings, imagine
+from paracosm.imagination.training_world import make_training_world
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.problem import FitSettings
 from paracosm.loop.auditing import audit
@@ -27,8 +30,12 @@ from paracosm.real.systems import linear_quadratic
 from paracosm.real.verbs import connect
 from tests.extending.carts import Carts
 from tests.extending.filter import Filter
+from tests.extending.near_data import NearData
+from tests.extending.random_plans import RandomPlans
 from tests.extending.rows import Rows
 from tests.extending.shooting import Shooting
+from tests.imagination.imagining import data_of
+from tests.imagination.test_imagine import integrator
 from tests.loop.small import small_run
 
 HERE = Path(__file__).parent
@@ -134,6 +141,32 @@ def test_learning_imagination_and_audit_run_on_beliefs():
     diagnosis = audit(learned.world, imagined.policy, episodes, imagined, certify=False)
     assert diagnosis.closure < 1e-9
     assert diagnosis.gap.total.n == 3
+
+
+def test_a_caution_of_ones_own_prices_what_is_far_from_the_data():
+    state = np.array([[-1.0], [0.5], [1.0]])
+    data = data_of(integrator(), state, state)
+    rewards = RecordedRewards(jnp.asarray(-2.0), jnp.asarray(0.0), jnp.asarray(0.5))
+    world = integrator(reward=lambda s, a, t: 0.1 * t[0])
+    careful = make_training_world(NearData(4.0), world, data, rewards)
+    price = lambda at: float(careful.reward(at, at, at) - 0.1 * at[0])  # noqa: E731
+    assert [price(jnp.full(1, at)) for at in (-0.5, 0.0, 1.0)] == pytest.approx([0, 0, 0])
+    assert price(jnp.full(1, 9.0)) == pytest.approx(-2)
+    assert float(least_price(careful.reward)) == -2
+
+
+def test_a_planner_of_ones_own_finds_a_better_plan_than_the_last(system):
+    planner, state = RandomPlans(system, steps=4, plans=16), jnp.ones(system.spec.state_size)
+    assert planner.imagined_steps == 17 * 4
+    last = 0.9 * jnp.ones_like(planner.initial())
+    search = planner.search(last, state, jax.random.key(0))
+    assert search.values.shape == (1, 16)
+    np.testing.assert_allclose(search.values[0, 0], planner.worth(last, state), rtol=1e-5)
+    np.testing.assert_allclose(search.value, search.values.max(), rtol=1e-5)
+    assert search.value > search.values[0, 0]
+    action, carry = planner.act(last, state, jax.random.key(0))
+    np.testing.assert_allclose(action, planner.action(search.plan[0]), rtol=1e-5)
+    np.testing.assert_allclose(carry[:-1], search.plan[1:], rtol=1e-5)
 
 
 def test_a_recording_becomes_beliefs_as_playing_does(system):

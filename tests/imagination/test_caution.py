@@ -1,5 +1,7 @@
 """Cautions: where a policy is not to go in imagination, or pays for it; and no other change."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,14 +19,17 @@ from paracosm.core.policy import Deterministic, SquashedGaussian
 from paracosm.core.rollout import returns, rollout
 from paracosm.imagination.branches import value_bounds
 from paracosm.imagination.caution import (
+    Caution,
     EndAtEdge,
     EndInDoubt,
     NoCaution,
     PayForDoubt,
+    Priced,
     least_price,
     priced_reward,
 )
 from paracosm.imagination.evaluation import rewards_in
+from paracosm.imagination.training_world import make_training_world
 from tests.imagination.imagining import data_of
 from tests.imagination.test_branches import STARTS, played
 from tests.imagination.test_imagine import HORIZON, INITIAL, KEYS, VISITED, integrator
@@ -188,6 +193,73 @@ def test_a_caution_of_ones_own_may_be_two_of_them():
     np.testing.assert_allclose(price, expected, rtol=1e-5)
     np.testing.assert_allclose(least_price(careful.reward), -0.3 * 0.5 * 20, rtol=1e-6)
     assert bool(careful.termination(*step))
+
+
+class Given(Caution):
+    """A caution of one's own: it makes of the world what a function makes of it."""
+
+    change: object
+
+    def __call__(self, world, data, rewards):
+        return self.change(world)
+
+
+def made_by(change):
+    return make_training_world(Given(change), UNSURE, DATA, REWARDS)
+
+
+def test_what_a_caution_of_ones_own_takes_off_the_reward_is_a_price():
+    """The recorded rewards end at 0 and -2; what is taken off is far below and is kept."""
+
+    def far(state, action, next_state):
+        return UNSURE.reward(state, action, next_state) - 10.0 * (next_state[0] < 0.5)
+
+    world = made_by(lambda world: world.replace(reward=far))
+    task = Problem(UNSURE, world, STARTS, 6, jnp.asarray(1e-2), REWARDS, explore=jnp.asarray(0.0))
+    network = MLP(1, 2, 8, 1, KEYS[0])
+    branches = played(SquashedGaussian(network, UNSURE.spec.action), task, steps=2)
+    after = np.asarray(branches.steps.next_state)[..., 0]
+    expected = (np.clip(0.1 * after, -2, 0) - 10.0 * (after < 0.5)) / 0.5
+    assert (after < 0.5).any()
+    np.testing.assert_allclose(branches.steps.reward, expected, rtol=1e-4, atol=1e-4)
+    low, high = value_bounds(task)
+    assert (float(low), float(high)) == (-np.inf, 0)
+    step = jnp.full(1, 0.2), NOTHING, jnp.full(1, 0.3)
+    np.testing.assert_allclose(world.reward(*step), far(*step), rtol=1e-6)
+    exploring = eqx.tree_at(lambda task: task.explore, task, jnp.asarray(1.0))
+    assert float(value_bounds(exploring)[0]) == 0
+
+
+def test_a_reward_that_is_priced_or_left_as_it_is_stays_so():
+    assert make_training_world(NoCaution(), UNSURE, DATA, REWARDS) is UNSURE
+    price = Priced(UNSURE.reward, lambda s, a, t: -0.1 * a[0] ** 2, jnp.asarray(-0.1))
+    assert made_by(lambda world: world.replace(reward=price)).reward is price
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda world: None, r"what the caution Given gives is None; an MDP is needed"),
+        (lambda world: world.replace(discount=0.1), r"discount is 0\.1; .*0\.9"),
+        (
+            lambda world: world.replace(spec=dataclasses.replace(world.spec, horizon=3)),
+            rf"horizon is 3; that of the learned world, {HORIZON}, is needed",
+        ),
+        (
+            lambda world: world.replace(reward=lambda s, a, t: t),
+            r"the world of the caution Given's reward has the shape \(1,\)",
+        ),
+    ],
+)
+def test_what_a_caution_of_ones_own_gives_is_checked_with_its_name(change, message):
+    with pytest.raises(checks.ParacosmError, match=message):
+        made_by(change)
+
+
+def test_a_learned_part_that_fails_is_not_blamed_on_the_caution():
+    broken = BOUNDED.replace(reward=lambda s, a, t: t)
+    with pytest.raises(checks.BadData, match=r"^the world's reward has the shape"):
+        make_training_world(EndAtEdge(), broken, DATA, REWARDS)
 
 
 def test_doubt_needs_members():

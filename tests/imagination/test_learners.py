@@ -1,12 +1,16 @@
 """What every learner keeps to, whatever it does; and what REINFORCE predicts."""
 
+import dataclasses
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from paracosm.core import checks
 from paracosm.core.learner import Learner, Problem, StartStates
-from paracosm.core.policy import Deterministic, Mode, Policy
+from paracosm.core.policy import Deterministic, Mode, Policy, StochasticPolicy
 from paracosm.core.rollout import rollout
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from paracosm.imagination.reinforce import REINFORCE
@@ -86,3 +90,92 @@ def test_what_is_kept_is_the_last_state_or_that_of_the_highest_score(keep, steps
     assert imagined.own_prediction.state == pytest.approx(0.01 * steps)
     assert imagined.training.kept_step == steps
     assert imagined.training.kept_return == imagined.training.imagined_return[steps // 5 - 1]
+
+
+class Counting(Learner):
+    """Trains nothing: its state is a Python number that counts, and `change` is what a step makes
+    of what it gives.
+    """
+
+    change: object = eqx.field(static=True, default=lambda state, metrics: (state, metrics))
+    entropy: float = eqx.field(static=True, default=0.0)
+
+    def init(self, problem, key):
+        return {"steps": 0}
+
+    def step(self, state, problem, key):
+        return self.change({"steps": state["steps"] + 1}, {"number": state["steps"]})
+
+    def policy(self, state):
+        return Idle(jnp.asarray(self.entropy))
+
+    def predicted_return(self, state, problem, start, key):
+        return jnp.zeros(len(start))
+
+
+class Idle(StochasticPolicy):
+    """Does nothing."""
+
+    of: jax.Array
+
+    def sample(self, state, key):
+        return jnp.zeros(1)
+
+    def mode(self, state):
+        return jnp.zeros(1)
+
+    def log_prob(self, state, action):
+        return -self.of
+
+    def entropy(self, state):
+        return self.of
+
+
+def counted(learner, **options):
+    settings = dataclasses.replace(SMALL, most_steps=4, check=2, rates=(1e-2,))
+    return imagine_in(WORLD, INITIAL, VISITED, learner=learner, settings=settings, **options)
+
+
+def test_a_number_of_a_state_counts_where_training_goes_on():
+    first = counted(Counting(), keep="last").own_prediction.state
+    later = counted(Counting(), keep="last", state={"steps": int(first["steps"])})
+    assert (int(first["steps"]), int(later.own_prediction.state["steps"])) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda state, metrics: state,
+            r"Counting gives {'steps': .*; a pair of the next",
+        ),
+        (lambda state, metrics: (state, None), r"Counting gives \({'steps': .*None\); a pair of"),
+        (
+            lambda state, metrics: ({"steps": jnp.zeros(3)}, metrics),
+            r"a state in which \['steps'\] is float32 of the shape \(3,\); int32 of the shape \(\)",
+        ),
+        (lambda state, metrics: ({}, metrics), r"in which \['steps'\] is missing; int32 of"),
+        (
+            lambda state, metrics: (state | {"more": jnp.ones(2)}, metrics),
+            r"gives a state with \['more'\], which was not there before the step",
+        ),
+        (
+            lambda state, metrics: (state, {"edge_share": jnp.asarray(jnp.nan)}),
+            r"the mean edge_share of the learner's steps is nan after gradient step 2",
+        ),
+    ],
+)
+def test_what_a_step_gives_is_checked_with_the_learners_name(change, message):
+    with pytest.raises(checks.BadData, match=message):
+        counted(Counting(change))
+
+
+def test_an_entropy_that_is_not_finite_is_no_imagined_return():
+    with pytest.raises(checks.BadData, match=r"the policy's entropy is -inf after gradient step 2"):
+        counted(Counting(entropy=-np.inf))
+
+
+def test_a_keep_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setattr(Counting, "keep", "Best")
+    with pytest.raises(checks.BadArgument, match=r"keep of the learner Counting is 'Best'"):
+        counted(Counting())

@@ -80,6 +80,32 @@ def test_a_part_learner_of_ones_own_makes_its_part_and_no_other(bought):
     )
 
 
+class Answering(PartLearner):
+    """Fits nothing, and gives what it is told to."""
+
+    answer: object
+
+    def fit(self, data, spec, key):
+        return self.answer
+
+
+def test_what_a_part_learner_of_ones_own_gives_is_checked(bought):
+    """The end rule is the first part that is fitted."""
+    part, fit = Still().fit(*bought, jax.random.key(0))
+    for answer, message in {
+        part: "part learner Answering gives a function; a pair of a function and a PartFit",
+        (part, None): r"Answering gives \(a function, None\); a pair of",
+        (part, fit): "Answering gives a PartFit of the dynamics; it is given as the termination",
+    }.items():
+        with pytest.raises(checks.BadArgument, match=message):
+            learn(*bought, settings=SETTINGS, parts={"termination": Answering(answer)})
+
+
+def test_a_known_reward_is_one_number(bought):
+    with pytest.raises(checks.BadData, match=r"the known reward has the shape \(2,\) for one step"):
+        learn(*bought, settings=SETTINGS, reward=lambda s, a, t: t)
+
+
 def test_a_part_given_twice_is_refused(bought):
     reward = lambda s, a, t: 0.0  # noqa: E731
     with pytest.raises(checks.BadArgument, match="the reward is given twice"):

@@ -4,11 +4,15 @@ import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.policy import initial_policy
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.discount import DiscountReason
+from paracosm.imagination.reinforce import REINFORCE
 from paracosm.loop import runner, searching
 from paracosm.loop.config import RunConfig
 from paracosm.loop.named_parts import checksum_of
@@ -56,6 +60,29 @@ def test_the_checksum_of_owned_data_is_another_where_a_row_is_another():
     other = dataclasses.replace(rows, reward=rows.reward + (np.arange(20) == 7))
     assert checksum_of(rows) == checksum_of(rows.first(20)) != checksum_of(other)
     assert checksum_of(rows.first(10)) != checksum_of(rows)
+
+
+def test_reinforce_that_a_user_made_goes_on_from_the_policy_of_the_run(monkeypatch):
+    calls = []
+    training: Any = SimpleNamespace(imagined_steps=20, step=(2,))
+    found = SimpleNamespace(policy=None, training=training)
+    monkeypatch.setattr(searching, "imagine", lambda *_, **given: calls.append(given) or found)
+    policy = initial_policy(Spec(1, Discrete(2), np.ones(1), 5), jax.random.key(0))
+    before: Any = SimpleNamespace(own_prediction=None, policy=policy)
+    nothing: Any = None
+    learner = REINFORCE(IMAGINE)
+    trained_again(
+        nothing,
+        nothing,
+        before,
+        training,
+        learner=learner,
+        caution=nothing,
+        settings=IMAGINE,
+        seed=0,
+    )
+    assert calls[0]["policy"] is None
+    assert calls[0]["learner"].first_policy is policy
 
 
 def test_a_known_reward_chooses_the_discount_whatever_labels_were_bought():

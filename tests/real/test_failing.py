@@ -1,16 +1,20 @@
 """Environments that fail while they are played: the steps before the failure are kept."""
 
+import contextlib
 import os
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from paracosm import foreign
 from paracosm.core import checks
+from paracosm.core.mdp import Box
 from paracosm.core.policy import Deterministic
 from paracosm.real import workers
 from paracosm.real.source import BadStep
+from paracosm.real.stepping import StepSource
 from paracosm.real.verbs import collect, connect, evaluate
 from tests.real.misbehaving import STEPS, entry, raising, starting, stepping, world
 from tests.real.test_collecting import assert_equal
@@ -238,3 +242,83 @@ def test_a_foreign_policys_complaint_is_its_own_and_keeps_the_steps_before_it(en
     assert caught.value.partial.real_steps == told[0]
     rest = collect(env, 400, seed=0, before=caught.value.partial, failed=caught.value.failed)
     assert rest.real_steps == 400
+
+
+class Lines(StepSource):
+    """Lanes of one's own, which answer with what `change` makes of right columns."""
+
+    def __init__(self, change):
+        self.name, self.steps, self._change = "the lines", 0, change
+        self.state_size, self.action = 2, Box(-jnp.ones(1), jnp.ones(1))
+        self.horizon, self.limit = 5, None
+
+    @contextlib.contextmanager
+    def open(self, count, workers):
+        yield LineLanes(count, self._change)
+
+
+class LineLanes(workers.Lanes):
+    def __init__(self, count, change):
+        self._state, self._change = np.zeros((count, 2), np.float32), change
+
+    def reset(self, which, seeds):
+        self._state[which] = [np.random.default_rng(seed).normal(size=2) for seed in seeds]
+        return workers.Answers((self._observations(which),), {})
+
+    def step(self, which, actions):
+        self._state[which] += actions
+        never = np.zeros(len(which), bool)
+        columns = (self._observations(which), self._state[which, 0].astype(float), never, never)
+        return workers.Answers(self._change(columns), {})
+
+    def close(self):
+        pass
+
+    def _observations(self, which):
+        """Their own buffer, where all are asked."""
+        return self._state if len(which) == len(self._state) else self._state[which]
+
+
+def replaced(index, change):
+    return lambda columns: tuple(
+        change(column) if i == index else column for i, column in enumerate(columns)
+    )
+
+
+def test_lanes_may_answer_their_own_buffer_and_flags_of_another_type():
+    """Flags that are whole numbers would index lanes, which were then stepped for ever."""
+    change = replaced(2, lambda flags: flags.astype(int))
+    source = connect(Lines(change))
+    data = source.collect(12, seed=0)
+    assert source.steps == 12
+    assert data.terminated.dtype == bool
+    episodes = source.evaluate(Deterministic(lambda s: 0 * s[:1] + 0.25), episodes=3)
+    np.testing.assert_allclose(episodes.next_state - episodes.state, 0.25, rtol=1e-5)
+    np.testing.assert_array_equal(episodes.state[:, 1:], episodes.next_state[:, :-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            replaced(0, lambda states: states[:, :1]),
+            r"observations of the shape \(3, 1\).*\(3, 2\)",
+        ),
+        (replaced(1, lambda rewards: rewards[:, None]), r"rewards of the shape \(3, 1\).*\(3,\)"),
+        (replaced(1, lambda rewards: -1.0), r"rewards of the shape \(\) and type float64"),
+        (replaced(1, lambda rewards: ["low"] * 3), r"rewards of the shape \(3,\) and type <U3"),
+        (lambda columns: columns[:3], r"the lines answers step with 3 columns; Answers of"),
+        (
+            replaced(0, lambda states: states / 0),
+            r"the lines gave the observation \[.* at step 0 of",
+        ),
+        (replaced(1, lambda rewards: rewards + np.nan), r"the lines gave the reward nan at step 0"),
+        (replaced(3, lambda flags: flags + 2), r"the lines gave truncated as 2 at step 0"),
+    ],
+)
+def test_what_lanes_answer_is_checked_with_the_name_of_their_source(change, message):
+    policy = Deterministic(lambda s: 0 * s[:1])
+    with np.errstate(all="ignore"), pytest.raises(checks.BadData, match=message):
+        connect(Lines(change)).evaluate(policy, episodes=3)
+    with np.errstate(all="ignore"), pytest.raises(checks.ParacosmError, match="the lines"):
+        connect(Lines(change)).collect(12, seed=0)

@@ -314,6 +314,7 @@ class _Imaginer(eqx.Module):
         if prediction is not None:
             trained = prediction.policy.greedy() if self.plays_mode else prediction.policy
             predicted = prediction.function(trained, starts.start, key)
+            checks.shape("the predicted return of training", predicted, starts.start.shape[:1])
             whole = play_in(prediction.trained_in, trained, starts, self.horizon)
             in_training_world = returns(whole.reward, self.world.discount)
         return ReturnDraws(

@@ -50,7 +50,10 @@ class StartStates(NamedTuple):
     def draw(
         self, keys: Key[jax.Array, " episode"], visited_share: float
     ) -> Float[Array, "episode state"]:
-        """One start a key: a visited state with probability `visited_share`, else an initial."""
+        """One start a key: a visited state with probability `visited_share`, else an initial.
+
+        A key that draws a start must not also play from it: its draws are then those of a step.
+        """
 
         def draw_one(key: Array) -> Array:
             choice, first, second = jax.random.split(jax.random.fold_in(key, 1), 3)

@@ -88,17 +88,18 @@ def check_kinds(
             )
 
 
-def check_world_forms(world: MDP) -> None:
-    """Every part of the world answers one step in the right form; to be called while tracing.
+def check_world_forms(world: MDP, name: str = "the world") -> None:
+    """Every part of the world, called `name` in messages, answers one step in the right form; to be
+    called while tracing.
 
     Raises:
         BadData: a part that fails, or answers in another shape or kind.
     """
     state, action, key = _example_step(world)
-    require_form("the world's dynamics", lambda: world.dynamics(state, action, key), state)
-    check_reward_form("the world's reward", world)
+    require_form(f"{name}'s dynamics", lambda: world.dynamics(state, action, key), state)
+    check_reward_form(f"{name}'s reward", world)
     flag = jnp.zeros((), bool)
-    require_form("the world's termination", lambda: world.termination(state, action, state), flag)
+    require_form(f"{name}'s termination", lambda: world.termination(state, action, state), flag)
 
 
 def check_reward_form(name: str, world: MDP) -> None:

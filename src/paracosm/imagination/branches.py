@@ -293,7 +293,8 @@ def value_bounds(problem: Problem) -> tuple[Array, Array]:
     """
     rewards, longest = problem.rewards, _discounted_horizon(problem)
     reward_share, explore = 1 - problem.explore, problem.explore
-    price = least_price(problem.training_world.reward)
+    # 0 where rewards do not count, for a price may be without bound.
+    price = jnp.where(reward_share > 0, least_price(problem.training_world.reward), 0)
     least = reward_share * (jnp.minimum(rewards.least, 0) + price) / rewards.size
     most = reward_share * jnp.maximum(rewards.most, 0) / rewards.size + explore * MOST_NOVELTY
     return least * longest, most * longest

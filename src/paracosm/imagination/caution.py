@@ -42,7 +42,11 @@ class Caution(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, world: MDP, data: Dataset, rewards: RecordedRewards) -> MDP:
-        """The world of training.
+        """The world of training, of the same task and discount.
+
+        What its reward is beside that of `world` is a price. A learner that clips rewards to what
+        was recorded clips that of `world` alone; a reward that is `Priced` also says how much a
+        price can be, by which such a learner bounds its values.
 
         Args:
             world: The learned world.
@@ -141,6 +145,30 @@ def least_price(rule: Callable[[State, Action, State], Scalar]) -> Scalar:
     if isinstance(rule, Priced):
         return rule.least + least_price(rule.reward)
     return jnp.zeros(())
+
+
+def with_own_price(world: MDP, learned: Callable[[State, Action, State], Scalar]) -> MDP:
+    """A world of training whose reward is `learned` with prices on top: what another reward differs
+    by is a price of any size.
+    """
+    innermost = world.reward
+    while isinstance(innermost, Priced):
+        innermost = innermost.reward
+    if innermost is learned:
+        return world
+    price = _PriceBeside(world.reward, learned)
+    return world.replace(reward=Priced(learned, price, jnp.asarray(-jnp.inf)))
+
+
+class _PriceBeside(eqx.Module):
+    """What a reward is beside another one."""
+
+    whole: Callable[[State, Action, State], Scalar]
+    other: Callable[[State, Action, State], Scalar]
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        step = (state, action, next_state)
+        return self.whole(*step) - self.other(*step)
 
 
 class _EndWhere(eqx.Module):

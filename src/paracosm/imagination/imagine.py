@@ -44,6 +44,7 @@ from paracosm.imagination.reinforce import REINFORCE
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.imagination.stop_rule import TrainingStore
 from paracosm.imagination.train import Trained, TrainProgress, train
+from paracosm.imagination.training_world import make_training_world
 from paracosm.imagination.value import Value
 
 __all__ = ["ImagineSettings", "Imagined", "Value", "imagine", "policy_gradient"]
@@ -247,7 +248,7 @@ def problem_of(
     world = learned.world.replace(initial=not_drawn)
     return Problem(
         world=world,
-        training_world=caution(world, data, rewards),
+        training_world=make_training_world(caution, world, data, rewards),
         starts=starts,
         horizon=min(settings.horizon, world.spec.horizon),
         rate=jnp.asarray(settings.rates[0]),

@@ -12,6 +12,7 @@ from paracosm.core.records.stop_reason import StopReason
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, recorded_rewards
 from paracosm.imagination.planners import Planner
+from paracosm.imagination.training_world import make_training_world
 
 
 def place_planner(
@@ -27,7 +28,8 @@ def place_planner(
     """
     # Initial states of another number would have each round compile anew.
     without_starts = learned.world.replace(initial=not_drawn)
-    world = caution(without_starts, data, recorded_rewards(learned.rewards(data)))
+    rewards = recorded_rewards(learned.rewards(data))
+    world = make_training_world(caution, without_starts, data, rewards)
     training = Training(
         step=(),
         imagined_return=(),

@@ -82,7 +82,8 @@ class _InitKeys(NamedTuple):
 
 
 class REINFORCE(ExplainingLearner):
-    """Score-function policy gradients of imagined rollouts.
+    """Score-function policy gradients of imagined rollouts. It is final: `imagine` takes what it
+    predicts from its value, and a learner of one's own has another class.
 
     Attributes:
         settings: Rollouts, weighting, baseline, λ, networks and optimisers; the training loop's

@@ -90,8 +90,10 @@ def train(
             the sentence names the part and the step where the learner can say them.
     """
     score = TrainingWorldReturn() if score is None else score
+    checks.one_of(f"keep of the learner {type(learner).__name__}", learner.keep, ("best", "last"))
     if state is None:
         state = _first_state(learner, problem, jax.random.fold_in(key, 1))
+    state = jax.tree.map(_as_array, state)
     before = None if store is None else store.load(state)
     rule = StopRule(settings, state, by_score=(keep or learner.keep) == "best", before=before)
     while rule.stop is None:
@@ -103,7 +105,7 @@ def train(
         checkpoint = chunk.checkpoint(rule.steps + settings.check)
         if not (np.isfinite(checkpoint).all() and is_finite(chunk.state)):
             _raise_first_non_finite(
-                learner, rule.state, at_rate, chunk_key, done=rule.steps, steps=settings.check
+                learner, rule.state, at_rate, chunk_key, done=rule.steps, checkpoint=checkpoint
             )
         imagined_steps = np.asarray(chunk.metrics.get("imagined_steps", 0), np.int64).sum()
         spent = Spent(int(chunk.labels), int(imagined_steps))
@@ -200,9 +202,10 @@ def _train_chunk(
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def step(arrays: Any, number: jax.Array) -> tuple[Any, Metrics]:
-        state = eqx.combine(arrays, static)
-        state, metrics = learner.step(state, problem, jax.random.fold_in(key, number))
-        return eqx.filter(state, eqx.is_array), dict(metrics)
+        before = eqx.combine(arrays, static)
+        answer = learner.step(before, problem, jax.random.fold_in(key, number))
+        after, metrics = _require_step(learner, before, answer)
+        return eqx.filter(after, eqx.is_array), dict(metrics)
 
     arrays, metrics = jax.lax.scan(step, arrays, jnp.arange(steps))
     state, zeros = eqx.combine(arrays, static), jnp.zeros(steps, int)
@@ -214,6 +217,46 @@ def _train_chunk(
         labels=jnp.sum(metrics.get("labels", zeros)) + labels,
         metrics={name: column for name, column in metrics.items() if _is_number_a_step(column)},
     )
+
+
+def _require_step(learner: Learner, before: Any, answer: Any) -> tuple[Any, Metrics]:
+    """What a step gave: a state of the form of the one before, and metrics; to be called while
+    tracing.
+
+    Raises:
+        BadData: it is something else.
+    """
+    name = f"the step of the learner {type(learner).__name__}"
+    pair = isinstance(answer, tuple) and len(answer) == 2
+    if not pair or not isinstance(answer[1], Mapping):
+        shown = (
+            f"({', '.join(map(checks.described, answer))})" if pair else checks.described(answer)
+        )
+        raise checks.BadData(
+            f"{name} gives {shown}; a pair of the next state and the metrics by name is needed."
+        )
+    forms = [_forms(state) for state in (before, answer[0])]
+    for path, form in forms[0].items():
+        after = forms[1].get(path, "missing")
+        if after != form:
+            raise checks.BadData(
+                f"{name} gives a state in which {path or 'the array'} is {after}; {form}, as before"
+                " the step, is needed."
+            )
+    if more := forms[1].keys() - forms[0].keys():
+        raise checks.BadData(
+            f"{name} gives a state with {min(more)}, which was not there before the step."
+        )
+    return answer
+
+
+def _forms(state: Any) -> dict[str, str]:
+    """Type and shape of every array of a state, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(state, eqx.is_array))
+    return {
+        jax.tree_util.keystr(path): f"{leaf.dtype} of the shape {leaf.shape}"
+        for path, leaf in leaves
+    }
 
 
 def _is_number_a_step(column: Any) -> bool:
@@ -233,19 +276,26 @@ def _single_step(learner: Learner, state: Any, problem: Problem, key: PRNGKey) -
 
 
 def _raise_first_non_finite(
-    learner: Learner, state: Any, problem: Problem, key: PRNGKey, *, done: int, steps: int
+    learner: Learner,
+    state: Any,
+    problem: Problem,
+    key: PRNGKey,
+    *,
+    done: int,
+    checkpoint: Checkpoint,
 ) -> NoReturn:
     """Replay a chunk whose state, or evaluation, is not finite step by step, and say which number
     was the first.
 
     Args:
-        learner, state, problem, key, steps: The arguments of `_train_chunk`.
+        learner, state, problem, key: The arguments of `_train_chunk`.
         done: Steps before the chunk.
+        checkpoint: The numbers of the chunk.
 
     Raises:
         BadData: always; names the part and the step where the learner can say them.
     """
-    for number in range(steps):
+    for number in range(checkpoint.step - done):
         step_key, before = jax.random.fold_in(key, number), state
         state = _single_step(learner, before, problem, step_key)
         name = f"gradient step {done + number + 1}"
@@ -253,10 +303,18 @@ def _raise_first_non_finite(
             learner.explain_step(before, state, problem, step_key, name)
         elif not is_finite(state):
             raise checks.BadData(f"the learner's state is not finite after {name}.")
-    after, policy = done + steps, learner.policy(state).greedy()
+    after, policy = checkpoint.step, learner.policy(state).greedy()
     states, keys = evaluation_starts(problem, key)
     episodes = rollout(problem.world, policy, states, keys, problem.world.spec.horizon)
     require_finite_episodes(episodes, f"episode imagined after gradient step {after}, number")
+    for name, number in {
+        "the policy's entropy": checkpoint.entropy,
+        "the mean edge_share of the learner's steps": checkpoint.edge_share,
+    }.items():
+        if not np.isfinite(number):
+            raise checks.BadData(
+                f"{name} is {number} after gradient step {after}; it must be finite."
+            )
     raise checks.BadData(
         f"the imagined return is not finite after gradient step {after} although every reward is;"
         " the rewards'"

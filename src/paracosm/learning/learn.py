@@ -10,6 +10,7 @@ import numpy as np
 
 from paracosm.core import checks
 from paracosm.core.data import Dataset
+from paracosm.core.forms import require_shape
 from paracosm.core.keys import stage_key
 from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP, Box, Discrete, Spec
@@ -62,7 +63,8 @@ def learn(
         discount: The learned world's discount.
         seed, round: Randomness; each part has its own, so that one does not hang on another's data.
         reward, termination: Known `reward(s, a, s')` or `termination(s, a, s')`, used as they are
-            instead of learned.
+            instead of learned. A learner that clips rewards to what the data hold (pathwise) clips
+            a known one too: it seeks no more reward than a bought step had.
         settings: See `LearnSettings`.
         label_noise: Put on the bought labels before the reward is fitted, the same on a label in
             every round; its held-out error is then measured on noisy labels too.
@@ -74,9 +76,10 @@ def learn(
             ensembles; a world that was stored does not say which they are.
 
     Raises:
-        BadArgument: an argument of another kind.
-        BadData: data of another task; fewer than 10 transitions, or fewer than 10 labels and no
-            known reward; no bought row that starts an episode; a fit that diverges.
+        BadArgument: an argument of another kind, or a part learner whose fit gives something else.
+        BadData: a known reward that is not one number of one step; data of another task; fewer than
+            10 transitions, or fewer than 10 labels and no known reward; no bought row that starts
+            an episode; a fit that diverges.
     """
     _check_kinds(
         data,
@@ -95,14 +98,17 @@ def learn(
             "label_noise is given beside a reward that is not the ensemble of `learn`; give it to"
             " that part learner."
         )
-    known_reward = isinstance(chosen.get("reward"), Known)
+    known = chosen.get("reward")
+    if known_reward := isinstance(known, Known):
+        _require_number(known.function, spec)
     require_learnable(data, spec.state_size, spec.action, known_reward=known_reward)
     keys: dict[Part, PRNGKey] = {part: stage_key(seed, part, round) for part in PARTS}
     splits = _splits(data, chosen, before, keys, settings)
     warm_start = {} if before is None else {part: getattr(before.world, part) for part in PARTS}
 
     def fit(part: Part, ensemble: PartLearner) -> tuple[Callable[..., Any], PartFit]:
-        return chosen.get(part, ensemble).fit(data, spec, keys[part])
+        learner = chosen.get(part, ensemble)
+        return _require_fit(part, learner, learner.fit(data, spec, keys[part]))
 
     ends, end_fit = fit(
         "termination",
@@ -189,6 +195,42 @@ def _choose_learners(
             raise checks.BadArgument(f"the known {learner.part} is given as the {part}.")
         chosen[part] = learner
     return chosen
+
+
+def _require_fit(
+    part: Part, learner: PartLearner, answer: Any
+) -> tuple[Callable[..., Any], PartFit]:
+    """What a part learner gave: the part, and how it was fitted.
+
+    Raises:
+        BadArgument: it is something else, or of another part.
+    """
+    name = f"the fit of the part learner {type(learner).__name__}"
+    pair = isinstance(answer, tuple) and len(answer) == 2
+    if not pair or not callable(answer[0]) or not isinstance(answer[1], PartFit):
+        shown = (
+            f"({', '.join(map(checks.described, answer))})" if pair else checks.described(answer)
+        )
+        raise checks.BadArgument(
+            f"{name} gives {shown}; a pair of a function and a PartFit is needed."
+        )
+    if answer[1].part != part:
+        raise checks.BadArgument(
+            f"{name} gives a PartFit of the {answer[1].part}; it is given as the {part}."
+        )
+    return answer
+
+
+def _require_number(reward: Callable, spec: Spec) -> None:
+    """Require a known reward that answers one step with one number.
+
+    Raises:
+        BadData: it fails, or answers in another shape.
+    """
+    discrete = isinstance(spec.action, Discrete)
+    action = jnp.zeros((), jnp.int32) if discrete else jnp.zeros(spec.action.size)
+    state = jnp.zeros(spec.state_size)
+    require_shape("the known reward", lambda: reward(state, action, state), ())
 
 
 def _check_kinds(

@@ -28,6 +28,7 @@ from paracosm.core.records.search import SearchShare
 from paracosm.imagination.caution import Caution
 from paracosm.imagination.imagine import Imagined, imagine
 from paracosm.imagination.planners import Planner
+from paracosm.imagination.reinforce import REINFORCE
 from paracosm.imagination.settings import ImagineSettings
 from paracosm.loop.short_rounds import learner_state
 
@@ -204,6 +205,9 @@ def trained_again(
     settings = dataclasses.replace(settings, most_steps=steps)
     state = None if before is None else learner_state(before)
     policy = None if before is None or state is not None else before.policy
+    policy = policy if isinstance(policy, StochasticPolicy) else None
+    if policy is not None and isinstance(learner, REINFORCE):
+        learner, policy = dataclasses.replace(learner, first_policy=policy), None
     result = imagine(
         learned,
         data,
@@ -211,7 +215,7 @@ def trained_again(
         seed=later_seed(seed, 1),
         state=state,
         keep="best",
-        policy=policy if isinstance(policy, StochasticPolicy) else None,
+        policy=policy,
         caution=caution,
         settings=settings,
     )

@@ -31,6 +31,7 @@ from paracosm.real.actors import (
     seed_of,
 )
 from paracosm.real.boundary import Fault
+from paracosm.real.checked_lanes import CheckedLanes
 from paracosm.real.recording import Recording
 from paracosm.real.source import (
     LANES,
@@ -67,8 +68,12 @@ class StepSource(Source):
 
     @contextlib.contextmanager
     def open_state_lanes(self, count: int, workers: int) -> Iterator[Lanes]:
-        """Copies as of `open` whose observations are states: beliefs where there is an encoder."""
-        with self.open(count, workers) as lanes:
+        """Copies as of `open` whose observations are states: beliefs where there is an encoder.
+
+        What they answer is checked.
+        """
+        with self.open(count, workers) as opened:
+            lanes = CheckedLanes(opened, self)
             yield lanes if self.encoder is None else BeliefLanes(lanes, self.encoder, count)
 
     def _spec(self, states: Num[np.ndarray, "rows state"]) -> Spec:

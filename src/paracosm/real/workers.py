@@ -28,6 +28,8 @@ _PATIENCE = 600.0  # seconds after which a worker that had answered before is ta
 class Answers(NamedTuple):
     """What lanes answered, a row each in the order in which they were named.
 
+    A `StepSource` checks and copies what its lanes answer: they may go on with their own arrays.
+
     Attributes:
         columns: the observations `[lane, state]`, float32 or, of images, uint8; after a step also
             reward (float64), terminated and truncated (bool) `[lane]`. A faulty row holds zeros.
