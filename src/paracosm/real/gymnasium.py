@@ -77,7 +77,7 @@ class GymnasiumSource(StepSource):
             BadData: several copies are asked for, and they disturb one another. Of an environment
                 in other processes this is a remark only: it may end the process that it plays in.
         """
-        if count > 1 and workers == 1 and self._repetition is Repetition.SHARED_STATE:
+        if count > 1 and workers == 1 and self._repetition is Repetition.DISTURBED:
             raise checks.BadData(self._disturbance)
         with open_lanes(self._factory, count, self._form, workers) as lanes:
             yield _NativeActionLanes(lanes, self._native_actions)
@@ -96,10 +96,10 @@ class GymnasiumSource(StepSource):
             " seed, so that the episodes of an evaluation, each by a copy of its own, are one that"
             " is counted as many. Its reset must seed what it draws from:"
             " super().reset(seed=seed), then self.np_random.",
-            Repetition.SHARED_GENERATOR: f"{self.name} draws from a generator that its copies"
-            " share, such as NumPy's global one; the number of episodes that are played side by"
-            " side, and --workers, change its numbers.",
-            Repetition.SHARED_STATE: self._disturbance,
+            Repetition.COMPANY: f"an episode of {self.name} goes otherwise while another copy is"
+            " played: copies share a generator, such as NumPy's global one, or a part of the"
+            " system; the number of episodes side by side, and --workers, change its numbers.",
+            Repetition.DISTURBED: self._disturbance,
         }
         if self._repetition is Repetition.NOTHING:
             return self._time_limit_remarks
@@ -108,8 +108,8 @@ class GymnasiumSource(StepSource):
     @property
     def _disturbance(self) -> str:
         return (
-            f"copies of {self.name} disturb one another: an episode goes otherwise while another"
-            " copy is stepped, as where all share one simulator, and rows of episodes that are"
+            f"copies of {self.name} disturb one another: how an episode goes depends on what"
+            " another copy does, as where all share one simulator, and rows of episodes that are"
             " played side by side are wrong; a simulator for each copy is needed."
         )
 

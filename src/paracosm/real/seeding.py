@@ -6,7 +6,6 @@ import contextlib
 import enum
 import functools
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,8 +47,8 @@ class Repetition(enum.Enum):
     NOTHING = enum.auto()
     CHANCE = enum.auto()  # or what its copy played before
     COPY = enum.auto()  # its place among the episodes of its copy; its seed means nothing
-    SHARED_GENERATOR = enum.auto()  # what copies beside it draw
-    SHARED_STATE = enum.auto()  # what copies beside it do
+    COMPANY = enum.auto()  # whether other copies are played beside it
+    DISTURBED = enum.auto()  # what other copies do that are played beside it
 
 
 def repetition(
@@ -75,41 +74,44 @@ def repetition(
             used_rows = _play(used, actions, form)
             actions = actions[: len(used_rows) - 1]
             fresh_rows = _play(fresh, actions, form, seconds=np.inf)
-            if not _alike(used_rows, fresh_rows):
+            if len(used_rows) != len(fresh_rows) or not _alike(used_rows, fresh_rows):
                 other = stack.enter_context(_closing(factory()))
                 other_rows = _play(other, actions, form, seed=1, seconds=np.inf)
                 return (
                     Repetition.COPY if np.array_equal(other_rows, fresh_rows) else Repetition.CHANCE
                 )
-            beside = functools.partial(_play_beside, fresh, used, actions, form)
-            if _alike(beside(contextlib.nullcontext), fresh_rows):
+            beside = functools.partial(_play_beside, fresh, used, form)
+            rows = beside(actions, actions)
+            if _alike(rows, fresh_rows):
                 return Repetition.NOTHING
-            if _alike(beside(_generators_kept), fresh_rows):
-                return Repetition.SHARED_GENERATOR
+            # Copies that share a generator only do not tell what the other does
+            shared = not (
+                _alike(rows, beside(actions, actions[::-1]))
+                or _alike(beside(actions, actions, turn=_generators_kept), fresh_rows)
+            )
             again = _play(fresh, actions, form, seconds=np.inf)
         except (Misbehaved, checks.ParacosmError):
             return Repetition.NOTHING
-    return Repetition.SHARED_STATE if _alike(again, fresh_rows) else Repetition.CHANCE
+    if not _alike(again, fresh_rows):
+        return Repetition.CHANCE
+    return Repetition.DISTURBED if shared else Repetition.COMPANY
 
 
 def _alike(rows: np.ndarray, others: np.ndarray) -> bool:
-    """Whether two episodes are one up to rounding."""
-    return len(rows) == len(others) and np.allclose(rows, others, rtol=1e-5, atol=1e-8)
+    """Whether two episodes are one up to rounding, as far as both were played."""
+    steps = min(len(rows), len(others))
+    return np.allclose(rows[:steps], others[:steps], rtol=1e-5, atol=1e-8)
 
 
 @contextlib.contextmanager
 def _generators_kept() -> Iterator[None]:
-    """Leave the global generators of NumPy, Python and PyTorch as they were."""
+    """Leave the global generators of NumPy and Python as they were."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    torch = sys.modules.get("torch")
-    torch_state = None if torch is None else torch.get_rng_state()
     try:
         yield
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
-        if torch is not None:
-            torch.set_rng_state(torch_state)
 
 
 @contextlib.contextmanager
@@ -150,27 +152,29 @@ def _play(
 def _play_beside(
     env: Any,
     other: Any,
-    actions: np.ndarray,
     form: ObservationForm,
-    turn: Callable[[], contextlib.AbstractContextManager[None]],
+    actions: np.ndarray,
+    other_actions: np.ndarray,
+    *,
+    turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> np.ndarray:
-    """What `_play` gives, while another copy plays other episodes with the same actions.
+    """What `_play` gives, while another copy plays another episode: until one of the two ends.
 
     Args:
         env: The environment.
         other: The other copy, which moves before each step.
-        actions: The actions, `[step, ...]`.
-        form: The form of its observations.
+        form: The form of their observations.
+        actions, other_actions: The actions of both, `[step, ...]`.
         turn: The context of the other copy's moves.
     """
-    rows, other_row = [_start(env, 0, form)], None
-    for action in actions:
+    rows = [_start(env, 0, form)]
+    with turn():
+        _start(other, 1, form)
+    for action, other_action in zip(actions, other_actions, strict=True):
         with turn():
-            if other_row is None or _has_ended(other_row):
-                _start(other, 1, form)
-            other_row = _step(other, action, form)
+            other_row = _step(other, other_action, form)
         rows.append(_step(env, action, form))
-        if _has_ended(rows[-1]):
+        if _has_ended(rows[-1]) or _has_ended(other_row):
             break
     return np.array(rows)
 
