@@ -39,6 +39,18 @@ def test_a_plain_function_of_an_observation_is_a_policy(function):
     assert (collect(world, 16, seed=0, policy=function).action == -0.5).all()
 
 
+def test_a_function_may_answer_with_a_buffer_of_its_own():
+    buffer = np.zeros(1)
+
+    def act(state):
+        buffer[0] = -state[0]
+        return buffer
+
+    played = evaluate(world, act, episodes=3)
+    expected = evaluate(world, lambda state: [-state[0]], episodes=3)
+    np.testing.assert_array_equal(played.action, expected.action)
+
+
 def test_what_is_no_policy_or_gives_no_action_is_one_sentence():
     discrete, shifted = spaces.Discrete(3), spaces.Discrete(3, start=5)
     cases = [

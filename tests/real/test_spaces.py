@@ -280,6 +280,10 @@ ODD = {
         changed("where", [0, np.nan]),
         r"gave where\[1\], of its observation, as nan .* finite",
     ),
+    "no bit": (
+        lambda parts: {**parts, "nested": {**parts["nested"], "lamps": np.full((2, 2), 7)}},
+        r"gave nested.lamps, .*; an array of shape \(2, 2\) of zeros and ones is needed",
+    ),
     "no mapping": (lambda observation: 3, "gave an observation without where"),
 }
 
