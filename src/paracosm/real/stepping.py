@@ -39,6 +39,7 @@ from paracosm.real.source import (
     CollectionRequest,
     EvaluationRequest,
     Interrupted,
+    PolicyLike,
     Source,
     StepProgress,
     remaining_by_lane,
