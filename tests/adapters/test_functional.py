@@ -255,6 +255,12 @@ class Unparametrised(Slide):
     default_params = property()
 
 
+@dataclasses.dataclass
+class PlainParams:
+    edge: float = 1.0
+    max_steps_in_episode: int = LAST
+
+
 class Failing(Slide):
     def step_env(self, key, state, action, params):
         raise ValueError("no such ball")
@@ -347,6 +353,12 @@ BAD = [
         {},
         "params is None and Unparametrised has no default_params; give its params",
     ),
+    (
+        "params of a plain class",
+        Slide,
+        {"params": PlainParams()},
+        "params holds a PlainParams, whose entries JAX cannot see; a pytree is needed",
+    ),
     ("a growing state", Growing, {}, "the state of Growing has another form after a step"),
     (
         "a failure",
@@ -384,6 +396,15 @@ def test_a_stated_range_bounds_what_has_no_bound():
             foreign.gymnax(env(), action_range=(-2, 1))
     with pytest.raises(checks.BadArgument, match="two finite numbers"):
         foreign.gymnax(Unbounded(), action_range=(1, -2))
+
+
+def test_a_range_bounds_what_is_as_good_as_infinite():
+    wide = Unbounded()
+    wide.action_space = lambda params: types.SimpleNamespace(low=-3e38, high=3e38, shape=(1,))
+    with pytest.raises(checks.BadArgument, match="without a bound on some side"):
+        foreign.gymnax(wide)
+    space = foreign.gymnax(wide, action_range=(-2, 1)).mdp.spec.action
+    assert (float(space.low[0]), float(space.high[0])) == (-2, 1)
 
 
 def test_observed_systems_are_compiled_once():

@@ -33,6 +33,12 @@ def test_encoding_maps_the_box_to_the_unit_cube(low, width, unit):
     assert box.size == 3
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.5, 0.5), (-3e38, 3e38), (0.5, 0.5 + 1e-9)])
+def test_a_box_needs_a_width_that_can_be_divided_by(low, high):
+    with pytest.raises(BadArgument, match=r"^component 1 of a Box .* finite in 32 bits is needed"):
+        Box(np.array([-1, low]), np.array([3, high]))
+
+
 def test_actions_are_outside_by_more_than_rounding():
     box = Box(np.array([-1.0, 1000.0], np.float32), np.array([0.3, 1001.0], np.float32))
     rounded = np.nextafter(np.float32(0.3), np.float32(1))

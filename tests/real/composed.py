@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -20,7 +22,8 @@ class Sampling(gymnasium.Env):
     """
 
     def __init__(self, observation_space=PARTS, action_space=None, change=None):
-        self.observation_space = observation_space
+        # Copies must not share a space: it holds the generator that samples are drawn from
+        self.observation_space = copy.deepcopy(observation_space)
         self.action_space = spaces.Box(-1, 1, (1,)) if action_space is None else action_space
         self.change = change or (lambda observation: observation)
 

@@ -102,7 +102,8 @@ def test_a_resumed_collection_is_the_one_that_was_not_interrupted(source, data):
 
     def failing(image, time):
         calls.append(time)
-        return image if len(calls) < 2 + 8 * 10 else None  # all lanes are at the first step then
+        # All lanes are at the first step then; the copies that are compared are shown 42
+        return image if len(calls) < 2 + 42 + 8 * 10 else None
 
     with pytest.raises(BadStep) as caught:
         collect(functools.partial(Pictured, answer=failing), 8 * 18, seed=3, horizon=9)
@@ -125,7 +126,8 @@ def test_through_an_encoder_it_is_the_same_environment_and_the_same_count():
     source = connected(Pictured)
     built, before = Pictured.built, source.collect(20, seed=0)
     encoded = source.through(Summary())
-    assert Pictured.built - built == 8  # the lanes of the collection: none for a second look
+    # The lanes of the collection and two copies that are compared: none for a second look
+    assert Pictured.built - built == 8 + 2
     assert (encoded.state_size, encoded.image, source.image) == (3, None, SHAPE)
     beliefs = encoded.collect(30, seed=0)
     assert beliefs.state.dtype == np.float32

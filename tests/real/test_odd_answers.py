@@ -60,6 +60,9 @@ WORKS = {
     "info None": stepping(entry(4, lambda info: None)),
     "reset info None": starting(lambda env, answer: (answer[0], None)),
     "terminated and truncated": stepping(lambda env, answer: (*answer[:3], answer[2], answer[4])),
+    "info with the last observation": stepping(
+        lambda env, answer: (*answer[:4], {"final_obs": answer[0], "terminal_observation": None})
+    ),
     "close raises": lambda: gymnasium.wrappers.TimeLimit(Closing(), 6),
     "close exits": lambda: gymnasium.wrappers.TimeLimit(Exiting(), 6),
     "changes its action": lambda: gymnasium.wrappers.TimeLimit(Mutating(), 6),
@@ -202,6 +205,10 @@ REFUSED = {
     "truncated of shape (2,)": (
         stepping(entry(3, lambda f: [f, f])),
         "gave truncated as a list of shape",
+    ),
+    "started anew within a step": (
+        stepping(lambda env, a: (*a[:2], True, False, {"final_obs": a[0] + 1})),
+        r"started anew within a step \(.* info\['final_obs'\]\) on its first step; an environment",
     ),
     "building raises": (
         fail_while_building,

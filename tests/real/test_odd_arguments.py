@@ -39,8 +39,20 @@ def test_a_plain_function_of_an_observation_is_a_policy(function):
     assert (collect(world, 16, seed=0, policy=function).action == -0.5).all()
 
 
+def test_a_function_may_answer_with_a_buffer_of_its_own():
+    buffer = np.zeros(1)
+
+    def act(state):
+        buffer[0] = -state[0]
+        return buffer
+
+    played = evaluate(world, act, episodes=3)
+    expected = evaluate(world, lambda state: [-state[0]], episodes=3)
+    np.testing.assert_array_equal(played.action, expected.action)
+
+
 def test_what_is_no_policy_or_gives_no_action_is_one_sentence():
-    discrete = spaces.Discrete(3, start=5)
+    discrete, shifted = spaces.Discrete(3), spaces.Discrete(3, start=5)
     cases = [
         (world, 5, r"^policy is 5; a Policy or a function of one observation is needed\.$"),
         (world, World, "^policy is "),
@@ -50,10 +62,21 @@ def test_what_is_no_policy_or_gives_no_action_is_one_sentence():
         (world, lambda s: [1, 2], r"has shape \(3, 2\); \(3, 1\) is needed"),
         (world, lambda s: 1 / 0, "the policy raised ZeroDivisionError"),
         (
-            lambda: world(action_space=discrete),
-            lambda s: 3,
+            lambda: world(action_space=shifted),
+            Deterministic(lambda s: 3),
             "hold 3; .* 0 to 2, counted from 0 although .* at 5",
         ),
+        (
+            lambda: world(action_space=shifted),
+            lambda s: 1,
+            "plain function, and .* counts its actions from 5, a Policy from 0; paracosm.foreign",
+        ),
+        (
+            lambda: world(action_space=spaces.MultiDiscrete([2, 2], start=[0, 1])),
+            lambda s: 1,
+            r"counts its actions from \[0 1\]",
+        ),
+        (world, lambda s: (np.zeros(1), None), "a pair of an action and None.*foreign.policy"),
         (lambda: world(action_space=discrete), lambda s: -1, "hold -1; "),
         (
             lambda: world(action_space=discrete),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from paracosm.core import checks
-from paracosm.real.verbs import collect, connect
-from tests.real.misbehaving import STEPS, entry, starting, stepping, world
+from paracosm.real.verbs import collect, connect, evaluate
+from tests.real.misbehaving import STEPS, World, entry, starting, stepping, world
 from tests.real.test_collecting import assert_equal
 
 
@@ -60,6 +60,65 @@ def test_an_environment_that_ignores_its_seed_is_noticed(factory):
     )
     with pytest.warns(UserWarning, match="does not repeat an episode"):
         collect(factory, 8, seed=0)
+
+
+class Shared(World):
+    """All copies move one point."""
+
+    held = np.zeros(2)
+
+    def reset(self, *, seed=None, options=None):
+        answer = super().reset(seed=seed)
+        self.held[:] = self.x, 0
+        return answer
+
+    def step(self, action):
+        self.x = self.held[0]
+        answer = super().step(action)
+        self.held[0] = self.x
+        return answer
+
+
+def test_copies_that_move_one_system_are_refused_before_they_are_stepped_side_by_side():
+    source = connect(Shared, horizon=6)
+    with pytest.raises(checks.BadData, match=r"^copies of Shared disturb one another: .* wrong;"):
+        source.collect(8, seed=0)
+    assert source.steps == 0
+    alone = source.collect(12, seed=0, lanes=1)
+    moved = alone.state[:, 0] + 0.1 * alone.action[:, 0]
+    np.testing.assert_allclose(alone.next_state[:, 0], moved, atol=1e-6)
+    with pytest.raises(checks.BadData, match="disturb one another"):
+        evaluate(source, lambda state: [0.0], episodes=2)
+
+
+def seeded(env, answer):
+    np.random.seed(int(1000 * env.x))
+    return answer
+
+
+def test_a_generator_that_copies_share_is_remarked_on():
+    def noisy(env, answer):
+        noise = np.random.random() if answer[1] > 0 else 0.0
+        return (answer[0], answer[1] + noise, *answer[2:])
+
+    source = connect(lambda: world(reset=seeded, step=noisy))
+    state = np.random.get_state()[1].tolist()
+    (remark,) = source.repeatability_remarks()
+    assert "goes otherwise while another copy is played: copies share a generator" in remark
+    assert np.random.get_state()[1].tolist() == state
+
+
+@pytest.mark.parametrize("instance", [False, True])
+def test_copies_that_play_one_episode_whatever_their_seed_are_remarked_on(instance):
+    def own(env, answer):
+        env.x, env.length = env.own.random(), 6
+        return np.array([env.x, 0.0]), {}
+
+    def factory():
+        return world(reset=own, own=np.random.default_rng(3))
+
+    (remark,) = connect(factory() if instance else factory).repeatability_remarks()
+    assert "its copies play one and the same first episode whatever the seed" in remark
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from paracosm.core import checks
 from paracosm.core.encoder import Window
 from paracosm.core.mdp import MDP, Box, Discrete, Spec, never
+from paracosm.core.policy import Deterministic
 from paracosm.core.pomdp import POMDP
 from paracosm.real import datasets
 from paracosm.real.flattening import flat_row, flat_rows, leaves
@@ -140,7 +141,7 @@ def test_every_action_reaches_the_environment_as_one_of_its_space(space, count):
     assert {*data.action} == {*range(count)}
     sums = source.action.values(data.action).reshape(120, -1).sum(axis=1)
     np.testing.assert_array_equal(data.reward, sums)
-    played = evaluate(source, lambda state: count - 1, episodes=2)
+    played = evaluate(source, Deterministic(lambda state: jnp.int32(count - 1)), episodes=2)
     assert (np.asarray(played.reward) == source.action.values(count - 1).sum()).all()
 
 
@@ -278,6 +279,10 @@ ODD = {
     "NaN": (
         changed("where", [0, np.nan]),
         r"gave where\[1\], of its observation, as nan .* finite",
+    ),
+    "no bit": (
+        lambda parts: {**parts, "nested": {**parts["nested"], "lamps": np.full((2, 2), 7)}},
+        r"gave nested.lamps, .*; an array of shape \(2, 2\) of zeros and ones is needed",
     ),
     "no mapping": (lambda observation: 3, "gave an observation without where"),
 }

@@ -117,7 +117,9 @@ class GymnaxEnvironment(FunctionalEnvironment):
 
     def _bounds_in_range(self, low: Array, high: Array) -> tuple[Array, Array]:
         """The bounds, with those of `action_range` on the sides that have none."""
-        bounded = bool(jnp.isfinite(low).all() & jnp.isfinite(high).all())
+        # What is as good as infinite: the width of a box must be finite in 32 bits
+        open_low, open_high = low < -checks.LARGEST_32 / 2, high > checks.LARGEST_32 / 2
+        bounded = not bool((open_low | open_high).any())
         if bounded:
             _require_no_range(self.env, self.action_range)
         if not bounded and self.action_range is None:
@@ -126,7 +128,7 @@ class GymnaxEnvironment(FunctionalEnvironment):
                 " action_range=(LOW, HIGH), within which actions are then chosen."
             )
         least, most = self.action_range or (-math.inf, math.inf)
-        return jnp.where(jnp.isfinite(low), low, least), jnp.where(jnp.isfinite(high), high, most)
+        return jnp.where(open_low, least, low), jnp.where(open_high, most, high)
 
     def _unlimited(self) -> Any:
         return dataclasses.replace(self.params, **{_LIMIT: checks.MOST})
@@ -284,6 +286,7 @@ def _environment(
         )
     params = env.default_params if params is None else params
     _require_own_steps(env)
+    _require_leaves(params)
     # Parameters may be arrays, which nothing can be read of once they are traced
     return GymnaxEnvironment(
         env,
@@ -291,6 +294,25 @@ def _environment(
         params=params,
         action_range=action_range,
     )
+
+
+def _require_leaves(params: Any) -> None:
+    """Require JAX to see the entries of the parameters: what it cannot see it must tell apart.
+
+    Raises:
+        BadArgument: a leaf is neither an array nor hashable.
+    """
+    for leaf in jax.tree.leaves(params):
+        if eqx.is_array(leaf):
+            continue
+        try:
+            hash(leaf)
+        except TypeError as error:
+            kind = type(leaf).__name__
+            raise checks.BadArgument(
+                f"params holds a {kind}, whose entries JAX cannot see; a pytree is needed, such as"
+                " a flax.struct.dataclass or one of jax.tree_util.register_dataclass."
+            ) from error
 
 
 def _require_own_steps(env: Any) -> None:

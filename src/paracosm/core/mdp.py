@@ -45,6 +45,7 @@ class Box(eqx.Module):
             checks.finite("the lower bound of a Box of actions", low, "component")
             checks.finite("the upper bound of a Box of actions", high, "component")
             _ordered("a Box of actions", low, high)
+            _require_width(low, high)
 
     @property
     def size(self) -> int:
@@ -279,6 +280,23 @@ def _vector(
             f"{name} is {checks.described(value)}; an array of numbers of shape {needed} is needed."
         )
     return None if isinstance(value, Tracer) else np.asarray(value)
+
+
+def _require_width(low: np.ndarray, high: np.ndarray) -> None:
+    """Require every component of a Box of actions to have a width that can be divided by.
+
+    Raises:
+        BadArgument: one has none, or one that is infinite in 32 bits.
+    """
+    with np.errstate(over="ignore"):
+        width = high.astype(np.float32) - low.astype(np.float32)
+    wrong = ~((width > 0) & np.isfinite(width))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise checks.BadArgument(
+            f"component {at} of a Box of actions goes from {low[at]:g} to {high[at]:g}; a width"
+            " that is more than 0 and finite in 32 bits is needed."
+        )
 
 
 def _ordered(what: str, low: np.ndarray, high: np.ndarray) -> None:

@@ -31,6 +31,9 @@ _STEP_FORM = (
 MOST_PIXELS, MOST_CHANNELS = 64, 12
 _LONGEST = 300  # characters of an environment's own message that a sentence repeats
 _HINT_FOR_MODULE = "; paracosm.foreign.policy(…) makes a policy of a PyTorch module"
+_HINT_FOR_PAIR = "; paracosm.foreign.policy(model, …) makes a policy of a Stable-Baselines3 model"
+# Where wrappers that start anew within a step say what the last observation was
+_LAST_OBSERVATIONS = ("final_obs", "final_observation", "terminal_observation")
 
 
 class EnvironmentStep(NamedTuple):
@@ -149,13 +152,21 @@ def build(factory: Callable[[], Any], name: str) -> Any:
 
 
 def call_policy_function(function: Callable[[np.ndarray], Any], observation: np.ndarray) -> Any:
-    """The action that a plain function gives for an observation, an array.
+    """The action that a plain function gives for an observation: a new array.
 
     Raises:
-        BadData: the function raised or exited.
+        BadData: the function raised or exited, or gave a pair, as a model's `predict` does.
     """
     try:
-        return np.asarray(function(observation))
+        answer = function(observation)
+        if isinstance(answer, tuple) and len(answer) == 2 and answer[1] is None:
+            raise checks.BadData(
+                f"the policy gave a pair of an action and None; the action alone is"
+                f" needed{_HINT_FOR_PAIR}."
+            )
+        return np.array(answer)  # a copy: some functions answer with a buffer of their own
+    except checks.BadData:
+        raise
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -215,13 +226,36 @@ def _read_step(answer: Any, form: ObservationForm) -> EnvironmentStep:
     if not isinstance(answer, (tuple, list)) or len(answer) != 5:
         old = ", as the old API does," if isinstance(answer, tuple) and len(answer) == 4 else ""
         raise Misbehaved(Fault(f"answered step with {_describe_answer(answer)}{old}", _STEP_FORM))
-    observation, reward, terminated, truncated, _ = answer
-    return EnvironmentStep(
+    observation, reward, terminated, truncated, info = answer
+    step = EnvironmentStep(
         observation=_read_observation(observation, form),
         reward=_read_reward(reward),
         terminated=_read_flag("terminated", terminated),
         truncated=_read_flag("truncated", truncated),
     )
+    if (step.terminated or step.truncated) and isinstance(info, dict):
+        _require_last(step.observation, info, form)
+    return step
+
+
+def _require_last(observation: np.ndarray, info: dict[Any, Any], form: ObservationForm) -> None:
+    """Require the observation of an episode's last step to be the one that `info` calls so.
+
+    Raises:
+        Misbehaved: it is another: that of the next episode's start.
+    """
+    for name in _LAST_OBSERVATIONS:
+        try:
+            last = _read_observation(info[name], form)
+        except (KeyError, Misbehaved):  # another form: a key of the environment's own
+            continue
+        if not np.array_equal(last, observation):
+            raise Misbehaved(
+                Fault(
+                    f"started anew within a step (its last observation is in info[{name!r}])",
+                    "an environment without the wrapper that starts anew is needed",
+                )
+            )
 
 
 def _read_observation(value: Any, form: ObservationForm) -> np.ndarray:

@@ -26,12 +26,14 @@ class Leaf(NamedTuple):
         counts: How many values each choice has, in the array's order; empty if the array holds
             numbers.
         starts: The first value of each choice.
+        binary: Whether the numbers are zeros and ones.
     """
 
     path: tuple[Any, ...]
     shape: tuple[int, ...]
     counts: tuple[int, ...] = ()
     starts: tuple[int, ...] = ()
+    binary: bool = False
 
     @property
     def size(self) -> int:
@@ -60,6 +62,7 @@ class Leaf(NamedTuple):
     def requirement(self) -> str:
         """What the part must be, in words."""
         kind = "whole numbers of its space" if self.counts else "finite numbers"
+        kind = "zeros and ones" if self.binary else kind
         if not self.shape:
             return f"one of the {kind}" if self.counts else "a finite number"
         return f"an array of shape {self.shape} of {kind}"
@@ -70,7 +73,7 @@ class Leaf(NamedTuple):
         if array.dtype.kind not in "biuf" or batch < 0 or array.shape[batch:] != self.shape:
             return False
         if not self.counts:
-            return True
+            return not self.binary or bool(((array == 0) | (array == 1)).all())
         value = self._flat(array) - np.array(self.starts)
         return bool(((value == np.floor(value)) & (value >= 0) & (value < self.counts)).all())
 
@@ -134,7 +137,8 @@ def leaves(space: spaces.Space[Any], path: tuple[Any, ...] = ()) -> tuple[Leaf, 
         )
     numeric = isinstance(space, spaces.Box) and space.dtype.kind in "biuf"
     if isinstance(space, spaces.MultiBinary) or (numeric and not is_picture(space)):
-        return (Leaf(path, tuple(space.shape or ())),)
+        binary = isinstance(space, spaces.MultiBinary)
+        return (Leaf(path, tuple(space.shape or ()), binary=binary),)
     raise NotFlattenable(path, space)
 
 

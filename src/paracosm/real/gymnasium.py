@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from paracosm.core import checks
 from paracosm.core.mdp import Discrete
 from paracosm.real import boundary, spaces
 from paracosm.real.actors import RandomActions
-from paracosm.real.seeding import repeats, require_working
+from paracosm.real.seeding import Repetition, repetition, require_working
 from paracosm.real.stepping import StepSource
 from paracosm.real.workers import Answers, Lanes, open_lanes
 
@@ -70,27 +71,52 @@ class GymnasiumSource(StepSource):
 
     @contextlib.contextmanager
     def open(self, count: int, workers: int) -> Iterator[Lanes]:
+        """As of `StepSource`.
+
+        Raises:
+            BadData: several copies are asked for, and they disturb one another. Of an environment
+                in other processes this is a remark only: it may end the process that it plays in.
+        """
+        if count > 1 and workers == 1 and self._repetition is Repetition.DISTURBED:
+            raise checks.BadData(self._disturbance)
         with open_lanes(self._factory, count, self._form, workers) as lanes:
             yield _NativeActionLanes(lanes, self._native_actions)
 
     def repeatability_remarks(self) -> tuple[str, ...]:
-        """As of `Source`: two copies play one episode at the first call, which is not counted.
+        """As of `Source`: copies play an episode at the first call, or when several lanes are first
+        opened in this process; it is not counted.
 
-        Steps that were collected by then are safe from whatever happens to the copies. Nested time
-        limits that differ are a sentence, too.
+        Nested time limits that differ are a sentence, too.
         """
-        if self._repeatable:
+        twice = f"{self.name} does not repeat an episode from the same seed and actions;"
+        remarks = {
+            Repetition.CHANCE: f"{twice} its numbers cannot be had again, and --workers may change"
+            " them.",
+            Repetition.COPY: f"{twice} its copies play one and the same first episode whatever the"
+            " seed, so that the episodes of an evaluation, each by a copy of its own, are one that"
+            " is counted as many. Its reset must seed what it draws from:"
+            " super().reset(seed=seed), then self.np_random.",
+            Repetition.COMPANY: f"an episode of {self.name} goes otherwise while another copy is"
+            " played: copies share a generator, such as NumPy's global one, or a part of the"
+            " system; the number of episodes side by side, and --workers, change its numbers.",
+            Repetition.DISTURBED: self._disturbance,
+        }
+        if self._repetition is Repetition.NOTHING:
             return self._time_limit_remarks
+        return (*self._time_limit_remarks, remarks[self._repetition])
+
+    @property
+    def _disturbance(self) -> str:
         return (
-            *self._time_limit_remarks,
-            f"{self.name} does not repeat an episode from the same seed and actions; its numbers"
-            " cannot be had again, and --workers may change them.",
+            f"copies of {self.name} disturb one another: how an episode goes depends on what"
+            " another copy does, as where all share one simulator, and rows of episodes that are"
+            " played side by side are wrong; a simulator for each copy is needed."
         )
 
     @functools.cached_property
-    def _repeatable(self) -> bool:
+    def _repetition(self) -> Repetition:
         actions = self._trial_actions(min(_MOST_TRIAL_STEPS, self.horizon))
-        return repeats(self._factory, actions, self._form)
+        return repetition(self._factory, actions, self._form)
 
     def _trial_actions(self, steps: int) -> Any:
         """Random actions of one episode, as the environment takes them, `[steps, …]`."""

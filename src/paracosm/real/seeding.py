@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import enum
+import functools
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,12 +41,25 @@ def require_working(name: str, env: Any, action: Any, form: ObservationForm) -> 
         raise checks.BadData(error.fault.sentence(name, place)) from error
 
 
-def repeats(factory: Callable[[], Any], actions: np.ndarray, form: ObservationForm) -> bool:
+class Repetition(enum.Enum):
+    """What an episode depends on besides its seed and its actions."""
+
+    NOTHING = enum.auto()
+    CHANCE = enum.auto()  # or what its copy played before
+    COPY = enum.auto()  # its place among the episodes of its copy; its seed means nothing
+    COMPANY = enum.auto()  # whether other copies are played beside it
+    DISTURBED = enum.auto()  # what other copies do that are played beside it
+
+
+def repetition(
+    factory: Callable[[], Any], actions: np.ndarray, form: ObservationForm
+) -> Repetition:
     """Whether two copies play the same episode from the same seed and with the same actions, up to
-    rounding.
+    rounding: one after the other, and one of them while the other is stepped, too.
 
     One copy has played before, so that what stays from one episode to the next shows, too. An
-    environment that fails counts as one that repeats: collecting says at which step it fails.
+    environment that fails counts as one that repeats: collecting says at which step it fails. The
+    global generators are left as they were.
 
     Args:
         factory: builds a copy.
@@ -51,16 +67,51 @@ def repeats(factory: Callable[[], Any], actions: np.ndarray, form: ObservationFo
         form: the form of its observations.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_generators_kept())
         try:
             used, fresh = (stack.enter_context(_closing(factory())) for _ in range(2))
             _play(used, actions[:1], form)
             used_rows = _play(used, actions, form)
-            fresh_rows = _play(fresh, actions[: len(used_rows) - 1], form, np.inf)
+            actions = actions[: len(used_rows) - 1]
+            fresh_rows = _play(fresh, actions, form, seconds=np.inf)
+            if len(used_rows) != len(fresh_rows) or not _alike(used_rows, fresh_rows):
+                other = stack.enter_context(_closing(factory()))
+                other_rows = _play(other, actions, form, seed=1, seconds=np.inf)
+                return (
+                    Repetition.COPY if np.array_equal(other_rows, fresh_rows) else Repetition.CHANCE
+                )
+            beside = functools.partial(_play_beside, fresh, used, form)
+            rows = beside(actions, actions)
+            if _alike(rows, fresh_rows):
+                return Repetition.NOTHING
+            # Copies that share a generator only do not tell what the other does
+            shared = not (
+                _alike(rows, beside(actions, actions[::-1]))
+                or _alike(beside(actions, actions, turn=_generators_kept), fresh_rows)
+            )
+            again = _play(fresh, actions, form, seconds=np.inf)
         except (Misbehaved, checks.ParacosmError):
-            return True
-    return len(used_rows) == len(fresh_rows) and np.allclose(
-        used_rows, fresh_rows, rtol=1e-5, atol=1e-8
-    )
+            return Repetition.NOTHING
+    if not _alike(again, fresh_rows):
+        return Repetition.CHANCE
+    return Repetition.DISTURBED if shared else Repetition.COMPANY
+
+
+def _alike(rows: np.ndarray, others: np.ndarray) -> bool:
+    """Whether two episodes are one up to rounding, as far as both were played."""
+    steps = min(len(rows), len(others))
+    return np.allclose(rows[:steps], others[:steps], rtol=1e-5, atol=1e-8)
+
+
+@contextlib.contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Leave the global generators of NumPy and Python as they were."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
 @contextlib.contextmanager
@@ -73,7 +124,12 @@ def _closing(env: Any) -> Iterator[Any]:
 
 
 def _play(
-    env: Any, actions: np.ndarray, form: ObservationForm, seconds: float = _SECONDS
+    env: Any,
+    actions: np.ndarray,
+    form: ObservationForm,
+    *,
+    seed: int = 0,
+    seconds: float = _SECONDS,
 ) -> np.ndarray:
     """Observation, reward and flags of each step until the episode ends or the seconds are over,
     `[1 + step, ...]`.
@@ -82,12 +138,58 @@ def _play(
         env: The environment.
         actions: The actions, `[step, ...]`.
         form: The form of its observations.
+        seed: The seed of the episode.
         seconds: Wall time after which no further step is taken.
     """
-    rows, started_at = [np.append(boundary.reset(env, 0, form), [0.0, 0.0, 0.0])], time.monotonic()
+    rows, started_at = [_start(env, seed, form)], time.monotonic()
     for action in actions:
-        step = boundary.step(env, action.copy(), form)  # some change their action
-        rows.append(np.append(step.observation, [step.reward, step.terminated, step.truncated]))
-        if step.terminated or step.truncated or time.monotonic() - started_at > seconds:
+        rows.append(_step(env, action, form))
+        if _has_ended(rows[-1]) or time.monotonic() - started_at > seconds:
             break
     return np.array(rows)
+
+
+def _play_beside(
+    env: Any,
+    other: Any,
+    form: ObservationForm,
+    actions: np.ndarray,
+    other_actions: np.ndarray,
+    *,
+    turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> np.ndarray:
+    """What `_play` gives, while another copy plays another episode: until one of the two ends.
+
+    Args:
+        env: The environment.
+        other: The other copy, which moves before each step.
+        form: The form of their observations.
+        actions, other_actions: The actions of both, `[step, ...]`.
+        turn: The context of the other copy's moves.
+    """
+    rows = [_start(env, 0, form)]
+    with turn():
+        _start(other, 1, form)
+    for action, other_action in zip(actions, other_actions, strict=True):
+        with turn():
+            other_row = _step(other, other_action, form)
+        rows.append(_step(env, action, form))
+        if _has_ended(rows[-1]) or _has_ended(other_row):
+            break
+    return np.array(rows)
+
+
+def _start(env: Any, seed: int, form: ObservationForm) -> np.ndarray:
+    """The first row of an episode, without a reward and flags."""
+    return np.append(boundary.reset(env, seed, form), [0.0, 0.0, 0.0])
+
+
+def _step(env: Any, action: np.ndarray, form: ObservationForm) -> np.ndarray:
+    """Observation, reward and flags of a step."""
+    step = boundary.step(env, action.copy(), form)  # some change their action
+    return np.append(step.observation, [step.reward, step.terminated, step.truncated])
+
+
+def _has_ended(row: np.ndarray) -> bool:
+    """Whether one of a row's flags is set."""
+    return bool(row[-2:].any())

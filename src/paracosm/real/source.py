@@ -260,8 +260,8 @@ class Source(abc.ABC):
             steps: number of real steps.
             seed: non-negative; with the episode's number it fixes the start, the actions and the
                 noise.
-            policy: a policy whose samples act, or a function of one observation; uniformly random
-                actions if None.
+            policy: a policy whose samples act, or a function of one observation, whose discrete
+                actions count from 0; uniformly random actions if None.
             first_episode: the number of the first episode; later rounds go on where the last one
                 ended.
             workers: processes that host environments; 1 stays in this one. An environment that ends
@@ -285,6 +285,7 @@ class Source(abc.ABC):
         Raises:
             BadStep: the environment or the policy raised, exited, or gave what cannot be used,
                 such as NaN, or an encoder gave a belief that is not finite.
+            BadData: copies of the environment disturb one another.
             Interrupted: Ctrl-C came while the environment was stepped; its `partial` holds the
                 steps before, of a JAX-native system the whole episodes before.
         """
@@ -337,8 +338,8 @@ class Source(abc.ABC):
 
         Args:
             policy: its mode acts, or its samples with `sampled`; or a function of one observation
-                `[state]`.
-            episodes: number of episodes, played side by side.
+                `[state]`, whose discrete actions count from 0.
+            episodes: number of episodes, played side by side, each in a copy of its own.
             first_seed: the first episode's seed.
             horizon: steps after which an episode is cut; the environment's own limit if None.
             sampled: whether actions are sampled; the start states stay the same.
@@ -351,7 +352,7 @@ class Source(abc.ABC):
 
         Raises:
             BadData: the environment raised, exited, or gave what cannot be used, such as NaN, or an
-                encoder gave a belief that is not finite.
+                encoder gave a belief that is not finite; or its copies disturb one another.
         """
         horizon = self.horizon if horizon is None else horizon
         checks.count("episodes", episodes)

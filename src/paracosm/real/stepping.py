@@ -18,6 +18,7 @@ from paracosm.core import callbacks, checks
 from paracosm.core.data import Dataset, Trajectory
 from paracosm.core.encoder import Encoder
 from paracosm.core.mdp import Discrete, Spec
+from paracosm.core.policy import Policy
 from paracosm.core.recordings import state_scale
 from paracosm.core.types import Array
 from paracosm.real import boundary, spaces
@@ -39,6 +40,7 @@ from paracosm.real.source import (
     CollectionRequest,
     EvaluationRequest,
     Interrupted,
+    PolicyLike,
     Source,
     StepProgress,
     remaining_by_lane,
@@ -166,6 +168,24 @@ class StepSource(Source):
         """Step the lanes `which` with their rows of `action`, and count the steps."""
         self.steps += len(which)
         return lanes.step(which, action[which])
+
+    def _require_policy_shape(self, policy: PolicyLike) -> None:
+        """As of `Source`.
+
+        Raises:
+            BadArgument: the policy is a plain function, and the environment counts its actions from
+                another number than 0: which of the two the function means is not known.
+        """
+        super()._require_policy_shape(policy)
+        if isinstance(policy, Policy) or not isinstance(self.action, Discrete):
+            return
+        first = self.action.values(0)
+        if np.any(first):
+            raise checks.BadArgument(
+                f"the policy is a plain function, and {self.name} counts its actions from {first},"
+                " a Policy from 0; paracosm.foreign.policy makes a policy of a function that gives"
+                " the environment's own."
+            )
 
     def as_recorded(
         self, action: Any, alive: np.ndarray, place: Callable[[int], str]
