@@ -91,6 +91,34 @@ def test_copies_that_move_one_system_are_refused_before_they_are_stepped_side_by
         evaluate(source, lambda state: [0.0], episodes=2)
 
 
+def test_starts_of_copies_that_disturb_one_another_are_no_steps_and_copies_of_one_step_disturb():
+    source = connect(Shared, horizon=1)
+    assert source.starts(2, first_seed=0).shape == (2, 2)
+    assert source.steps == 0
+    with pytest.raises(checks.BadData, match="disturb one another"):
+        source.collect(8, seed=0)
+
+
+def test_chance_that_is_seldom_is_no_disturbance():
+    """Of 100 environments with noise in 3% of steps none is refused, nor said to share a thing."""
+
+    def rare():
+        own = np.random.default_rng()
+        return world(step=entry(1, lambda reward: reward + (own.random() < 0.03)), limit=20)
+
+    kinds = {connect(rare, horizon=20)._repetition.name for _ in range(100)}
+    assert kinds <= {"NOTHING", "CHANCE"}
+
+
+def test_few_starts_and_a_leftover_are_no_generator_of_the_copy():
+    def leaving(env, answer):
+        env.x = float(env.np_random.integers(2))
+        return np.array([env.x, env.taken]), {}
+
+    (remark,) = connect(starting(leaving)).repeatability_remarks()
+    assert "its numbers cannot be had again" in remark
+
+
 def seeded(env, answer):
     np.random.seed(int(1000 * env.x))
     return answer

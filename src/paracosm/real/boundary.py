@@ -33,7 +33,7 @@ _LONGEST = 300  # characters of an environment's own message that a sentence rep
 _HINT_FOR_MODULE = "; paracosm.foreign.policy(…) makes a policy of a PyTorch module"
 _HINT_FOR_PAIR = "; paracosm.foreign.policy(model, …) makes a policy of a Stable-Baselines3 model"
 # Where wrappers that start anew within a step say what the last observation was
-_LAST_OBSERVATIONS = ("final_obs", "final_observation", "terminal_observation")
+_LAST_OBSERVATIONS = ("final_obs", "final_observation")
 
 
 class EnvironmentStep(NamedTuple):
@@ -161,13 +161,11 @@ def call_policy_function(function: Callable[[np.ndarray], Any], observation: np.
         answer = function(observation)
         if isinstance(answer, tuple) and len(answer) == 2 and answer[1] is None:
             raise checks.BadData(
-                f"the policy gave a pair of an action and None; the action alone is"
+                "the policy gave a pair of an action and None; the action alone is"
                 f" needed{_HINT_FOR_PAIR}."
             )
         return np.array(answer)  # a copy: some functions answer with a buffer of their own
-    except checks.BadData:
-        raise
-    except KeyboardInterrupt:
+    except (checks.BadData, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise checks.BadData(

@@ -71,20 +71,19 @@ class GymnasiumSource(StepSource):
 
     @contextlib.contextmanager
     def open(self, count: int, workers: int) -> Iterator[Lanes]:
-        """As of `StepSource`.
-
-        Raises:
-            BadData: several copies are asked for, and they disturb one another. Of an environment
-                in other processes this is a remark only: it may end the process that it plays in.
-        """
-        if count > 1 and workers == 1 and self._repetition is Repetition.DISTURBED:
-            raise checks.BadData(self._disturbance)
         with open_lanes(self._factory, count, self._form, workers) as lanes:
             yield _NativeActionLanes(lanes, self._native_actions)
 
+    def require_independent_copies(self, count: int, workers: int) -> None:
+        """As of `StepSource`. Of copies in other processes a disturbance is a remark only: the
+        trial might end the process that it plays in.
+        """
+        if count > 1 and workers == 1 and self._repetition is Repetition.DISTURBED:
+            raise checks.BadData(self._disturbance)
+
     def repeatability_remarks(self) -> tuple[str, ...]:
-        """As of `Source`: copies play an episode at the first call, or when several lanes are first
-        opened in this process; it is not counted.
+        """As of `Source`: copies play an episode at the first call, or before several are first
+        stepped in this process; it is not counted.
 
         Nested time limits that differ are a sentence, too.
         """
@@ -94,8 +93,8 @@ class GymnasiumSource(StepSource):
             " them.",
             Repetition.COPY: f"{twice} its copies play one and the same first episode whatever the"
             " seed, so that the episodes of an evaluation, each by a copy of its own, are one that"
-            " is counted as many. Its reset must seed what it draws from:"
-            " super().reset(seed=seed), then self.np_random.",
+            " is counted as many. Its reset must set all that an episode changes, and seed what it"
+            " draws from: super().reset(seed=seed), then self.np_random.",
             Repetition.COMPANY: f"an episode of {self.name} goes otherwise while another copy is"
             " played: copies share a generator, such as NumPy's global one, or a part of the"
             " system; the number of episodes side by side, and --workers, change its numbers.",
@@ -110,17 +109,18 @@ class GymnasiumSource(StepSource):
         return (
             f"copies of {self.name} disturb one another: how an episode goes depends on what"
             " another copy does, as where all share one simulator, and rows of episodes that are"
-            " played side by side are wrong; a simulator for each copy is needed."
+            " played side by side are wrong; a simulator, and a generator, for each copy is needed."
         )
 
     @functools.cached_property
     def _repetition(self) -> Repetition:
-        actions = self._trial_actions(min(_MOST_TRIAL_STEPS, self.horizon))
-        return repetition(self._factory, actions, self._form)
+        steps = min(_MOST_TRIAL_STEPS, self.horizon)
+        actions, others = self._trial_actions(steps), self._trial_actions(steps, episode=1)
+        return repetition(self._factory, actions, self._form, company_actions=others)
 
-    def _trial_actions(self, steps: int) -> Any:
-        """Random actions of one episode, as the environment takes them, `[steps, …]`."""
-        return self._native_actions(RandomActions(self.action, steps, seed=0).draw(episode=0))
+    def _trial_actions(self, steps: int, episode: int = 0) -> Any:
+        """Random actions of an episode, as the environment takes them, `[steps, …]`."""
+        return self._native_actions(RandomActions(self.action, steps, seed=0).draw(episode))
 
     def _native_actions(self, actions: Any) -> Any:
         """Actions `[row, …]` as the environment takes them."""

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import functools
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from paracosm.real import boundary
 from paracosm.real.boundary import Misbehaved, ObservationForm
 
 _SECONDS = 1.0  # that an episode may take which is played to see whether it repeats
+_OTHER_SEEDS = (1, 2, 3)  # of which two may start alike where starts are few
 
 
 def require_working(name: str, env: Any, action: Any, form: ObservationForm) -> None:
@@ -52,22 +54,28 @@ class Repetition(enum.Enum):
 
 
 def repetition(
-    factory: Callable[[], Any], actions: np.ndarray, form: ObservationForm
+    factory: Callable[[], Any],
+    actions: np.ndarray,
+    form: ObservationForm,
+    *,
+    company_actions: np.ndarray,
 ) -> Repetition:
-    """Whether two copies play the same episode from the same seed and with the same actions, up to
-    rounding: one after the other, and one of them while the other is stepped, too.
+    """What an episode depends on besides its seed and its actions, by copies that play one from the
+    same seed and with the same actions, one after the other and beside one another; equal is what
+    is so up to rounding.
 
     One copy has played before, so that what stays from one episode to the next shows, too. An
     environment that fails counts as one that repeats: collecting says at which step it fails. The
-    global generators are left as they were.
+    global generators of NumPy, Python and PyTorch are left as they were.
 
     Args:
         factory: builds a copy.
         actions: the actions, `[step, ...]`, which are played for a second at most.
         form: the form of its observations.
+        company_actions: other ones, for the copy beside.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_generators_kept())
+        stack.enter_context(_restoring_generators())
         try:
             used, fresh = (stack.enter_context(_closing(factory())) for _ in range(2))
             _play(used, actions[:1], form)
@@ -75,26 +83,42 @@ def repetition(
             actions = actions[: len(used_rows) - 1]
             fresh_rows = _play(fresh, actions, form, seconds=np.inf)
             if len(used_rows) != len(fresh_rows) or not _alike(used_rows, fresh_rows):
-                other = stack.enter_context(_closing(factory()))
-                other_rows = _play(other, actions, form, seed=1, seconds=np.inf)
-                return (
-                    Repetition.COPY if np.array_equal(other_rows, fresh_rows) else Repetition.CHANCE
-                )
-            beside = functools.partial(_play_beside, fresh, used, form)
-            rows = beside(actions, actions)
+                return _by_first_episodes(factory, fresh_rows, actions, form)
+            beside = functools.partial(_play_beside, fresh, used, form, actions)
+            rows = beside(actions)
             if _alike(rows, fresh_rows):
                 return Repetition.NOTHING
-            # Copies that share a generator only do not tell what the other does
-            shared = not (
-                _alike(rows, beside(actions, actions[::-1]))
-                or _alike(beside(actions, actions, turn=_generators_kept), fresh_rows)
-            )
             again = _play(fresh, actions, form, seconds=np.inf)
+            if not (_alike(again, fresh_rows) and _alike(beside(actions), rows)):
+                return Repetition.CHANCE
+            # Copies that share no more than a generator do not tell what the other does.
+            by_generators = _alike(beside(actions, turn=_restoring_generators), fresh_rows)
+            if by_generators or _alike(rows, beside(company_actions[: len(actions)])):
+                return Repetition.COMPANY
+            return Repetition.DISTURBED
         except (Misbehaved, checks.ParacosmError):
             return Repetition.NOTHING
-    if not _alike(again, fresh_rows):
-        return Repetition.CHANCE
-    return Repetition.DISTURBED if shared else Repetition.COMPANY
+
+
+def _by_first_episodes(
+    factory: Callable[[], Any], rows: np.ndarray, actions: np.ndarray, form: ObservationForm
+) -> Repetition:
+    """What an episode that does not repeat depends on: its copy, if new copies play the same rows
+    with every other seed that is tried, else chance.
+
+    Args:
+        factory: builds a copy.
+        rows: The first episode of a copy.
+        actions, form: As of `repetition`.
+    """
+    for seed in _OTHER_SEEDS:
+        try:
+            with _closing(factory()) as env:
+                if not np.array_equal(_play(env, actions, form, seed=seed, seconds=np.inf), rows):
+                    return Repetition.CHANCE
+        except (Misbehaved, checks.ParacosmError):  # no third copy, for one
+            return Repetition.CHANCE
+    return Repetition.COPY
 
 
 def _alike(rows: np.ndarray, others: np.ndarray) -> bool:
@@ -104,14 +128,18 @@ def _alike(rows: np.ndarray, others: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Leave the global generators of NumPy and Python as they were."""
+def _restoring_generators() -> Iterator[None]:
+    """Leave the global generators of NumPy, of Python and of a loaded PyTorch as they were."""
+    torch: Any = sys.modules.get("torch")
     numpy_state, python_state = np.random.get_state(), random.getstate()
+    torch_state = None if torch is None else torch.get_rng_state()
     try:
         yield
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+        if torch is not None:
+            torch.set_rng_state(torch_state)
 
 
 @contextlib.contextmanager
@@ -151,10 +179,10 @@ def _play(
 
 def _play_beside(
     env: Any,
-    other: Any,
+    company: Any,
     form: ObservationForm,
     actions: np.ndarray,
-    other_actions: np.ndarray,
+    company_actions: np.ndarray,
     *,
     turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> np.ndarray:
@@ -162,19 +190,19 @@ def _play_beside(
 
     Args:
         env: The environment.
-        other: The other copy, which moves before each step.
+        company: The other copy, which moves before each step.
         form: The form of their observations.
-        actions, other_actions: The actions of both, `[step, ...]`.
+        actions, company_actions: The actions of both, `[step, ...]`.
         turn: The context of the other copy's moves.
     """
     rows = [_start(env, 0, form)]
     with turn():
-        _start(other, 1, form)
-    for action, other_action in zip(actions, other_actions, strict=True):
+        _start(company, 1, form)
+    for action, company_action in zip(actions, company_actions, strict=True):
         with turn():
-            other_row = _step(other, other_action, form)
+            company_row = _step(company, company_action, form)
         rows.append(_step(env, action, form))
-        if _has_ended(rows[-1]) or _has_ended(other_row):
+        if _has_ended(rows[-1]) or _has_ended(company_row):
             break
     return np.array(rows)
 

@@ -68,6 +68,16 @@ class StepSource(Source):
         They take recorded actions.
         """
 
+    def require_independent_copies(self, count: int, workers: int) -> None:
+        """Require copies that can be stepped side by side, before any of them is.
+
+        Args:
+            count, workers: As of `open`.
+
+        Raises:
+            BadData: what one does changes the episodes of another.
+        """
+
     @contextlib.contextmanager
     def open_state_lanes(self, count: int, workers: int) -> Iterator[Lanes]:
         """Copies as of `open` whose observations are states: beliefs where there is an encoder.
@@ -96,6 +106,7 @@ class StepSource(Source):
             else sampling_actor(collection.policy, seed)
         )
         count = len(shares(collection.steps, collection.lanes))
+        self.require_independent_copies(count, collection.workers)
         with self.open_state_lanes(count, collection.workers) as lanes:
             collector = _LaneCollector(self, lanes, collection)
             while collector.steps_left:
@@ -114,6 +125,7 @@ class StepSource(Source):
         seeds = evaluation.first_seed + np.arange(episodes)
         alive, steps, carries = np.ones(episodes, bool), [], []
         steps_after_all_ended = 0
+        self.require_independent_copies(episodes, 1)
         with self.open_state_lanes(episodes, 1) as lanes:
             which = np.arange(episodes)
             starts = lanes.reset(which, seeds)
