@@ -428,3 +428,23 @@ def test_done_and_truncated_say_together_where_an_episode_terminated():
         loaded = load({**table, "reward": np.ones(20), "done": step % 5 == 4,
                        "truncated": step % 10 == 9})  # fmt: skip
     np.testing.assert_array_equal(np.flatnonzero(loaded.terminated), [4, 14])
+
+
+@pytest.mark.parametrize("role", ["done", "truncated"])
+def test_a_flag_that_the_map_gives_another_meaning_has_its_usual_one_no_more(role):
+    data = lived([4, 3])
+    table = frame(data, terminated=data.terminated | data.truncated)
+    columns = {name: names for name, names in MAP.items() if name != "terminated"}
+    assert load(table, columns).terminated.sum() == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load(table, {**columns, role: "terminated"})
+    assert not loaded.terminated.any()
+    assert loaded.truncated.sum() == 2
+
+
+def test_a_vector_leaves_its_columns_to_the_roles_of_their_names():
+    data = lived([4, 3])
+    table = frame(data, time=data.time, after=data.time + 1).iloc[::-1]
+    loaded = load(table, {**MAP, "state": ["x0", "time"], "next_state": ["y0", "after"]})
+    np.testing.assert_array_equal(loaded.time, [0, 1, 2, 0, 1, 2, 3])
