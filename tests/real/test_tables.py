@@ -380,6 +380,8 @@ def test_arrays_of_npz_and_hdf5_may_have_a_column_map():
         "episode": "ep",
     }
     assert_equal(load("odd.npz", columns), data)
+    with pytest.raises(checks.BadData, match=r"lacks the columns state.* with --columns ROLE="):
+        load("odd.npz")
 
 
 @pytest.mark.parametrize("large", [2_000, pytest.param(200_000, marks=pytest.mark.full)])
