@@ -231,6 +231,16 @@ def test_a_better_policy_may_fail_where_a_known_failure_was_not_seen():
     assert rare_bounds([varied, varied], [VARIED] * 2, worlds, discount=discount) is None
 
 
+def test_two_different_returns_are_not_all_that_returns_can_be():
+    def bounds_of(returns):
+        own = recorded(np.array(returns), STEPS)
+        return rare_bounds([own] * 2, [VARIED] * 2, [world(never, STEPS)] * 2, discount=1.0)
+
+    assert bounds_of([-150.0, -230.0]) is None
+    assert bounds_of([-150.0, -150.0]) is not None
+    assert not of(VARIED[:2]).rare_may_decide
+
+
 def test_the_known_reward_that_makes_intervals_wide_is_named():
     assert of(VARIED, extra_rewards=(-1e5, 0.0)).unseen_reward == -1e5
     assert of(VARIED / 100, extra_rewards=(-5.0, 1e3)).unseen_reward == 1e3

@@ -272,6 +272,9 @@ def test_a_gate_that_can_check_nothing_is_refused():
     rules = GateRules(0.95, (GateRule("errors", "termination", 0.0),))
     with pytest.raises(BadData, match="checks nothing"):
         gate(refits(2), ("new", run()), rules)
+    ranks = GateRules(0.95, tuple(GateRule("ranks", name, None) for name in GATED["ranks"]))
+    with pytest.raises(BadData, match=r"only ranks flips, ranks regret; .* paracosm rank RUN"):
+        gate(refits(), ("new", run()), ranks)
 
 
 def held(baselines, candidate):

@@ -4,15 +4,20 @@ import dataclasses
 import json
 import math
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import paracosm
+from paracosm.auditing.deployment import ImaginedPair
 from paracosm.cli.main import main
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
 from paracosm.core.encoder import Encoder
+from paracosm.core.estimators import mean
+from paracosm.core.mdp import never
 from paracosm.core.records import Diagnosis, Help
 from paracosm.core.records.deployment import Deployment, DeploymentVerdict
 from paracosm.loop import deploying
@@ -49,6 +54,34 @@ def test_a_deployment_is_of_the_recorded_and_of_further_episodes(pair, deployed)
     assert deployed.next_episode.pairs == 5
     assert deployed.verdict is DeploymentVerdict.NOT_YET or deployed.basis == "episodes"
     assert Deployment.from_json(deployed.to_json()) == deployed
+
+
+def side_of(returns, steps=200):
+    """A run's side of a deployment as far as its intervals need it: a start at 0 and equal costs in
+    each of its episodes, beside a recorded reward of 0 and one of -16.
+    """
+    shape = (len(returns), steps)
+    states, no = np.zeros((*shape, 1)), np.zeros(shape, bool)
+    reward = np.repeat(np.array(returns)[:, None] / steps, steps, axis=1)
+    run = SimpleNamespace(
+        data=SimpleNamespace(labels=SimpleNamespace(reward=np.array([0.0, -16.0]))),
+        world=SimpleNamespace(termination=never),
+        config=SimpleNamespace(env="Pendulum-v1", encoder=None),
+        path=Path("run"),
+    )
+    episodes = Trajectory(states, states, states, reward, no, no, ~no)
+    return deploying._RunSide(run, episodes, SimpleNamespace(certificates=(), valid=True))
+
+
+def test_no_interval_reaches_beyond_what_the_known_rewards_allow():
+    old, new = side_of([-3.0, -120.0, -250.0, -700.0]), side_of([-1.0, -130.0, -240.0, -1500.0])
+    record = deploying._deployment(old, new, ImaginedPair(*(np.empty(0),) * 4), 0.95)
+    assert mean(new.returns).high > 0
+    for estimate in (record.old_return, record.new_return):
+        assert estimate.low >= -16 * 200
+        assert estimate.high <= 0
+    assert mean(new.returns - old.returns).low < -16 * 200
+    assert record.episodes.value.low >= -16 * 200
 
 
 def test_a_deployment_is_shown_and_its_page_written(deployed, tmp_path):

@@ -171,6 +171,8 @@ def test_a_reward_that_is_always_the_same_needs_no_more_labels(tmp_path):
         ({"budget": -1.0}, "--budget is -1; it must be a positive number"),
         ({"cost_reward": 0.0}, "--cost-reward is 0; it must be a positive number"),
         ({"transitions": 100}, "both --budget and --transitions are given"),
+        ({"learner": "pathwise", "rounds": 1}, "both --budget and --learner pathwise are given"),
+        ({"planner": "cem", "rounds": 1}, "both --planner and --budget are given"),
     ],
 )
 def test_a_budget_that_buys_nothing_is_refused(options, message, tmp_path):

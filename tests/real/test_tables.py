@@ -380,6 +380,8 @@ def test_arrays_of_npz_and_hdf5_may_have_a_column_map():
         "episode": "ep",
     }
     assert_equal(load("odd.npz", columns), data)
+    with pytest.raises(checks.BadData, match=r"lacks the columns state.* with --columns ROLE="):
+        load("odd.npz")
 
 
 @pytest.mark.parametrize("large", [2_000, pytest.param(200_000, marks=pytest.mark.full)])
@@ -428,3 +430,54 @@ def test_done_and_truncated_say_together_where_an_episode_terminated():
         loaded = load({**table, "reward": np.ones(20), "done": step % 5 == 4,
                        "truncated": step % 10 == 9})  # fmt: skip
     np.testing.assert_array_equal(np.flatnonzero(loaded.terminated), [4, 14])
+
+
+@pytest.mark.parametrize("role", ["done", "truncated"])
+def test_a_flag_that_the_map_gives_another_meaning_has_its_usual_one_no_more(role):
+    data = lived([4, 3])
+    table = frame(data, terminated=data.terminated | data.truncated)
+    columns = {name: names for name, names in MAP.items() if name != "terminated"}
+    assert load(table, columns).terminated.sum() == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load(table, {**columns, role: "terminated"})
+    assert not loaded.terminated.any()
+    assert loaded.truncated.sum() == 2
+
+
+def test_a_vector_leaves_its_columns_to_the_roles_of_their_names():
+    data = lived([4, 3])
+    table = frame(data, time=data.time, after=data.time + 1).iloc[::-1]
+    loaded = load(table, {**MAP, "state": ["x0", "time"], "next_state": ["y0", "after"]})
+    np.testing.assert_array_equal(loaded.time, [0, 1, 2, 0, 1, 2, 3])
+
+
+def of_lines(**changes):
+    """Episodes of 4 and 3 steps in a CSV file, the last line first, with values changed by column
+    and row of the file.
+    """
+    data = lived([4, 3], discrete=True)
+    table = frame(data, t=data.time).iloc[::-1].reset_index(drop=True)
+    table["run"] = [1, 1, 1, 0, 0, 0, 0]
+    table["over"] = table["over"].astype(int)
+    for column, (row, value) in changes.items():
+        table.loc[row, column] = value
+    table.to_csv("t.csv", index=False)
+    return {**MAP, "time": "t"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"x0": (4, 9.0)}, r"next_state of line 7 is .* and state of line 6, the next step of"),
+        ({"t": (0, 1)}, "line 3 has episode 1, time 1, and line 2 has episode 1, time 1;"),
+        ({"over": (2, 2)}, "terminated is 2 in line 4; 0 or 1"),
+        ({"over": (2, 1)}, "terminated is true in line 4; episode 1 goes on after it"),
+        ({"u": (0, -1)}, "action is -1 in line 2; a whole number from 0 on"),
+        ({"pay": (1, np.inf)}, "reward is inf in line 3; every entry"),
+    ],
+)
+def test_rows_that_were_put_in_order_are_named_by_their_lines(changes, sentence):
+    columns = of_lines(**changes)
+    with pytest.raises(checks.BadData, match=sentence):
+        load("t.csv", columns)

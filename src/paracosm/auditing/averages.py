@@ -378,7 +378,7 @@ def _rare(real: np.ndarray, paid: np.ndarray, recorded: np.ndarray, most_repeats
         real: Their returns, `[episode]`.
         paid, recorded, most_repeats: As for `_unseen`.
     """
-    tied = bool(2 * most_equal(real) >= len(real))
+    tied = bool(2 * most_equal(real) >= len(real) and most_equal(real) > 1)
     unseen = _unseen(float(np.median(real)), paid, recorded, most_repeats)
     near = unseen[0] < unseen[1] and concentrated(real, *unseen)
     return _Rare(tied, unseen, bool(tied or near))

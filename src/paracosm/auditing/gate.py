@@ -118,9 +118,11 @@ def gate(
     quantities = [(rule, _quantity(rule, runs)) for rule in rules.rules]
     compared = sum(quantity is not None and quantity.varies for _, quantity in quantities)
     if not any(quantity for _, quantity in quantities):
+        named = ", ".join(f"{rule.section} {rule.name}" for rule in rules.rules)
+        ranked = any(rule.section == "ranks" for rule in rules.rules)
         raise checks.BadData(
-            "the gate checks nothing that all of these runs have measured; a quantity that they"
-            " have is needed."
+            f"the gate checks nothing that all of these runs have measured, only {named}; a"
+            f" quantity that they have is needed{', or paracosm rank RUN of each' * ranked}."
         )
     tail = (1 - rules.level) / max(compared, 1)
     checked = [

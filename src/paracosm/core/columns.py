@@ -19,10 +19,19 @@ _PLACES = ("episode", "time")
 _FLAGS = ("terminated", "truncated", "has_transition", "has_label")
 _VECTORS = ("state", "next_state")
 
+Place = Callable[[int], str]  # what an error message calls a row
 
-def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
+
+def row_place(row: int) -> str:
+    """A row, counted from 0, as error messages call it."""
+    return f"row {row}"
+
+
+def from_columns(
+    columns: Mapping[str, np.ndarray], where: str, *, place: Place = row_place
+) -> Dataset:
     """A data set from its columns, each brought to its type; a column `[rows, 1]` of single numbers
-    is one `[rows]`.
+    is one `[rows]`. Error messages call a row what `place` says.
 
     Raises:
         BadData: a column is missing, of another kind, shape or length, holds what cannot be used,
@@ -37,17 +46,18 @@ def from_columns(columns: Mapping[str, np.ndarray], where: str) -> Dataset:
     require_equal_lengths({name: raw[name] for name in COLUMNS}, where)
     if not len(raw["state"]):
         raise checks.BadData(f"{where} holds no rows; at least one is needed.")
-    typed = {name: flags(values, name, where) for name, values in raw.items() if name in _FLAGS}
-    typed |= {name: whole_numbers(raw[name], name, where) for name in _PLACES}
-    typed |= {name: _numbers(name, raw[name], typed["has_label"], where) for name in _NUMBERS}
+    typed = {name: flags(raw[name], name, where, place=place) for name in _FLAGS}
+    typed |= {name: whole_numbers(raw[name], name, where, place=place) for name in _PLACES}
+    labelled = typed["has_label"]
+    typed |= {name: _numbers(name, raw[name], labelled, where, place=place) for name in _NUMBERS}
     if typed["state"].shape != typed["next_state"].shape:
         state, after = typed["state"].shape[1], typed["next_state"].shape[1]
         raise checks.BadData(
             f"{where}: state has {state} components and next_state {after}; they must be as many."
         )
     checks.one_kind_of_states(f"{where}, next_state,", typed["next_state"], typed["state"])
-    _require_order(typed["episode"], typed["time"], where)
-    follows = _following(typed, rounding(raw["state"], raw["next_state"]), where)
+    _require_order(typed["episode"], typed["time"], where, place)
+    follows = _following(typed, rounding(raw["state"], raw["next_state"]), where, place)
     if typed["state"].dtype == np.float32:  # one state, which two columns rounded
         typed["next_state"][:-1][follows] = typed["state"][1:][follows]
     return Dataset(**typed)
@@ -67,15 +77,21 @@ def require_equal_lengths(columns: Mapping[str, np.ndarray], where: str) -> None
             )
 
 
-def flags(values: np.ndarray, name: str, where: str) -> np.ndarray:
+def flags(values: np.ndarray, name: str, where: str, *, place: Place = row_place) -> np.ndarray:
     """A column of flags as bool `[rows]`: booleans, or numbers that are all 0 or 1.
+
+    Args:
+        values: The column, `[rows]` or `[rows, 1]`.
+        name, where: What the error message calls the column and what holds it.
+        place: What it calls a row.
 
     Raises:
         BadData: naming the first row that is neither.
     """
     values = single(values, name, where)
     _require_kind(name, values, "biuf", where)
-    _require(name, values, (values == 0) | (values == 1), "0 or 1 (false or true) is needed", where)
+    sound = np.asarray((values == 0) | (values == 1))
+    _require(name, values, sound, "0 or 1 (false or true) is needed", where, place=place)
     return values.astype(bool)
 
 
@@ -92,12 +108,8 @@ def single(values: np.ndarray, name: str, where: str) -> np.ndarray:
     return values.reshape(len(values))
 
 
-def _row(row: int) -> str:
-    return f"row {row}"
-
-
 def whole_numbers(
-    values: np.ndarray, name: str, where: str, *, place: Callable[[int], str] = _row
+    values: np.ndarray, name: str, where: str, *, place: Place = row_place
 ) -> np.ndarray:
     """A column of episodes or times as int64 `[rows]`.
 
@@ -148,7 +160,9 @@ def _flat(name: str, values: np.ndarray, where: str) -> np.ndarray:
     return single(values, name, where)
 
 
-def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) -> np.ndarray:
+def _numbers(
+    name: str, values: np.ndarray, labelled: np.ndarray, where: str, *, place: Place
+) -> np.ndarray:
     """A column of numbers in the type of a data set: rewards float64, discrete actions int32,
     images, which are uint8, as they are, all else float32.
 
@@ -157,6 +171,7 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
         values: Its values, `[rows]` or `[rows, components]`.
         labelled: Which rows own a reward label, `[rows]`; a reward may be anything elsewhere.
         where: What the error message calls the data set.
+        place: What it calls a row.
 
     Raises:
         BadData: naming the first row that cannot be used.
@@ -169,6 +184,7 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
             np.asarray((values >= 0) & (values < 2**31)),
             "a whole number from 0 on is needed",
             where,
+            place=place,
         )
         return values.astype(np.int32)
     if name in _VECTORS and values.dtype == np.uint8:
@@ -181,7 +197,7 @@ def _numbers(name: str, values: np.ndarray, labelled: np.ndarray, where: str) ->
     )
     if name == "reward":
         sound = sound | ~labelled
-    _require(name, values, sound, "every entry must be finite in 32 bits", where)
+    _require(name, values, sound, "every entry must be finite in 32 bits", where, place=place)
     return typed
 
 
@@ -218,7 +234,7 @@ def _require(
     needed: str,
     where: str,
     *,
-    place: Callable[[int], str] = _row,
+    place: Place = row_place,
 ) -> None:
     """Require that every row is sound.
 
@@ -236,23 +252,35 @@ def _require(
         raise checks.BadData(f"{where}: {name} is {values[row]} in {place(row)}; {needed}.")
 
 
-def _require_order(episode: np.ndarray, time: np.ndarray, where: str) -> None:
-    """Rows come in the order of (episode, time), each once."""
+def _require_order(episode: np.ndarray, time: np.ndarray, where: str, place: Place) -> None:
+    """Rows come in the order of (episode, time), each once.
+
+    Args:
+        episode, time: Of each row, `[rows]`.
+        where: What the error message calls the data set.
+        place: What it calls a row.
+    """
     steps = np.stack([np.diff(episode), np.diff(time)])
     sound = (steps[0] > 0) | ((steps[0] == 0) & (steps[1] > 0))
     if not sound.all():
         row = int(np.argmin(sound)) + 1
         before = f"episode {episode[row - 1]}, time {time[row - 1]}"
         raise checks.BadData(
-            f"{where}: row {row} has episode {episode[row]}, time {time[row]}, and row {row - 1}"
-            f" has {before};"
-            " rows in the order of (episode, time), each once, are needed."
+            f"{where}: {place(row)} has episode {episode[row]}, time {time[row]}, and"
+            f" {place(row - 1)} has {before}; rows in the order of (episode, time), each once, are"
+            " needed."
         )
 
 
-def _following(typed: Mapping[str, Any], relative: float, where: str) -> np.ndarray:
+def _following(typed: Mapping[str, Any], relative: float, where: str, place: Place) -> np.ndarray:
     """Whether each row's next step is the row after it, `[rows - 1]`; it starts where the row led,
     which is no end.
+
+    Args:
+        typed: The columns in their types.
+        relative: The rounding of their states, as a share of them.
+        where: What error messages call the data set.
+        place: What they call a row.
     """
     episode, time = typed["episode"], typed["time"]
     follows = (np.diff(episode) == 0) & (np.diff(time) == 1)
@@ -261,17 +289,15 @@ def _following(typed: Mapping[str, Any], relative: float, where: str) -> np.ndar
         if early.any():
             row = int(np.argmax(early))
             raise checks.BadData(
-                f"{where}: {name} is true in row {row}; episode {episode[row]} goes on after it,"
-                f" and {name} marks an"
-                " episode's last row."
+                f"{where}: {name} is true in {place(row)}; episode {episode[row]} goes on after it,"
+                f" and {name} marks an episode's last row."
             )
     torn = follows & jumps(typed["state"], typed["next_state"], relative)
     if torn.any():
         row = int(np.argmax(torn))
         raise checks.BadData(
-            f"{where}: next_state of row {row} is {typed['next_state'][row]} and state of row"
-            f" {row + 1}, the next step"
-            f" of episode {episode[row]}, is {typed['state'][row + 1]}; they must be equal up to"
-            " rounding."
+            f"{where}: next_state of {place(row)} is {typed['next_state'][row]} and state of"
+            f" {place(row + 1)}, the next step of episode {episode[row]}, is"
+            f" {typed['state'][row + 1]}; they must be equal up to rounding."
         )
     return follows

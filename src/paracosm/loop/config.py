@@ -165,11 +165,11 @@ class RunConfig(Record):
             object.__setattr__(self, "action_range", bounds)
         checks.of_kind("learn", self.learn, LearnSettings, "a LearnSettings")
         checks.of_kind("imagine", self.imagine, ImagineSettings, "an ImagineSettings")
+        self._require_planner_alone()
         if self.budget is not None:
             self._require_budget_alone()
         elif self.data is None:
             self._require_enough_to_learn()
-        self._require_planner_alone()
         if self.state_scale is not None:
             scales(self.state_scale)
             if self.encoder is not None:
@@ -202,6 +202,11 @@ class RunConfig(Record):
                 raise checks.BadArgument(
                     f"both --budget and {flag(name)} are given; a budget buys what a plan says."
                 )
+        if self.learner == "pathwise":
+            raise checks.BadArgument(
+                "both --budget and --learner pathwise are given; pathwise has rounds of its own:"
+                " leave one of the two out, or give --learner reinforce."
+            )
         self.purse()
 
     def _require_planner_alone(self) -> None:

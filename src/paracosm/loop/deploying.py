@@ -11,14 +11,20 @@ import jax
 import numpy as np
 
 from paracosm.auditing import deployment
-from paracosm.auditing.averages import of_differences, rare_bounds, widened_to
+from paracosm.auditing.averages import (
+    ReturnRange,
+    of_differences,
+    rare_bounds,
+    return_limits,
+    widened_to,
+)
 from paracosm.auditing.control_variate import assisted_mean
 from paracosm.auditing.deployment import ImaginedPair
 from paracosm.core import checks
 from paracosm.core.data import Trajectory
-from paracosm.core.estimators import mean
+from paracosm.core.estimators import mean, varied_mean
 from paracosm.core.progress import Progress, silent
-from paracosm.core.records import Certificate, Diagnosis
+from paracosm.core.records import Certificate, Diagnosis, Estimate
 from paracosm.core.records.deployment import Deployment
 from paracosm.loop.assisting import FRESH_SEED, STARTS, imagined_twice
 from paracosm.loop.load import Run, audit_run, load
@@ -41,6 +47,12 @@ class _RunSide(NamedTuple):
     def returns(self) -> np.ndarray:
         """Real returns, not discounted, `[episode]`."""
         return np.asarray(self.episodes.reward, np.float64).sum(axis=1)
+
+    @property
+    def rewards(self) -> np.ndarray:
+        """All rewards that the run knows, bought or of these episodes, `[reward]`."""
+        paid = np.asarray(self.episodes.reward)[np.asarray(self.episodes.alive)]
+        return np.concatenate([paid, np.asarray(self.run.data.labels.reward)])
 
     @property
     def ladder(self) -> tuple[Certificate, ...]:
@@ -112,12 +124,20 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         [side.run.world for side in (old, new)],
         discount=1.0,
     )
+    old_limits, new_limits = _limits(old, new), _limits(new, old)
+    limits_of_pairs = None
+    if rare is None and old_limits and new_limits:
+        limits_of_pairs = new_limits[0] - old_limits[1], new_limits[1] - old_limits[0]
     proven = deployment.certified(imagined, *ladders, level=level)
     bounds = deployment.by_rung(imagined, *ladders, level=level)
     bounds_of_pairs = of_differences(rare, differences)
-    plain = mean(differences, level, bounds_of_pairs)
     assisted = assisted_mean(
-        differences, imagined.recorded, imagined.fresh, level=level, plain=plain
+        differences,
+        imagined.recorded,
+        imagined.fresh,
+        level=level,
+        plain=_mean(differences, level, bounds_of_pairs, limits_of_pairs),
+        bounds=limits_of_pairs,
     )
     verdict, basis = deployment.decide(proven, bounds, assisted)
     further = 0  # pairs, of a verdict that has its basis already
@@ -130,8 +150,8 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         level=level,
         pairs=len(differences),
         paired=_same_starts(old, new),
-        old_return=mean(old.returns, level, widened_to(rare, old.returns)),
-        new_return=mean(new.returns, level, widened_to(rare, new.returns)),
+        old_return=_mean(old.returns, level, widened_to(rare, old.returns), old_limits),
+        new_return=_mean(new.returns, level, widened_to(rare, new.returns), new_limits),
         certified=proven,
         bounds=bounds,
         episodes=assisted,
@@ -140,6 +160,24 @@ def _deployment(old: _RunSide, new: _RunSide, imagined: ImaginedPair, level: flo
         basis=basis,
         further=further,
     )
+
+
+def _limits(side: _RunSide, other: _RunSide) -> ReturnRange:
+    """What the rewards that either run knows allow of this one's returns."""
+    known = np.concatenate([side.rewards, other.rewards])
+    return return_limits(side.episodes, known.tolist(), discount=1.0)
+
+
+def _mean(samples: np.ndarray, level: float, rare: ReturnRange, limits: ReturnRange) -> Estimate:
+    """A mean of returns or of their differences, as an audit takes it.
+
+    Args:
+        samples: What to average, `[episode]`.
+        level: Of the interval.
+        rare: Where samples lie as far as rare episodes make them, if these may decide.
+        limits: What the known rewards allow, if they bound anything.
+    """
+    return varied_mean(samples, level, limits) if rare is None else mean(samples, level, rare)
 
 
 def _run(run: Run | str | Path, trust: bool) -> Run:

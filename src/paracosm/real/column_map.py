@@ -50,7 +50,8 @@ def parse_column_map(words: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
 def columns_by_role(
     columns: ColumnMap | None, names: Sequence[str], where: str
 ) -> dict[str, tuple[str, ...]]:
-    """The table's columns of each role: those of the map, else those of the usual names.
+    """The table's columns of each role: those of the map, else those of the usual names, of which
+    none is the single number of two roles: `done=terminated` says that `terminated` means done.
 
     Args:
         columns: The column map: columns by role; see `ROLES`.
@@ -65,8 +66,11 @@ def columns_by_role(
     chosen = {role: _column_names(role, value) for role, value in (columns or {}).items()}
     for role, wanted in chosen.items():
         _require_columns(role, wanted, names, where)
+    # A vector leaves its columns to other roles: a state may hold the time or the last reward.
+    taken = {name for role, own in chosen.items() if role not in VECTORS for name in own}
+    free = [name for name in names if name not in taken]
     for role in ROLES:
-        usual = _usual_columns(role, names)
+        usual = _usual_columns(role, free)
         if role not in chosen and usual:
             chosen[role] = usual
     if lacking := [role for role in _NEEDED if role not in chosen]:

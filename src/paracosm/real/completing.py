@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paracosm.core import checks
-from paracosm.core.columns import from_columns
+from paracosm.core.columns import Place, from_columns, row_place
 from paracosm.core.data import Dataset
 
 
@@ -24,7 +24,9 @@ class ReadData(NamedTuple):
     left_out: int = 0
 
 
-def complete(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
+def complete(
+    columns: Mapping[str, np.ndarray], where: str, *, place: Place = row_place
+) -> ReadData:
     """The data set of steps in the order of (episode, time), of which everything was bought that is
     there.
 
@@ -34,14 +36,16 @@ def complete(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
 
     Args:
         columns: The columns of a data set but `truncated` and `has_transition`; `next_state`,
-            `reward` and `has_label` may be missing.
+            `reward` and `has_label` may be missing. `row` is the place of each in its source, by
+            default the order in which they come.
         where: What error messages call the data set.
+        place: What they call a row of the source.
 
     Raises:
         BadData: a column holds what cannot be used; see `from_columns`.
     """
-    rows = dict(columns)
-    before = len(rows["state"])
+    before = len(columns["state"])
+    rows = {"row": np.arange(before), **columns}
     if "next_state" not in rows:
         rows["next_state"] = np.roll(rows["state"], -1, axis=0)
         follows = np.zeros(before, bool)
@@ -69,4 +73,5 @@ def complete(columns: Mapping[str, np.ndarray], where: str) -> ReadData:
         "reward": np.full(len(last), np.nan),
     }
     rows = {**marks, **rows}
-    return ReadData(from_columns(rows, where), before - len(last))
+    data = from_columns(rows, where, place=lambda row: place(int(rows["row"][row])))
+    return ReadData(data, before - len(last))

@@ -166,6 +166,21 @@ def _read_npz(path: Path, columns: ColumnMap | None) -> ReadData:
     arrays = read_arrays(path, "a data set is needed")
     if columns is not None:
         return from_table(ArrayTable(arrays, str(path)), columns)
+    return _of_our_names(arrays, path)
+
+
+def _of_our_names(arrays: Mapping[str, np.ndarray], path: Path) -> ReadData:
+    """The data set whose arrays have the names of its columns.
+
+    Raises:
+        BadData: a column is missing, or holds what cannot be used; see `from_columns`.
+    """
+    if lacking := [name for name in COLUMNS if name not in arrays]:
+        raise checks.BadData(
+            f"{path} lacks the columns {', '.join(lacking)}; a data set has {', '.join(COLUMNS)}."
+            " Arrays of other names, or fewer, are read with --columns ROLE=ARRAY (columns= in"
+            " Python)."
+        )
     return ReadData(from_columns(arrays, str(path)))
 
 
@@ -186,7 +201,7 @@ def _read_hdf5(path: Path, columns: ColumnMap | None) -> ReadData:
         return from_table(ArrayTable(arrays, str(path)), columns)
     if "observations" in arrays:
         return from_d4rl(arrays, str(path))
-    return ReadData(from_columns(arrays, str(path)))
+    return _of_our_names(arrays, path)
 
 
 def _column(values: Any, most: int) -> np.ndarray:

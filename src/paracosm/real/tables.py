@@ -156,10 +156,11 @@ def from_table(table: RecordedTable, columns: ColumnMap | None) -> ReadData:
     rows = {role: _join_columns(role, names, read, table) for role, names in chosen.items()}
     require_equal_lengths(rows, table.where)
     if set(COLUMNS) <= set(rows):
-        return ReadData(from_columns({name: rows[name] for name in COLUMNS}, table.where))
+        columns_of_ours = {name: rows[name] for name in COLUMNS}
+        return ReadData(from_columns(columns_of_ours, table.where, place=table.place))
     for role in (role for role in _FINITE if role in rows):
         _require_finite(role, rows[role], table)
-    return complete(_in_order(_with_ends(rows, table), table), table.where)
+    return complete(_in_order(_with_ends(rows, table), table), table.where, place=table.place)
 
 
 def _join_columns(
@@ -209,7 +210,7 @@ def _with_ends(rows: Mapping[str, np.ndarray], table: RecordedTable) -> dict[str
     `has_label` where there are rewards.
     """
     columns = {
-        role: flags(values, role, table.where) if role in _ENDS else values
+        role: flags(values, role, table.where, place=table.place) if role in _ENDS else values
         for role, values in rows.items()
     }
     if "done" in columns and "terminated" not in columns and "truncated" in columns:
@@ -301,7 +302,8 @@ def _episode_numbers(labels: np.ndarray, table: RecordedTable) -> np.ndarray:
 def _sort_by_step(
     rows: Mapping[str, np.ndarray], cut: np.ndarray | None, table: RecordedTable
 ) -> dict[str, np.ndarray]:
-    """The rows in the order of (episode, time); a time that is not given is counted.
+    """The rows in the order of (episode, time), and in `row` where the table has each; a time that
+    is not given is counted.
 
     Raises:
         BadData: an episode is cut and goes on.
@@ -309,7 +311,7 @@ def _sort_by_step(
     episode = rows["episode"]
     keys = (rows["time"], episode) if "time" in rows else (episode,)
     order = np.lexsort(keys)
-    ordered = {name: values[order] for name, values in rows.items()}
+    ordered = {name: values[order] for name, values in rows.items()} | {"row": order}
     new = np.append(True, np.diff(ordered["episode"]) != 0)
     if cut is not None and (early := cut[order][:-1] & ~new[1:]).any():
         row = int(order[int(np.argmax(early))])
