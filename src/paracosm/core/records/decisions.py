@@ -148,13 +148,14 @@ class Plan(Record):
     """What to buy next: of all counts `N` that cost no more than the budget, those that minimise
     `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)`, on average over what the curves leave open.
 
-    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is
-    there already. With several sources of labels `reward` is how many plain labels all are worth,
-    and `best.units` what to order of each. `ratio` is transitions owned then over labels owned
+    `dynamics` and `reward` are how many transitions and reward labels are bought now, `owned` what
+    is there already. A labelled transition counts in both. With several sources of labels `reward`
+    is how many plain labels all are worth. `best.units` is what to order of each. `ratio` is transitions owned then over labels owned
     then; `interval` its 90% interval over what the curves leave open. `predicted_error` is the
     error in return `before` buying and `after`. `expected_regret` is relative, the mean over the
     quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
-    per unit of money spent more on a part, or on what yields both. `alternatives` are the simple
+    per unit of money spent more on transitions, on labels or on what yields both; labels are under
+    the name of the source where one is worth the most for its price. `alternatives` are the simple
     rules at the same price, `frontier` the best splits at other budgets, half and double among
     them, and `across` splits of this budget by share. Where episodes are for sale too,
     `evaluation` holds those to buy, and
