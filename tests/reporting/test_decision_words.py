@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.reporting import decision_words, words
+from paracosm.reporting import decision_words, render, words
 from tests.reporting import decision_records as records
 
 
@@ -62,6 +62,20 @@ def test_pilot_says_what_to_buy_and_measure_first_or_that_it_is_not_surely_bette
 def test_ratio_without_an_interval_claims_no_interval():
     assert "90%" not in decision_words.ratio(records.plan(interval=()))
     assert "∞" in decision_words.ratio(records.plan(ratio=math.inf))
+
+
+def test_what_lots_lose_is_no_cost_of_not_knowing_the_curves():
+    best = dataclasses.replace(records.plan().best, regret=records.around(0.37, 0.1))
+    bound = records.plan(best=best, lot_loss=0.36, marginal={"dynamics": 3e-6, "reward": 1e-6})
+    assert "Whole units and lots, and not knowing" in decision_words.regret(bound)
+    assert "whole units and lots alone cost 36%." in decision_words.regret(bound)
+    assert "the best ratio, if parts of units and lots were for sale, lies" in decision_words.ratio(
+        bound
+    )
+    assert decision_words.marginal(bound).startswith("If parts of lots were for sale, more money")
+    assert "and parts of lots for sale" in render(bound)
+    free = dataclasses.replace(bound, lot_loss=0.03)
+    assert decision_words.regret(free).startswith("Someone who knew the true curves")
 
 
 def test_limits_and_sources_are_said():

@@ -236,7 +236,14 @@ def _record(
         warnings=(),
         verdict="",
         reasons=stakes.verdict(compared, _curve_caveats(fits, after)),
+        lot_loss=_lot_loss(market, best),
     )
+
+
+def _lot_loss(market: Market, best: Purchase) -> float:
+    """How much more error a purchase of whole lots leaves than parts of lots would, relative."""
+    exact = best_split(market.problem, market.offers, market.budget).loss
+    return max(0.0, best.error.mean / float(exact) - 1)
 
 
 def _routes(weights: Any) -> tuple[Weights, ...]:
