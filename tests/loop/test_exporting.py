@@ -215,7 +215,18 @@ def test_what_cannot_be_exported_is_refused(finished, tmp_path, monkeypatch):
         "MPPI cannot be exported: it is a planner": (planner, "onnx", out, run.spec),
         "spec is None; a Spec": (run.policy, "onnx", out, None),
         "a path is needed": (run.policy, "numpy", None, run.spec),
-        "a name that Python imports": (run, "numpy", tmp_path / "my-policy.py", None),
+        "the file is my-policy.py; a name that Python imports": (
+            run,
+            "numpy",
+            tmp_path / "my-policy.py",
+            None,
+        ),
+        "the file is class.py; a name that Python imports": (
+            run,
+            "numpy",
+            tmp_path / "class.py",
+            None,
+        ),
         "--to is 'tf'": (run, "tf", out, None),
         "is no run directory": (tmp_path, "onnx", out, None),
     }

@@ -91,6 +91,13 @@ def test_the_weight_of_cheap_labels_is_of_the_mixture():
     )
 
 
+def test_a_mixture_that_never_wins_has_no_correlation_from_which_it_does():
+    never = decision_words.correlation(records.mixture_plan(least_correlation=1.0))
+    assert never.endswith("It never beats gold labels alone, which cost no more than cheap ones.")
+    none = decision_words.correlation(records.mixture_plan(coefficient=0.0))
+    assert none.startswith("A mixture beats gold labels alone once")
+
+
 def test_halving_mentions_a_floor_only_if_there_is_one():
     fit = records.fit("dynamics")
     assert (

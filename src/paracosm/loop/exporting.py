@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -159,7 +160,8 @@ def _target(path: str | Path | None, to: str, folder: Path | None) -> Path:
     if path is None and folder is None:
         raise checks.BadArgument("a path is needed beside a policy that is given itself.")
     target = folder / f"policy{ENDINGS[to]}" if path is None and folder else as_path("path", path)
-    if to == "numpy" and not (target.suffix == ".py" and target.stem.isidentifier()):
+    importable = target.stem.isidentifier() and not keyword.iskeyword(target.stem)
+    if to == "numpy" and not (target.suffix == ".py" and importable):
         raise checks.BadArgument(
             f"the file is {target.name}; a name that Python imports is needed, such as policy.py."
         )

@@ -243,8 +243,13 @@ def changes(plan: MixturePlan) -> list[tuple[str, str]]:
 
 def correlation(plan: MixturePlan) -> str:
     """When the mixture is worth it."""
+    start = "A mixture"
+    if plan.coefficient:
+        weight = words.number(plan.coefficient)
+        start = f"In the mixture cheap labels enter with weight {weight}. It"
+    if plan.least_correlation >= 1:
+        return f"{start} never beats gold labels alone, which cost no more than cheap ones."
     return (
-        f"In the mixture cheap labels enter with weight {words.number(plan.coefficient)}. It beats"
-        " gold labels alone once gradients from cheap and gold labels correlate by more than"
-        f" {words.number(plan.least_correlation)}, with either sign."
+        f"{start} beats gold labels alone once gradients from cheap and gold labels"
+        f" correlate by more than {words.number(plan.least_correlation)}, with either sign."
     )
