@@ -128,6 +128,15 @@ def test_an_error_that_is_the_same_everywhere_stands_out_nowhere():
         assert row.error.mean == pytest.approx(0.1 * row.steps / len(states))
 
 
+def test_a_mean_of_sizes_has_no_interval_below_zero():
+    states = walks(0)
+    size = np.zeros(states.shape[:2])
+    size[0] = 1.0
+    rows = synthetic(size, states).regions
+    assert min(row.error.low for row in rows) == 0
+    assert max(row.error.mean for row in rows) > 0
+
+
 @pytest.mark.parametrize(
     "replications", [20, pytest.param(1000, marks=pytest.mark.full)], ids=["small", "full"]
 )

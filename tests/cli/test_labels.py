@@ -175,6 +175,24 @@ def test_bad_tables_are_one_sentence(rows, sentence, capsys, tmp_path):
     assert sentence in refused(capsys, LAW.replace("power:2.0,0.7", str(tmp_path / "bad.csv")))
 
 
+def test_a_folder_is_not_said_to_be_missing(capsys, tmp_path):
+    sentence = refused(capsys, LAW.replace("power:2.0,0.7", str(tmp_path)))
+    assert "which is a folder; power:A,p or" in sentence
+
+
+def test_one_label_for_sale_has_none_to_compare_with(capsys, tmp_path):
+    (tmp_path / "m.csv").write_text("cost,variance\n0.5,8\n4,3\n20,0.1\n")
+    law = LAW.replace("power:2.0,0.7", f"{tmp_path / 'm.csv'} --least-cost 3 --most-cost 6")
+    assert "there is none to compare with" in document(capsys, law)["verdict"]
+
+
+def test_a_dear_label_bought_with_what_is_left_is_not_called_the_cheapest(capsys):
+    dear = LAW.replace("5000", "5e6").replace("rollout 1", "rollout 1e6")
+    plan = document(capsys, dear)
+    assert plan["cost"] > 10 * min(rule["cost"] for rule in plan["alternatives"])
+    assert plan["regime"].startswith("as many rollouts as the cheapest labels allow")
+
+
 def test_needs_no_jax():
     code = (
         "import sys; from paracosm.cli.main import main; main(sys.argv[1:]); assert 'jax' not in"

@@ -21,6 +21,7 @@ from paracosm.planning.curve_posterior import posterior
 from paracosm.planning.evaluation import EpisodeOffer
 from paracosm.planning.law import Law
 from paracosm.planning.plan import owned_counts, require_terms
+from paracosm.reporting import decision_tables
 from paracosm.reporting.decision_words import marginal
 
 SIZES = (500, 1000, 2000, 4000, 8000)
@@ -224,6 +225,18 @@ def test_money_does_most_on_the_joint_samples_that_the_plan_buys():
     assert marginal(decision) == "The next unit of money does most on labelled transitions."
 
 
+def test_money_for_labels_is_worth_what_their_cheapest_source_brings():
+    """A price of a piece times the worth of money is what the piece brings: of the same source."""
+    crowd = Offer("crowd", 2.0, labels=0.9)
+    sold = plan(CURVES, WEIGHTS, budget=60_000, **PRICES, sources=(crowd,))
+    assert set(sold.marginal) == {"dynamics", "crowd"}
+    alone = {"cost_dynamics": 1.0, "cost_reward": 2.0 / 0.9}
+    plain = plan(CURVES, WEIGHTS, budget=60_000, **alone)
+    piece = plain.marginal["reward"] * plain.prices["reward"]
+    assert sold.marginal["crowd"] * sold.prices["crowd"] == pytest.approx(0.9 * piece, rel=1e-3)
+    assert decision_tables.marginal_rows(sold)[1][0] == "labels from crowd"
+
+
 def test_a_part_that_nobody_owns_hides_no_pilot_behind_infinity():
     """Warnings are errors here: splits without a label are none."""
     unsure = {**CURVES, "dynamics": curve("dynamics", 4.0, 0.3, 0.2)}
@@ -238,6 +251,11 @@ def test_a_lot_that_the_budget_does_not_reach_is_said_and_not_proposed():
     assert caveat.numbers == {"price": 30_000.0, "units": 30_000, "budget": 20_000.0}
     assert decision.reasons.stakes is Stakes.UNRIVALLED, "equal spending buys labels alone"
     assert decision.next_pilot is None or decision.next_pilot.part == "reward"
+    free = plan(CURVES, WEIGHTS, budget=20_000, **PRICES)
+    lost = decision.best.error.mean / free.best.error.mean - 1
+    assert decision.lot_loss == pytest.approx(lost, rel=1e-4)
+    assert lost > 0.5 * decision.best.regret.mean
+    assert free.lot_loss < 1e-3 * free.best.regret.mean
 
 
 def test_a_part_that_lots_leave_no_room_for_is_not_said_to_be_worth_less():

@@ -47,6 +47,12 @@ def test_plan_page_says_every_number():
         assert phrase in text
 
 
+def test_a_small_price_times_the_units_is_the_total():
+    cheap = records.plan(prices={"dynamics": 0.004, "reward": 10.0})
+    assert decision_tables.purchase_rows(cheap)[0][2:] == ("0.00400", "14")
+    assert "transitions at 0.00400" in text_of(cheap)
+
+
 def test_label_pages_say_every_number():
     labels, mixture = records.label_plan(), records.mixture_plan()
     of_labels, of_mixture = text_of(labels), text_of(mixture)

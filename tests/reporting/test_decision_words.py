@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paracosm.reporting import decision_words, words
+from paracosm.reporting import decision_words, render, words
 from tests.reporting import decision_records as records
 
 
@@ -64,6 +64,20 @@ def test_ratio_without_an_interval_claims_no_interval():
     assert "∞" in decision_words.ratio(records.plan(ratio=math.inf))
 
 
+def test_what_lots_lose_is_no_cost_of_not_knowing_the_curves():
+    best = dataclasses.replace(records.plan().best, regret=records.around(0.37, 0.1))
+    bound = records.plan(best=best, lot_loss=0.36, marginal={"dynamics": 3e-6, "reward": 1e-6})
+    assert "Whole units and lots, and not knowing" in decision_words.regret(bound)
+    assert "whole units and lots alone cost 36%." in decision_words.regret(bound)
+    assert "the best ratio, if parts of units and lots were for sale, lies" in decision_words.ratio(
+        bound
+    )
+    assert decision_words.marginal(bound).startswith("If parts of lots were for sale, more money")
+    assert "and parts of lots for sale" in render(bound)
+    free = dataclasses.replace(bound, lot_loss=0.03)
+    assert decision_words.regret(free).startswith("Someone who knew the true curves")
+
+
 def test_limits_and_sources_are_said():
     assert "no label reaches" in decision_words.what_decides(records.label_plan(attained=False))
     assert "no label reaches" not in decision_words.what_decides(records.label_plan())
@@ -75,6 +89,13 @@ def test_the_weight_of_cheap_labels_is_of_the_mixture():
     assert decision_words.correlation(records.mixture_plan(winner="cheap")).startswith(
         "In the mixture cheap labels enter with weight 0.720."
     )
+
+
+def test_a_mixture_that_never_wins_has_no_correlation_from_which_it_does():
+    never = decision_words.correlation(records.mixture_plan(least_correlation=1.0))
+    assert never.endswith("It never beats gold labels alone, which cost no more than cheap ones.")
+    none = decision_words.correlation(records.mixture_plan(coefficient=0.0))
+    assert none.startswith("A mixture beats gold labels alone once")
 
 
 def test_halving_mentions_a_floor_only_if_there_is_one():

@@ -30,7 +30,7 @@ from tests.reporting import decision_records as records
 CAVEATS = {
     "The reward errors were mean squares; their square roots are used, which halves the exponent.":
         Caveat(CaveatKind.MEAN_SQUARES, "reward"),
-    "The plan takes dynamics to 80,001 samples, 10 times the largest size measured; past 10 times a"
+    "With the plan dynamics has 80,001 samples, 10 times the largest size measured; past 10 times a"
     " forecast leans on the law more than on data.":
         Caveat(
             CaveatKind.FAR_FORECAST, "dynamics", {"reach": 80_001, "largest": 8000.0, "far": 10.0}

@@ -132,3 +132,11 @@ def test_a_closure_of_rounding_is_no_number():
         records.diagnosis(closure=3e-9)
     )
     assert "by 47% of the largest quantity" in words.closure(records.diagnosis(closure=0.47))
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [(1e-6, "1.00e−06"), (0.004, "0.00400"), (0.0075, "0.00750"), (0.25, "0.25"), (10.5, "10.50")],
+)
+def test_the_price_of_a_unit_is_never_rounded_to_nothing(price, text):
+    assert words.unit_price(price) == text

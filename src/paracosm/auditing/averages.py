@@ -150,16 +150,18 @@ class Averages(NamedTuple):
         return not self.rare_may_decide
 
 
-def mean_without_range(differences: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of differences of returns `[episode]` whose range is not known; one that is the same
-    in every episode is taken for a constant.
+def mean_without_range(
+    differences: ArrayLike, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> Estimate:
+    """The mean of differences of returns `[episode]` whose range is not known, or of which one end
+    is in `bounds`; one that is the same in every episode is taken for a constant.
 
     Raises:
         BadData: a difference is not finite.
     """
     differences = np.asarray(differences, np.float64)
     checks.finite("the differences to average", differences, "episode")
-    return _as_constant(differences) if _constant(differences) else mean(differences, level)
+    return _as_constant(differences) if _constant(differences) else mean(differences, level, bounds)
 
 
 def averages(

@@ -237,7 +237,7 @@ def by_region(
             dynamics=mean_without_range(by_episode(terms.dynamics)),
             termination=mean_without_range(by_episode(terms.termination)),
             reward=mean_without_range(by_episode(terms.reward)),
-            error=mean_without_range(in_region.size),
+            error=mean_without_range(in_region.size, bounds=(0.0, np.inf)),
             excess=mean_without_range(in_region.beyond_share(all_regions), level),
         )
 

@@ -325,9 +325,8 @@ def read_table(path: Path) -> FidelityTable:
         BadData: the file is not such a table.
     """
     if not path.is_file():
-        raise checks.BadArgument(
-            f"--fidelity is {str(path)!r}, and there is no such file; {FORMS} is needed."
-        )
+        what = "which is a folder" if path.is_dir() else "and there is no such file"
+        raise checks.BadArgument(f"--fidelity is {str(path)!r}, {what}; {FORMS} is needed.")
     rows = read_rows(path, ("cost", "variance"), "cost and variance are needed in a fidelity table")
     pairs = sorted(
         (

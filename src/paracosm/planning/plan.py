@@ -236,7 +236,14 @@ def _record(
         warnings=(),
         verdict="",
         reasons=stakes.verdict(compared, _curve_caveats(fits, after)),
+        lot_loss=_lot_loss(market, best),
     )
+
+
+def _lot_loss(market: Market, best: Purchase) -> float:
+    """How much more error a purchase of whole lots leaves than parts of lots would, relative."""
+    exact = best_split(market.problem, market.offers, market.budget).loss
+    return max(0.0, best.error.mean / float(exact) - 1)
 
 
 def _routes(weights: Any) -> tuple[Weights, ...]:
@@ -489,16 +496,15 @@ def ratio_interval(market: Market) -> tuple[float, float]:
 
 
 def _marginal(market: Market, counts: np.ndarray) -> dict[str, float]:
-    """How much the expected error falls per unit of money: on the cheapest offer of each part
-    alone, and on each offer that yields both.
+    """How much the expected error falls per unit of money, by the name of what it is spent on: the
+    cheapest offer of each part alone, and each offer that yields both.
     """
-    sold = {
-        part: market.offers[cheapest_index(market.offers, k)]
-        for k, part in enumerate(PLANNED_PARTS)
-    }
-    sold |= {offer.name: offer for offer in market.offers if min(offer.yields) > 0}
-    values = log_values(market.problem, list(sold.values()), counts)
-    return {name: float(np.exp(value)) for name, value in zip(sold, values, strict=True)}
+    sold = [
+        *(market.offers[cheapest_index(market.offers, part)] for part in (0, 1)),
+        *(offer for offer in market.offers if min(offer.yields) > 0),
+    ]
+    values = log_values(market.problem, sold, counts)
+    return {offer.name: float(np.exp(value)) for offer, value in zip(sold, values, strict=True)}
 
 
 def _frontier(market: Market) -> tuple[Purchase, ...]:

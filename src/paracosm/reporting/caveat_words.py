@@ -28,7 +28,7 @@ CaveatNumbers = dict[str, float]
 def _far_forecast(part: str, n: CaveatNumbers) -> str:
     times = reading(n["reach"] / n["largest"])
     return (
-        f"The plan takes {part} to {n['reach']:,.0f} samples, {times} times the largest size"
+        f"With the plan {part} has {n['reach']:,.0f} samples, {times} times the largest size"
         f" measured; past {n['far']:g} times a forecast leans on the law more than on data."
     )
 

@@ -40,7 +40,7 @@ def _part_rows(plan: Plan) -> list[Texts]:
         (
             decision_words.unit_name(unit),
             words.count(number),
-            words.price(plan.prices[unit]) if unit in plan.prices else "–",
+            words.unit_price(plan.prices[unit]) if unit in plan.prices else "–",
             words.price(number * plan.prices[unit]) if unit in plan.prices else "–",
         )
         for unit, number in plan.best.units.items()
@@ -51,7 +51,7 @@ def _episode_rows(plan: Plan) -> list[Texts]:
     evaluation = plan.evaluation
     if evaluation is None:
         return []
-    count, price = words.count(evaluation.best.episodes), words.price(evaluation.price)
+    count, price = words.count(evaluation.best.episodes), words.unit_price(evaluation.price)
     return [("evaluation episodes", count, price, words.price(evaluation.spend))]
 
 

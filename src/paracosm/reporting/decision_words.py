@@ -22,7 +22,9 @@ UNITS = {
     "episode": ("evaluation episode", "evaluation episodes"),
 }
 LEAST_READ = 0.001  # how much a round amount of money is to lower the error by, to be worth reading
+LOTS_BIND = 0.1  # a part of the regret from which on what whole lots lose of it is said
 SAME = 0.95  # parts on which money is worth within 5% of as much are told as equal
+_NO_LOSS = 1e-4  # of the error: what lots lose is not worth a word below it
 LABELS = {
     "cheap": "cheap labels alone",
     "gold": "gold labels alone",
@@ -63,11 +65,18 @@ def ratio(plan: Plan) -> str:
     if len(plan.interval) != 2:
         return f"{then}."
     low, high = plan.interval
+    best = "the best ratio"
+    if lots_bind(plan):
+        best = "the best ratio, if parts of units and lots were for sale,"
     return (
-        f"{then}. The measured curves leave open what is best: with 90% probability the best ratio"
-        " lies between "
-        f"{words.number(low)} and {words.number(high)}."
+        f"{then}. The measured curves leave open what is best: with 90% probability {best}"
+        f" lies between {words.number(low)} and {words.number(high)}."
     )
+
+
+def lots_bind(plan: Plan) -> bool:
+    """Whether a part of the regret worth reading is what whole units and lots lose."""
+    return plan.lot_loss > max(LOTS_BIND * plan.best.regret.mean, _NO_LOSS)
 
 
 def after_the_last(run: RunResult, decision: Decision) -> bool:
@@ -148,6 +157,13 @@ REGRET_OF_SPLITS = (
 
 def regret(plan: Plan) -> str:
     """What acting on the plan is expected to lose."""
+    if lots_bind(plan):
+        return (
+            f"Whole units and lots, and not knowing the true curves, cost"
+            f" {share(plan.best.regret.mean)} more error on average over what the curves leave"
+            f" open, and {share(plan.expected_regret)} in its worst quarter, against parts of lots"
+            f" and known curves; whole units and lots alone cost {share(plan.lot_loss)}."
+        )
     return (
         f"Someone who knew the true curves would split better; not knowing them costs "
         f"{share(plan.best.regret.mean)} more error on average over what the curves leave open,"
@@ -172,7 +188,10 @@ def marginal(plan: Plan) -> str:
     best = [name for name, value in plan.marginal.items() if value >= SAME * most]
     if len(best) == len(plan.marginal):
         return "More money is worth about the same on either part, as it is at the best split."
-    return f"The next unit of money does most on {' or '.join(map(unit_name, best))}."
+    names = " or ".join(map(unit_name, best))
+    if lots_bind(plan):
+        return f"If parts of lots were for sale, more money would do most on {names}."
+    return f"The next unit of money does most on {names}."
 
 
 def pilot(proposal: Pilot | None) -> str:
@@ -224,8 +243,13 @@ def changes(plan: MixturePlan) -> list[tuple[str, str]]:
 
 def correlation(plan: MixturePlan) -> str:
     """When the mixture is worth it."""
+    start = "A mixture"
+    if plan.coefficient:
+        weight = words.number(plan.coefficient)
+        start = f"In the mixture cheap labels enter with weight {weight}. It"
+    if plan.least_correlation >= 1:
+        return f"{start} never beats gold labels alone, which cost no more than cheap ones."
     return (
-        f"In the mixture cheap labels enter with weight {words.number(plan.coefficient)}. It beats"
-        " gold labels alone once gradients from cheap and gold labels correlate by more than"
-        f" {words.number(plan.least_correlation)}, with either sign."
+        f"{start} beats gold labels alone once gradients from cheap and gold labels"
+        f" correlate by more than {words.number(plan.least_correlation)}, with either sign."
     )

@@ -19,6 +19,7 @@ from paracosm.reporting import caveat_words
 from paracosm.reporting.decision_words import LABELS
 from paracosm.reporting.words import capital, count_of, reading
 
+_DEARER = 1.1  # times the cheapest label: what is called the cheapest costs no more
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
     Regime.TWO_ENDS: "the two ends win: half-clean labels are the worst buy",
@@ -42,10 +43,20 @@ def with_sentences(plan: LabelPlan) -> LabelPlan:
         return plan
     return dataclasses.replace(
         plan,
-        regime=REGIMES[reasons.regime],
+        regime=_regime(plan, reasons),
         warnings=caveat_words.sentences(reasons.caveats),
         verdict=" ".join(sentences(plan, reasons)),
     )
+
+
+def _regime(plan: LabelPlan, reasons: LabelVerdict) -> str:
+    """What decides; the cheapest label may win and a dearer one be bought with the rest."""
+    if reasons.regime is Regime.CHEAPEST and plan.cost > _DEARER * reasons.least_cost:
+        return (
+            "as many rollouts as the cheapest labels allow; what those would leave of the money"
+            " pays for dearer ones"
+        )
+    return REGIMES[reasons.regime]
 
 
 def sentences(plan: LabelPlan, reasons: LabelVerdict) -> tuple[str, ...]:
@@ -63,7 +74,7 @@ def sentences(plan: LabelPlan, reasons: LabelVerdict) -> tuple[str, ...]:
         f"Buy {rollouts} and {how} {reading(plan.cost)} a rollout: the policy gradient then has"
         f" variance {reading(plan.variance)}, the least that {reading(plan.budget)} can buy{some}.",
         _label_share(reasons),
-        *_stakes(reasons),
+        *_stakes(plan, reasons),
         _cheaper(reasons),
     ]
     return tuple(filter(None, verdict))
@@ -76,12 +87,14 @@ def _label_share(reasons: LabelVerdict) -> str:
     return f"Label noise makes up {reading(100 * reasons.label_share)}% of that."
 
 
-def _stakes(reasons: LabelVerdict) -> list[str]:
+def _stakes(plan: LabelPlan, reasons: LabelVerdict) -> list[str]:
     if reasons.stakes is Stakes.UNRIVALLED:
         return [
             "Nothing can be better: these labels have no noise that counts, and the gradient was"
             " said not to vary otherwise."
         ]
+    if reasons.stakes is Stakes.HARDLY_MATTERS and not plan.alternatives:
+        return ["No simple rule chooses otherwise: there is none to compare with."]
     if reasons.stakes is Stakes.HARDLY_MATTERS:
         return ["The choice hardly matters: no simple rule has 1% more variance."]
     return [_label_loss(loss) for loss in reasons.losses]

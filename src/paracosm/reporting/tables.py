@@ -295,7 +295,8 @@ def purchase_rows(bought: Purchases) -> list[tuple[str, str, str, str]]:
         ("reward labels", bought.reward_labels, bought.price_reward_label),
     ]
     return [
-        (name, f"{n:,}", words.price(price), words.price(n * price)) for name, n, price in lines
+        (name, f"{n:,}", words.unit_price(price), words.price(n * price))
+        for name, n, price in lines
     ]
 
 

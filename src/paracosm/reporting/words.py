@@ -86,6 +86,11 @@ def price(amount: float) -> str:
     return numerals.grouped(amount, ",.2f").removesuffix(".00")
 
 
+def unit_price(amount: float) -> str:
+    """The price of one unit: below 1, where hundredths do not tell it, three significant digits."""
+    return price(amount) if amount >= 1 or round(amount, 2) == amount else number(amount)
+
+
 def money(amount: float) -> str:
     """An amount of money, every digit of it up to 1e15: no power of ten hides what is bought."""
     return numerals.grouped(amount, ",.10g" if amount < 1e9 else ",.2f").removesuffix(".00")

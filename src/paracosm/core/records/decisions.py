@@ -148,23 +148,24 @@ class Plan(Record):
     """What to buy next: of all counts `N` that cost no more than the budget, those that minimise
     `κ_dyn ε_dyn(N_dyn) + κ_rew ε_rew(N_rew)`, on average over what the curves leave open.
 
-    `dynamics` and `reward` are how many transitions and reward labels to buy now, `owned` what is
-    there already. With several sources of labels `reward` is how many plain labels all are worth,
-    and `best.units` what to order of each. `ratio` is transitions owned then over labels owned
-    then; `interval` its 90% interval over what the curves leave open. `predicted_error` is the
-    error in return `before` buying and `after`. `expected_regret` is relative, the mean over the
-    quarter of the draws in which it is largest. `marginal` is how much the predicted error falls
-    per unit of money spent more on a part, or on what yields both. `alternatives` are the simple
-    rules at the same price, `frontier` the best splits at other budgets, half and double among
-    them, and `across` splits of this budget by share. Where episodes are for sale too,
-    `evaluation` holds those to buy, and
-    `budget` is what they leave for the two parts. `reasons` are the facts of the sentences, which
-    `disagreement` (how far the routes to the weights part), `warnings` and `verdict` hold; those
-    are empty until `reporting` fills them. `placement` says from which regions of states to buy
-    the transitions, where a run's are known. `spent` is the money for what is owned where it was
-    taken from the budget that was named, of which `budget` is the rest. `question` is what the page
-    of the plan needs to answer it again at other prices; its draws are many, and no file holds
-    them.
+    `dynamics` and `reward` are how many transitions and reward labels are bought now, `owned` what
+    is there already. A labelled transition counts in both. With several sources of labels `reward`
+    is how many plain labels all are worth. `best.units` is what to order of each. `ratio` is
+    transitions owned then over labels owned then; `interval` its 90% interval over what the curves
+    leave open. `predicted_error` is the error in return `before` buying and `after`.
+    `expected_regret` is relative, the mean over the quarter of the draws in which it is largest.
+    `lot_loss` is how much more error whole units and lots leave than parts of them would, relative.
+    `marginal` is how much the predicted error falls per unit of money spent more on transitions, on
+    labels or on what yields both; labels are under the name of the source where one is worth the
+    most for its price. `alternatives` are the simple rules at the same price, `frontier` the best
+    splits at other budgets, half and double among them, and `across` splits of this budget by
+    share. Where episodes are for sale too, `evaluation` holds those to buy, and `budget` is what
+    they leave for the two parts. `reasons` are the facts of the sentences, which `disagreement`
+    (how far the routes to the weights part), `warnings` and `verdict` hold; those are empty until
+    `reporting` fills them. `placement` says from which regions of states to buy the transitions,
+    where a run's are known. `spent` is the money for what is owned where it was taken from the
+    budget that was named, of which `budget` is the rest. `question` is what the page of the plan
+    needs to answer it again at other prices; its draws are many, and no file holds them.
     """
 
     dynamics: int
@@ -192,6 +193,7 @@ class Plan(Record):
     evaluation: EpisodePurchase | None = None
     placement: Placement | None = None
     spent: float = 0.0
+    lot_loss: float = 0.0
     question: SplitQuestion | None = dataclasses.field(
         default=None, repr=False, compare=False, metadata=UNWRITTEN
     )

@@ -44,7 +44,7 @@ function showPurchase({offers, owned, episode}, {chosen, evaluation, before, cau
   const sold = offers.map(({cost}, k) => [page.texts.bought[k], chosen.units[k], cost]);
   if (evaluation) sold.push(["evaluation episodes", evaluation.episodes, episode.cost]);
   fillRows("buy", sold.map(([name, units, cost]) =>
-    [name, shown(units, count(units)), price(cost), shown(units * cost, price(units * cost))]));
+    [name, shown(units, count(units)), unitPrice(cost), shown(units * cost, price(units * cost))]));
   const errors = [["before buying", before], ["after buying", chosen.error]];
   fillRows("errors", errors.map(([when, error]) => [when, meanOf(error), intervalOf(error)]));
   fillRows("facts", [

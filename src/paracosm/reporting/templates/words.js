@@ -48,6 +48,11 @@ function price(amount) {
   return grouped(amount, 2).replace(/\.00$/, "");
 }
 
+// The price of one unit: below 1, where hundredths do not tell it, three significant digits.
+function unitPrice(amount) {
+  return amount >= 1 || Number(amount.toFixed(2)) === amount ? price(amount) : number(amount);
+}
+
 const count = value => grouped(value, 0);
 
 // A quantity that may be given rather than measured: no zeros at its end.
