@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -297,9 +298,21 @@ def test_a_stage_that_cannot_be_saved_goes_on_and_is_done_again_next_time(tmp_pa
     with begun(tmp_path / "run") as directory:
         assert directory.stage("learn-0", lambda: 3, full, lambda: 4) == 3
         (unwritten,) = directory.unwritten
-        assert str(unwritten) == "x cannot be written: No space left on device."
+        assert unwritten.message == "x cannot be written: No space left on device."
         assert directory.stage("learn-0", lambda: 5, lambda result: None, lambda: 4) == 5
         assert directory.stage("learn-0", lambda: 6, full, lambda: 4) == 4
+
+
+def test_what_could_not_be_written_is_remembered_once_and_keeps_no_data_alive(tmp_path):
+    rows = np.ones(3)
+    alive = weakref.ref(rows)
+    directory = RunDirectory(tmp_path)
+    for _ in range(2):
+        with directory.attempt():
+            full(rows)
+    del rows
+    assert alive() is None
+    assert len(directory.unwritten) == 1
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_run_whole(tmp_path, monkeypatch):
@@ -319,7 +332,9 @@ def test_only_a_full_disk_is_mended_by_room(tmp_path, monkeypatch):
     result = types.SimpleNamespace(to_json=lambda: "{}")
     tracker = types.SimpleNamespace(finish=lambda *_: None)
     for error, advised in ((Unwritable("x."), True), (checks.Unsupported("y."), False)):
-        directory = RunDirectory(tmp_path, unwritten=[error])
+        directory = RunDirectory(tmp_path)
+        with directory.attempt():
+            raise error
         with pytest.raises(Unwritten) as refusal:
             result_files.write_result(result, directory, tracker)
         assert ("make room" in str(refusal.value)) is advised

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, Any, NamedTuple, NoReturn, TypeVar
 
 from paracosm.core import checks
 from paracosm.core.files import (
@@ -52,6 +52,13 @@ _EVENT_PREFIX = b'{"event": "'  # how every line of the log begins
 _TIMED = ("finished", "stopped")  # events of stages that are over, with their seconds
 
 
+class Failure(NamedTuple):
+    """Why something could not be written: no error, whose traceback holds on to data and models."""
+
+    message: str
+    room_helps: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """A run's files. A stage is finished when the log says so, after its files are whole.
@@ -62,15 +69,15 @@ class RunDirectory:
             process ends.
         folders: Those that were made for this run, the innermost first.
         is_new: Whether the run was started here; false of one that is resumed or only read.
-        unwritten: Why something could not be written, an error each; the run goes on with what it
-            has in memory.
+        unwritten: What could not be written, each sentence once; the run goes on with what it has
+            in memory.
     """
 
     path: Path
     lock: IO[str] | None = None
     folders: tuple[Path, ...] = ()
     is_new: bool = False
-    unwritten: list[checks.ParacosmError] = dataclasses.field(default_factory=list)
+    unwritten: list[Failure] = dataclasses.field(default_factory=list)
 
     @classmethod
     def create(
@@ -183,7 +190,9 @@ class RunDirectory:
         try:
             yield
         except (Unwritable, checks.Unsupported) as error:
-            self.unwritten.append(error)
+            failure = Failure(str(error), isinstance(error, Unwritable))
+            if failure not in self.unwritten:
+                self.unwritten.append(failure)
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to the log of events; a line that a kill cut off is ended first."""
