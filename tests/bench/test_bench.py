@@ -92,7 +92,9 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
     run = out / "runs/mine/CartPole-v1-reinforce-seed0"
     run.mkdir(parents=True)
     RunDirectory.create(run, {}, resume=False, force=False).close()
-    for name in ("result.json", "mine.txt"):
+    (run / "events.jsonl").touch()
+    mine = {"mine.txt", "round-8.npz"}
+    for name in ("result.json", "mine.txt", "data/round-8.npz"):
         (run / name).write_text("{}")
     files = sorted(run.rglob("*"))
 
@@ -119,7 +121,8 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
         anew(**options)
     assert sorted(run.rglob("*")) == files
     anew()
-    assert {file.name for file in run.rglob("*.*")} == {"mine.txt", "config.json", "run.lock"}
+    RunDirectory.create(run, {}, resume=False, force=True).close()
+    assert {file.name for file in run.rglob("*.*")} == {*mine, "config.json", "run.lock"}
 
 
 @pytest.mark.parametrize(

@@ -106,11 +106,27 @@ def test_force_removes_rounds_that_a_learner_had_of_its_own(tmp_path):
     assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
 
 
-def test_force_goes_on_where_another_one_was_killed_after_it_removed_the_log(tmp_path):
-    begun(tmp_path / "run").close()
-    fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "notes.txt"])
+@pytest.mark.parametrize("option", ["resume", "force"])
+def test_a_removal_that_was_killed_is_gone_on_with(tmp_path, monkeypatch, option):
+    with begun(tmp_path / "run") as directory:
+        directory.stage("collect-3", lambda: 1, lambda _: None, lambda: 1)
+        fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "data/round-8.npz"])
+        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+            killed.setattr(Path, "unlink", interrupted)
+            directory.clear()
+        assert not directory.events()
+    begun(tmp_path / "run", **{option: True}).close()
+    assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
+
+
+def test_a_run_that_is_removed_twice_leaves_what_others_put_there(tmp_path):
+    with begun(tmp_path / "run") as directory:
+        directory.stage("collect-2", lambda: 1, lambda _: None, lambda: 1)
+        fill(tmp_path / "run", ["data/round-2.npz", "data/round-8.npz", "models/world-9.json"])
+        directory.clear()
     begun(tmp_path / "run", force=True).close()
-    assert names(tmp_path / "run") == {"notes.txt", "config.json", "run.lock"}
+    others = {"data/round-8.npz", "models/world-9.json"}
+    assert names(tmp_path / "run") == {*others, "config.json", "run.lock"}
 
 
 def test_a_round_counts_if_the_log_and_the_data_have_it(tmp_path):
@@ -288,6 +304,10 @@ def test_a_refused_run_leaves_what_others_put_there_meanwhile(tmp_path):
         fill(tmp_path / "run", ["data/mine.npz", "notes.txt"])
         directory.discard_if_nothing_was_bought(real_steps=0)
     assert names(tmp_path / "run") == {"data/mine.npz", "notes.txt"}
+
+
+def interrupted(*_: object, **options: object) -> None:
+    raise KeyboardInterrupt
 
 
 def full(*_: object) -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import fcntl
 import itertools
 import json
-import math
 import os
 import re
 import time
@@ -37,12 +36,13 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
+_REMOVED = "events-removed.jsonl"  # the log of a run whose files are being removed
 DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
 _PART = r"\.[0-9a-f]{8}\.\d+\.part"  # a file that was being written
 _RUN_FILES = re.compile(
-    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
+    r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
     r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
     rf"|(data/|models/)?{_PART}"
@@ -115,6 +115,8 @@ class RunDirectory:
         if _run_or_refuse(self.path):
             if resume:
                 _require_same(self.path, config)
+                if (self.path / _REMOVED).is_file():
+                    self.clear()
                 self._remove_parts()
                 return self
             if not force:  # another process started it while this one waited for the lock
@@ -137,12 +139,16 @@ class RunDirectory:
             self.lock.close()
 
     def clear(self) -> None:
-        """Remove the files that the run wrote, and nothing else; the log first, without which no
-        stage is finished. Settings and lock stay: they mark the folder as a run's.
+        """Remove the files that the run wrote, and nothing else. Settings and lock stay: they mark
+        the folder as a run's.
+
+        The log is renamed first, without which no stage is finished, and removed last: it says how
+        many rounds there were.
         """
         with writing(self.path):
-            files = files_of_run(self.path)
-            for file in sorted(files, key=lambda file: file.name != EVENTS):
+            if (self.path / EVENTS).is_file():
+                (self.path / EVENTS).replace(self.path / _REMOVED)
+            for file in sorted(files_of_run(self.path), key=lambda file: file.name == _REMOVED):
                 if file.name not in (LOCK, CONFIG):
                     file.unlink()
 
@@ -413,8 +419,7 @@ def files_of_run(path: Path) -> list[Path]:
     """The files in the folder that its run writes, by their names and its number of rounds; others
     are not ours.
     """
-    # Without its log a run that was being removed does not say how many rounds it had.
-    rounds, files = _rounds(path) if (path / EVENTS).is_file() else math.inf, []
+    rounds, files = _rounds(path), []
     for folder in (path, *(path / name for name in _FOLDERS)):
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
@@ -440,8 +445,9 @@ def collected_rounds(path: Path) -> int:
 def _rounds(path: Path) -> int:
     """How many rounds the run was to have, or has started if its learner has rounds of its own."""
     rounds = read_json(path / CONFIG).get("rounds")
-    log = path / EVENTS
-    started = re.findall(rb'"collect-([0-9]{1,9})"', log.read_bytes() if log.is_file() else b"")
+    logs = (path / name for name in (EVENTS, _REMOVED))
+    lines = b"".join(log.read_bytes() for log in logs if log.is_file())
+    started = re.findall(rb'"collect-([0-9]{1,9})"', lines)
     return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in started)])
 
 
