@@ -347,6 +347,20 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_run_whole(tmp_path, monk
     assert len(list(tmp_path.glob("run/models/partial-0.*"))) == 2
 
 
+def test_a_state_that_cannot_be_stored_is_said_once(tmp_path, monkeypatch):
+    def refuse(*_: object, **options: object) -> None:
+        raise checks.Unsupported("it cannot be stored.")
+
+    snapshot = Snapshot(np.ones(2), np.ones(2), StopNumbers((), (), 0.0, 1.0, 0, Spent()))
+    monkeypatch.setattr(partial_training, "SECONDS", -1)
+    monkeypatch.setattr(partial_training.store, "save", refuse)
+    with begun(tmp_path / "run") as directory:
+        for _ in range(2):
+            PartialTraining(directory, 0).keep(snapshot)
+        (failure,) = directory.unwritten
+    assert failure == ("it cannot be stored.", False)
+
+
 def test_only_a_full_disk_is_mended_by_room(tmp_path, monkeypatch):
     monkeypatch.setattr(result_files, "write_report", lambda *_: None)
     result = types.SimpleNamespace(to_json=lambda: "{}")
