@@ -196,6 +196,13 @@ def test_what_is_wrong_is_refused_before_anything_runs(suite, tmp_path, options,
     assert not (tmp_path / "out").exists()
 
 
+def test_nodes_of_a_cluster_need_one_folder(suite, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(checks.BadArgument, match="give the absolute path of a folder that all"):
+        bench(suite, "out", sweep_options=SweepOptions(backend="auto"))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("seeds", ["three", "", "0", "1,1", "1,x"])
 def test_wrong_seeds_are_one_sentence(seeds, suite, tmp_path, capsys):
     assert main(["bench", suite, "--seeds", seeds, "--out", str(tmp_path / "out")]) == 2

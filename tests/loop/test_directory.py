@@ -52,8 +52,8 @@ OURS = [
     "models/partial-0.json",
     "models/world-1.eqx",
     "models/policy-0.json",
-    ".01234567.99.part",
-    "data/.01234567.99.part",
+    ".01234567.99999999.part",
+    "data/.01234567.99999999.part",
 ]
 OTHERS = [
     "notes.txt",
@@ -111,9 +111,10 @@ def test_a_removal_that_was_killed_is_gone_on_with(tmp_path, monkeypatch, option
     with begun(tmp_path / "run") as directory:
         directory.stage("collect-3", lambda: 1, lambda _: None, lambda: 1)
         fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "data/round-8.npz"])
-        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as killed:
             killed.setattr(Path, "unlink", interrupted)
-            directory.clear()
+            with pytest.raises(KeyboardInterrupt):
+                directory.clear()
         assert not directory.events()
     begun(tmp_path / "run", **{option: True}).close()
     assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
@@ -206,7 +207,7 @@ def test_a_killed_writer_holds_no_lock(tmp_path):
     begun(tmp_path / "run", force=True).close()
 
 
-@pytest.mark.parametrize("left", [{"run.lock"}, set(), {"run.lock", ".01234567.99.part"}])
+@pytest.mark.parametrize("left", [{"run.lock"}, set(), {"run.lock", ".01234567.99999999.part"}])
 def test_a_run_that_was_killed_before_its_mark_blocks_nothing(tmp_path, left):
     fill(tmp_path / "run", sorted(left))
     begun(tmp_path / "run").close()
@@ -216,9 +217,11 @@ def test_a_run_that_was_killed_before_its_mark_blocks_nothing(tmp_path, left):
 
 def test_a_resumed_run_removes_what_a_kill_left_half_written(tmp_path):
     begun(tmp_path / "run").close()
-    fill(tmp_path / "run", [".01234567.99.part", "data/.01234567.99.part", "data/mine.part"])
+    dead = [".01234567.99999999.part", "data/.01234567.99999999.part"]
+    others = ["data/mine.part", f".01234567.{os.getpid()}.part"]
+    fill(tmp_path / "run", [*dead, *others])
     begun(tmp_path / "run", resume=True).close()
-    assert names(tmp_path / "run") == {"config.json", "run.lock", "data/mine.part"}
+    assert names(tmp_path / "run") == {"config.json", "run.lock", *others}
 
 
 def test_data_inside_the_run_directory_are_refused_through_links_too(tmp_path):

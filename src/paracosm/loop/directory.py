@@ -40,7 +40,7 @@ _REMOVED = "events-removed.jsonl"  # the log of a run whose files are being remo
 DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
-_PART = r"\.[0-9a-f]{8}\.\d+\.part"  # a file that was being written
+_PART = r"\.[0-9a-f]{8}\.(\d+)\.part"  # what the process of that number was writing
 _RUN_FILES = re.compile(
     r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
     r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
@@ -157,7 +157,8 @@ class RunDirectory:
         with writing(self.path):
             for folder in (self.path, *(self.path / name for name in _FOLDERS)):
                 for file in folder.iterdir() if folder.is_dir() else ():
-                    if re.fullmatch(_PART, file.name):
+                    part = re.fullmatch(_PART, file.name)
+                    if part and not _is_alive(int(part[1])):
                         file.unlink(missing_ok=True)
 
     def discard_if_nothing_was_bought(self, *, real_steps: int) -> None:
@@ -287,6 +288,17 @@ class RunDirectory:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _event(line: bytes, place: str) -> dict[str, Any] | None:

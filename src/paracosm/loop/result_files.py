@@ -25,8 +25,8 @@ def write_result(result: RunResult, directory: RunDirectory, tracker: RunTracker
         room_helps = all(failure.room_helps for failure in failed)
         mend = ": make room and give --resume, which does again only what is not there"
         raise files.Unwritten(
-            f"{failed[0].message} The result is complete, but {failures} left the run directory without"
-            f" all of it{mend if room_helps else ''}.",
+            f"{failed[0].message} The result is complete, but {failures} left the run directory"
+            f" without all of it{mend if room_helps else ''}.",
             result,
         )
     return result
