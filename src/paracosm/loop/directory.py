@@ -40,10 +40,10 @@ _REMOVED = "events-removed.jsonl"  # the log of a run whose files are being remo
 DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
-_PART = r"\.[0-9a-f]{8}\.(\d+)\.part"  # what the process of that number was writing
+_PART = r"\.[0-9a-f]{8}\.(\d+)\.part"  # of a file that the process of that number was writing
 _RUN_FILES = re.compile(
-    r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
-    r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
+    r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)"
+    r"|(audit|result|measured|ranking)\.json|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
     rf"|(data/|models/)?{_PART}"
 )
