@@ -43,7 +43,8 @@ _FOLDERS = ("data", "models")
 _PART = r"\.[0-9a-f]{8}\.(\d+)\.part"  # of a file that the process of that number was writing
 _RUN_FILES = re.compile(
     r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)"
-    r"|(audit|result|measured|ranking)\.json|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
+    r"|(audit|result|measured|ranking)\.json|report\.html"
+    r"|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
     rf"|(data/|models/)?{_PART}"
 )
