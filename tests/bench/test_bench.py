@@ -92,7 +92,9 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
     run = out / "runs/mine/CartPole-v1-reinforce-seed0"
     run.mkdir(parents=True)
     RunDirectory.create(run, {}, resume=False, force=False).close()
-    for name in ("result.json", "mine.txt"):
+    (run / "events.jsonl").touch()
+    mine = {"mine.txt", "round-8.npz"}
+    for name in ("result.json", "mine.txt", "data/round-8.npz"):
         (run / name).write_text("{}")
     files = sorted(run.rglob("*"))
 
@@ -119,7 +121,8 @@ def test_a_bench_that_may_not_begin_anew_removes_nothing(suite, tmp_path, monkey
         anew(**options)
     assert sorted(run.rglob("*")) == files
     anew()
-    assert {file.name for file in run.rglob("*.*")} == {"mine.txt", "config.json", "run.lock"}
+    RunDirectory.create(run, {}, resume=False, force=True).close()
+    assert {file.name for file in run.rglob("*.*")} == {*mine, "config.json", "run.lock"}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +193,13 @@ def test_a_curve_ends_with_the_real_steps_that_a_task_allows():
 def test_what_is_wrong_is_refused_before_anything_runs(suite, tmp_path, options, sentence):
     with pytest.raises(checks.ParacosmError, match=sentence):
         bench(suite, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nodes_of_a_cluster_need_one_folder(suite, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(checks.BadArgument, match="give the absolute path of a folder that all"):
+        bench(suite, "out", sweep_options=SweepOptions(backend="auto"))
     assert not (tmp_path / "out").exists()
 
 

@@ -1,9 +1,12 @@
 """Files are whole or not there."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from paracosm.core import files
 from paracosm.core.checks import BadArgument, BadData
 from paracosm.core.files import (
     Unwritten,
@@ -134,6 +137,15 @@ def test_a_refusal_to_write_after_the_work_keeps_the_result():
     error = Unwritten("x cannot be written.", 3)
     assert isinstance(error, BadArgument)
     assert error.result == 3
+
+
+@pytest.mark.parametrize(("gibibytes", "refused"), [(15, False), (17, True)])
+def test_an_archive_may_take_a_part_of_a_large_memory(tmp_path, monkeypatch, gibibytes, refused):
+    (tmp_path / "a.npz").touch()
+    archive = SimpleNamespace(infolist=lambda: [SimpleNamespace(file_size=gibibytes << 30)])
+    monkeypatch.setattr(files, "_memory", lambda: 1 << 40)
+    with pytest.raises(ValueError, match="inflate") if refused else nullcontext():
+        files._require_modest(archive, tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a": ' * 200_000, '{"a": NaN}', '[["a", 1]]'])

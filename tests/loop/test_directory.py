@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,8 @@ OURS = [
     "models/partial-0.json",
     "models/world-1.eqx",
     "models/policy-0.json",
-    ".01234567.99.part",
-    "data/.01234567.99.part",
+    ".01234567.99999999.part",
+    "data/.01234567.99999999.part",
 ]
 OTHERS = [
     "notes.txt",
@@ -105,11 +106,28 @@ def test_force_removes_rounds_that_a_learner_had_of_its_own(tmp_path):
     assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
 
 
-def test_force_goes_on_where_another_one_was_killed_after_it_removed_the_log(tmp_path):
-    begun(tmp_path / "run").close()
-    fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "notes.txt"])
+@pytest.mark.parametrize("option", ["resume", "force"])
+def test_a_removal_that_was_killed_is_gone_on_with(tmp_path, monkeypatch, option):
+    with begun(tmp_path / "run") as directory:
+        directory.stage("collect-3", lambda: 1, lambda _: None, lambda: 1)
+        fill(tmp_path / "run", ["data/round-3.npz", "models/world-3.json", "data/round-8.npz"])
+        with monkeypatch.context() as killed:
+            killed.setattr(Path, "unlink", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                directory.clear()
+        assert not directory.events()
+    begun(tmp_path / "run", **{option: True}).close()
+    assert names(tmp_path / "run") == {"data/round-8.npz", "config.json", "run.lock"}
+
+
+def test_a_run_that_is_removed_twice_leaves_what_others_put_there(tmp_path):
+    with begun(tmp_path / "run") as directory:
+        directory.stage("collect-2", lambda: 1, lambda _: None, lambda: 1)
+        fill(tmp_path / "run", ["data/round-2.npz", "data/round-8.npz", "models/world-9.json"])
+        directory.clear()
     begun(tmp_path / "run", force=True).close()
-    assert names(tmp_path / "run") == {"notes.txt", "config.json", "run.lock"}
+    others = {"data/round-8.npz", "models/world-9.json"}
+    assert names(tmp_path / "run") == {*others, "config.json", "run.lock"}
 
 
 def test_a_round_counts_if_the_log_and_the_data_have_it(tmp_path):
@@ -189,7 +207,7 @@ def test_a_killed_writer_holds_no_lock(tmp_path):
     begun(tmp_path / "run", force=True).close()
 
 
-@pytest.mark.parametrize("left", [{"run.lock"}, set(), {"run.lock", ".01234567.99.part"}])
+@pytest.mark.parametrize("left", [{"run.lock"}, set(), {"run.lock", ".01234567.99999999.part"}])
 def test_a_run_that_was_killed_before_its_mark_blocks_nothing(tmp_path, left):
     fill(tmp_path / "run", sorted(left))
     begun(tmp_path / "run").close()
@@ -199,9 +217,11 @@ def test_a_run_that_was_killed_before_its_mark_blocks_nothing(tmp_path, left):
 
 def test_a_resumed_run_removes_what_a_kill_left_half_written(tmp_path):
     begun(tmp_path / "run").close()
-    fill(tmp_path / "run", [".01234567.99.part", "data/.01234567.99.part", "data/mine.part"])
+    dead = [".01234567.99999999.part", "data/.01234567.99999999.part"]
+    others = ["data/mine.part", f".01234567.{os.getpid()}.part"]
+    fill(tmp_path / "run", [*dead, *others])
     begun(tmp_path / "run", resume=True).close()
-    assert names(tmp_path / "run") == {"config.json", "run.lock", "data/mine.part"}
+    assert names(tmp_path / "run") == {"config.json", "run.lock", *others}
 
 
 def test_data_inside_the_run_directory_are_refused_through_links_too(tmp_path):
@@ -289,6 +309,10 @@ def test_a_refused_run_leaves_what_others_put_there_meanwhile(tmp_path):
     assert names(tmp_path / "run") == {"data/mine.npz", "notes.txt"}
 
 
+def interrupted(*_: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
 def full(*_: object) -> None:
     raise Unwritable(f"x cannot be written: {os.strerror(errno.ENOSPC)}.")
 
@@ -297,9 +321,21 @@ def test_a_stage_that_cannot_be_saved_goes_on_and_is_done_again_next_time(tmp_pa
     with begun(tmp_path / "run") as directory:
         assert directory.stage("learn-0", lambda: 3, full, lambda: 4) == 3
         (unwritten,) = directory.unwritten
-        assert str(unwritten) == "x cannot be written: No space left on device."
+        assert unwritten.message == "x cannot be written: No space left on device."
         assert directory.stage("learn-0", lambda: 5, lambda result: None, lambda: 4) == 5
         assert directory.stage("learn-0", lambda: 6, full, lambda: 4) == 4
+
+
+def test_what_could_not_be_written_is_remembered_once_and_keeps_no_data_alive(tmp_path):
+    rows = np.ones(3)
+    alive = weakref.ref(rows)
+    directory = RunDirectory(tmp_path)
+    for _ in range(2):
+        with directory.attempt():
+            full(rows)
+    del rows
+    assert alive() is None
+    assert len(directory.unwritten) == 1
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_run_whole(tmp_path, monkeypatch):
@@ -314,12 +350,28 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_run_whole(tmp_path, monk
     assert len(list(tmp_path.glob("run/models/partial-0.*"))) == 2
 
 
+def test_a_state_that_cannot_be_stored_is_said_once(tmp_path, monkeypatch):
+    def refuse(*_: object, **options: object) -> None:
+        raise checks.Unsupported("it cannot be stored.")
+
+    snapshot = Snapshot(np.ones(2), np.ones(2), StopNumbers((), (), 0.0, 1.0, 0, Spent()))
+    monkeypatch.setattr(partial_training, "SECONDS", -1)
+    monkeypatch.setattr(partial_training.store, "save", refuse)
+    with begun(tmp_path / "run") as directory:
+        for _ in range(2):
+            PartialTraining(directory, 0).keep(snapshot)
+        (failure,) = directory.unwritten
+    assert failure == ("it cannot be stored.", False)
+
+
 def test_only_a_full_disk_is_mended_by_room(tmp_path, monkeypatch):
     monkeypatch.setattr(result_files, "write_report", lambda *_: None)
     result = types.SimpleNamespace(to_json=lambda: "{}")
     tracker = types.SimpleNamespace(finish=lambda *_: None)
     for error, advised in ((Unwritable("x."), True), (checks.Unsupported("y."), False)):
-        directory = RunDirectory(tmp_path, unwritten=[error])
+        directory = RunDirectory(tmp_path)
+        with directory.attempt():
+            raise error
         with pytest.raises(Unwritten) as refusal:
             result_files.write_result(result, directory, tracker)
         assert ("make room" in str(refusal.value)) is advised

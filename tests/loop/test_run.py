@@ -455,6 +455,29 @@ def test_owned_data_that_do_not_fit_are_refused_before_anything_is_made_or_remov
     assert paracosm.load(out).result == finished[1] if force else not out.exists()
 
 
+def test_other_rows_are_refused_before_a_tracker_is_made(finished, tmp_path):
+    data, owned, made = paracosm.load(finished[0]).data, tmp_path / "owned.npz", []
+
+    def stop(name, done, total, word=""):
+        if name == "learn":
+            raise KeyboardInterrupt
+
+    options = {"transitions": None, "data": str(owned), "progress": stop}
+    datasets.save(data.first(100), owned)
+    with pytest.raises(KeyboardInterrupt):
+        small_run(tmp_path / "run", **options)
+    datasets.save(data.first(101), owned)
+    with pytest.raises(checks.BadArgument, match="other rows"):
+        small_run(tmp_path / "run", **options, resume=True, tracker=lambda: made.append(1))
+    assert not made
+
+
+def test_a_copy_of_data_is_no_round(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "run")
+    shutil.copy(out / "data/round-0.npz", out / "data/round-0 (copy).npz")
+    assert paracosm.load(out)._last == 0
+
+
 def test_data_inside_the_run_directory_are_refused_and_stay(finished, tmp_path):
     out = shutil.copytree(finished[0], tmp_path / "run")
     mine = shutil.copy(out / "data/round-0.npz", out / "data/mine.npz")

@@ -52,7 +52,10 @@ def test_steps_that_a_round_left_are_no_other_rounds(tmp_path):
     given = runner_of(RunConfig("E-v0", rounds=2), directory=directory)
     given._partial_collection(0).parent.mkdir()
     given._partial_collection(0).touch()
+    older = given._partial_collection(0).with_name("partial.npz")
+    older.touch()
     assert not given._partial_collection(1).exists()
+    assert older.exists()
 
 
 def test_the_checksum_of_owned_data_is_another_where_a_row_is_another():

@@ -117,9 +117,19 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path):
 
 
 def test_an_array_that_cannot_be_stored_is_one_sentence(tmp_path):
-    with pytest.raises(Unsupported, match="holds an array that cannot be stored"):
-        store.save(tmp_path / "state", jax.random.key(0), store.PolicyHeader(), described=False)
+    state = {"a": [jax.random.key(0)]}
+    with pytest.raises(Unsupported, match=r"an array that cannot be stored \(.*PRNGKey"):
+        store.save(tmp_path / "state", state, store.PolicyHeader(), described=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_is_full_is_no_model_that_cannot_be_stored(tmp_path, monkeypatch):
+    def full(*_: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(MemoryError):
+        store.save(tmp_path / "state", [np.ones(3)], store.PolicyHeader(), described=False)
 
 
 def test_a_full_disk_while_arrays_are_written_is_one_sentence(tmp_path):

@@ -14,7 +14,7 @@ from paracosm.bench import peers
 from paracosm.bench.statistics import interquartile_estimate
 from paracosm.bench.suites import suite
 from paracosm.core import checks
-from paracosm.core.files import Unwritable, Unwritten
+from paracosm.core.files import Unwritable, Unwritten, shown
 from paracosm.core.progress import Progress, silent
 from paracosm.core.records.base import Estimate, typed
 from paracosm.core.records.benchmarks import Benchmark, Point, Task, TaskScore
@@ -71,7 +71,8 @@ def bench(
 
     Raises:
         BadArgument: a suite or learner that is not known, seeds that repeat, a peer that takes the
-            actions of no task, or a folder or a run in it that is in use.
+            actions of no task, a relative folder for the nodes of a Ray cluster, or a folder or a
+            run in it that is in use.
         Missing: a peer that is not installed, or a file that is not there.
         Unwritten: the pages could not be written; the error holds the record.
     """
@@ -81,6 +82,11 @@ def bench(
     names = _default_learners(tasks) if learners is None else tuple(learners)
     _require_usable_learners(names, tasks)
     stem = Path(name).stem
+    if sweep_options.backend != LOCAL_SWEEP.backend and not Path(out).is_absolute():
+        raise checks.BadArgument(
+            f"--out is {shown(out)}, which every node of a Ray cluster would look for in a folder"
+            " of its own; give the absolute path of a folder that all nodes share."
+        )
     store = Path(out) / f"{stem}.sqlite"
     sweep_options.require_usable(f"the suite {stem}", store)
     jobs = _jobs(tasks, names, seeds, episodes=episodes, out=Path(out) / "runs" / stem)

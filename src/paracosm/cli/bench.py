@@ -31,7 +31,7 @@ class BenchFlags:
 
     paracosm bench classic --seeds 3
 
-    paracosm bench mujoco --ray auto
+    paracosm bench mujoco --ray auto --out /shared/results
 
     paracosm bench my_suite.toml --learners pathwise,reinforce --seeds 5,6,7
 

@@ -28,8 +28,10 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 # Arrays of data sets compress tenfold, constant columns some hundredfold, and padded pictures of
-# episodes that end early as much as an archive made to fill memory: half of it they may take.
+# episodes that end early as much as an archive made to fill memory: half of it they may take, of a
+# large memory `_MOST_OF_MEMORY`.
 _MOST_INFLATED = 1 << 30
+_MOST_OF_MEMORY = 16 << 30
 _MOST_RATIO = 200
 
 
@@ -326,7 +328,8 @@ _DAMAGE = (
 
 def _require_modest(archive: zipfile.ZipFile, path: Path) -> None:
     inflated = sum(entry.file_size for entry in archive.infolist())
-    if inflated > max(_MOST_INFLATED, _memory() // 2, _MOST_RATIO * path.stat().st_size):
+    of_memory = min(_memory() // 2, _MOST_OF_MEMORY)
+    if inflated > max(_MOST_INFLATED, of_memory, _MOST_RATIO * path.stat().st_size):
         raise ValueError(f"it would inflate to {inflated:.3g} bytes")
 
 

@@ -9,13 +9,12 @@ import dataclasses
 import fcntl
 import itertools
 import json
-import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, Any, NamedTuple, NoReturn, TypeVar
 
 from paracosm.core import checks
 from paracosm.core.files import (
@@ -37,19 +36,28 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CONFIG, EVENTS, LOCK = "config.json", "events.jsonl", "run.lock"
+_REMOVED = "events-removed.jsonl"  # the log of a run whose files are being removed
 DATA_CHECKSUM = "data_checksum"  # of the rows of owned data; older versions wrote none
 MARK = "paracosm run 1"  # what `format` in config.json holds: other programs have a config.json too
 _FOLDERS = ("data", "models")
-_PART = r"\.[0-9a-f]{8}\.\d+\.part"  # a file that was being written
+_PART = r"\.[0-9a-f]{8}\.(\d+)\.part"  # of a file that the process of that number was writing
 _RUN_FILES = re.compile(
-    r"events\.jsonl|run\.lock|config\.json|policy\.(eqx|json)|(audit|result|measured|ranking)\.json"
-    r"|report\.html|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
+    r"events(-removed)?\.jsonl|run\.lock|config\.json|policy\.(eqx|json)"
+    r"|(audit|result|measured|ranking)\.json|report\.html"
+    r"|(plan|audit)-\d+\.json|data/(round-\d+|evaluation|partial(-\d+)?)\.npz"
     r"|models/(world|policy|partial|encoder)-\d+\.(eqx|json)|events\.out\.tfevents\.\d+\.\d+"
     rf"|(data/|models/)?{_PART}"
 )
 _MOST_SECONDS = 1e12  # a number that a damaged log can hold and no stage takes
 _EVENT_PREFIX = b'{"event": "'  # how every line of the log begins
 _TIMED = ("finished", "stopped")  # events of stages that are over, with their seconds
+
+
+class Failure(NamedTuple):
+    """Why something could not be written: no error, whose traceback holds on to data and models."""
+
+    message: str
+    room_helps: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +70,15 @@ class RunDirectory:
             process ends.
         folders: Those that were made for this run, the innermost first.
         is_new: Whether the run was started here; false of one that is resumed or only read.
-        unwritten: Why something could not be written, an error each; the run goes on with what it
-            has in memory.
+        unwritten: What could not be written, each sentence once; the run goes on with what it has
+            in memory.
     """
 
     path: Path
     lock: IO[str] | None = None
     folders: tuple[Path, ...] = ()
     is_new: bool = False
-    unwritten: list[checks.ParacosmError] = dataclasses.field(default_factory=list)
+    unwritten: list[Failure] = dataclasses.field(default_factory=list)
 
     @classmethod
     def create(
@@ -108,6 +116,8 @@ class RunDirectory:
         if _run_or_refuse(self.path):
             if resume:
                 _require_same(self.path, config)
+                if (self.path / _REMOVED).is_file():
+                    self.clear()
                 self._remove_parts()
                 return self
             if not force:  # another process started it while this one waited for the lock
@@ -130,12 +140,16 @@ class RunDirectory:
             self.lock.close()
 
     def clear(self) -> None:
-        """Remove the files that the run wrote, and nothing else; the log first, without which no
-        stage is finished. Settings and lock stay: they mark the folder as a run's.
+        """Remove the files that the run wrote, and nothing else. Settings and lock stay: they mark
+        the folder as a run's.
+
+        The log is renamed first, without which no stage is finished, and removed last: it says how
+        many rounds there were.
         """
         with writing(self.path):
-            files = files_of_run(self.path)
-            for file in sorted(files, key=lambda file: file.name != EVENTS):
+            if (self.path / EVENTS).is_file():
+                (self.path / EVENTS).replace(self.path / _REMOVED)
+            for file in sorted(files_of_run(self.path), key=lambda file: file.name == _REMOVED):
                 if file.name not in (LOCK, CONFIG):
                     file.unlink()
 
@@ -144,7 +158,8 @@ class RunDirectory:
         with writing(self.path):
             for folder in (self.path, *(self.path / name for name in _FOLDERS)):
                 for file in folder.iterdir() if folder.is_dir() else ():
-                    if re.fullmatch(_PART, file.name):
+                    part = re.fullmatch(_PART, file.name)
+                    if part and not _is_alive(int(part[1])):
                         file.unlink(missing_ok=True)
 
     def discard_if_nothing_was_bought(self, *, real_steps: int) -> None:
@@ -183,7 +198,9 @@ class RunDirectory:
         try:
             yield
         except (Unwritable, checks.Unsupported) as error:
-            self.unwritten.append(error)
+            failure = Failure(str(error), isinstance(error, Unwritable))
+            if failure not in self.unwritten:
+                self.unwritten.append(failure)
 
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to the log of events; a line that a kill cut off is ended first."""
@@ -272,6 +289,17 @@ class RunDirectory:
                 kind = event["stage"].split("-")[0]
                 spent[kind] = round(spent.get(kind, 0.0) + event["seconds"], 3)
         return spent
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _event(line: bytes, place: str) -> dict[str, Any] | None:
@@ -404,8 +432,7 @@ def files_of_run(path: Path) -> list[Path]:
     """The files in the folder that its run writes, by their names and its number of rounds; others
     are not ours.
     """
-    # Without its log a run that was being removed does not say how many rounds it had.
-    rounds, files = _rounds(path) if (path / EVENTS).is_file() else math.inf, []
+    rounds, files = _rounds(path), []
     for folder in (path, *(path / name for name in _FOLDERS)):
         for file in folder.iterdir() if folder.is_dir() else ():
             name = file.relative_to(path).as_posix()
@@ -431,8 +458,9 @@ def collected_rounds(path: Path) -> int:
 def _rounds(path: Path) -> int:
     """How many rounds the run was to have, or has started if its learner has rounds of its own."""
     rounds = read_json(path / CONFIG).get("rounds")
-    log = path / EVENTS
-    started = re.findall(rb'"collect-([0-9]{1,9})"', log.read_bytes() if log.is_file() else b"")
+    logs = (path / name for name in (EVENTS, _REMOVED))
+    lines = b"".join(log.read_bytes() for log in logs if log.is_file())
+    started = re.findall(rb'"collect-([0-9]{1,9})"', lines)
     return max([rounds if isinstance(rounds, int) else 0, *(int(number) + 1 for number in started)])
 
 

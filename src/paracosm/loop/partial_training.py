@@ -7,7 +7,7 @@ import dataclasses
 import time
 from typing import Any
 
-from paracosm.core.checks import BadData, Unsupported
+from paracosm.core.checks import BadData
 from paracosm.core.files import Unwritable
 from paracosm.core.records import Record
 from paracosm.imagination.stop_rule import Snapshot, StopNumbers, TrainingStore
@@ -30,15 +30,16 @@ class PartialTraining(TrainingStore):
 
     def __init__(self, directory: RunDirectory, round: int) -> None:
         """A store for the training of one round of a run."""
-        self._path, self._last = directory.file(f"models/partial-{round}"), time.monotonic()
+        self._directory, self._last = directory, time.monotonic()
+        self._path = directory.file(f"models/partial-{round}")
 
     def keep(self, snapshot: Snapshot) -> None:
         """See `TrainingStore`; a checkpoint that cannot be written is tried again later."""
         if time.monotonic() - self._last < SECONDS:
             return
         states, header = (snapshot.state, snapshot.best), _Header(snapshot.numbers)
-        # The run directory lacks nothing without it.
-        with contextlib.suppress(Unwritable, Unsupported):
+        # The run directory lacks nothing without it; a state that cannot be stored it will lack.
+        with self._directory.attempt(), contextlib.suppress(Unwritable):
             store.save(self._path, states, header, described=False)
         self._last = time.monotonic()
 

@@ -22,11 +22,11 @@ def write_result(result: RunResult, directory: RunDirectory, tracker: RunTracker
     tracker.finish(directory, result)
     if failed := directory.unwritten:
         failures = "1 such failure" if len(failed) == 1 else f"{len(failed)} such failures"
-        room_helps = all(isinstance(error, files.Unwritable) for error in failed)
+        room_helps = all(failure.room_helps for failure in failed)
         mend = ": make room and give --resume, which does again only what is not there"
         raise files.Unwritten(
-            f"{failed[0]} The result is complete, but {failures} left the run directory without"
-            f" all of it{mend if room_helps else ''}.",
+            f"{failed[0].message} The result is complete, but {failures} left the run directory"
+            f" without all of it{mend if room_helps else ''}.",
             result,
         )
     return result

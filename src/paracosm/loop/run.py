@@ -105,6 +105,7 @@ def run(
         owned = None if config.data is None else owned_data(config, source)
         if owned is not None:
             settings[DATA_CHECKSUM] = checksum_of(owned)
+            require_free(place, settings, resume=resume, force=force)
         run_tracker.begin(place, settings, resume=resume)
         with RunDirectory.create(place, settings, resume=resume, force=force) as directory:
             run_tracker.remember(directory)

@@ -286,17 +286,17 @@ class Runner:
 
     def _partial_collection(self, round: int) -> Path:
         """Where the steps of a round's collection that stopped are kept for the resumed run."""
-        file = self.directory.file(f"data/partial-{round}.npz")
-        # Older versions named no round: it is the one that a resumed run collects first.
-        unnumbered = self.directory.file("data/partial.npz")
-        if unnumbered.is_file():
-            with writing(file):
-                unnumbered.replace(file)
-        return file
+        return self.directory.file(f"data/partial-{round}.npz")
 
     def _buy(self, decision: Decision, before: Round | None) -> Dataset:
         """Collect a round's steps, after those that a failure or Ctrl-C left behind."""
         steps = max(decision.transitions, decision.labels)
+        partial = self._partial_collection(decision.round)
+        # Older versions named no round: it is the one that a resumed run collects first.
+        unnumbered = self.directory.file("data/partial.npz")
+        if unnumbered.is_file():
+            with writing(partial):
+                unnumbered.replace(partial)
         short = self._short_rounds
         seed = later_seed(self.config.seed, decision.round)
         first_episode, collector = 0, None
@@ -307,7 +307,7 @@ class Runner:
         rows = collect_or_resume(
             self.source,
             steps,
-            self._partial_collection(decision.round),
+            partial,
             policy=collector,
             progress=self._progress_of("collect", decision.round),
             seed=self.config.seed,

@@ -100,13 +100,22 @@ def _arrays_of(model: Any) -> bytes:
     buffer = io.BytesIO()
     try:
         eqx.tree_serialise_leaves(buffer, model)
-    # Whatever NumPy raises of an array, Equinox raises anew with the array's place.
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+        first = _first_cause(error)
+        if isinstance(first, MemoryError):
+            raise first from None
+        reason = " ".join(str(first).split()).rstrip(".")
         raise checks.Unsupported(
             f"the model holds an array that cannot be stored ({reason[:200]})."
         ) from error
     return buffer.getvalue()
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What was raised of an array: Equinox raises it anew with the array's place, once a level."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def header(kind: type[H], path: Path) -> H:
