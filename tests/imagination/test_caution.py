@@ -208,7 +208,7 @@ def made_by(change):
     return make_training_world(Given(change), UNSURE, DATA, REWARDS)
 
 
-def test_what_a_caution_of_ones_own_takes_off_the_reward_is_a_price():
+def test_a_reward_of_a_cautions_own_is_clipped_from_above_alone():
     """The recorded rewards end at 0 and -2; what is taken off is far below and is kept."""
 
     def far(state, action, next_state):
@@ -219,7 +219,7 @@ def test_what_a_caution_of_ones_own_takes_off_the_reward_is_a_price():
     network = MLP(1, 2, 8, 1, KEYS[0])
     branches = played(SquashedGaussian(network, UNSURE.spec.action), task, steps=2)
     after = np.asarray(branches.steps.next_state)[..., 0]
-    expected = (np.clip(0.1 * after, -2, 0) - 10.0 * (after < 0.5)) / 0.5
+    expected = np.minimum(0.1 * after - 10.0 * (after < 0.5), 0) / 0.5
     assert (after < 0.5).any()
     np.testing.assert_allclose(branches.steps.reward, expected, rtol=1e-4, atol=1e-4)
     low, high = value_bounds(task)
@@ -228,6 +228,34 @@ def test_what_a_caution_of_ones_own_takes_off_the_reward_is_a_price():
     np.testing.assert_allclose(world.reward(*step), far(*step), rtol=1e-6)
     exploring = eqx.tree_at(lambda task: task.explore, task, jnp.asarray(1.0))
     assert float(value_bounds(exploring)[0]) == 0
+
+
+@pytest.mark.parametrize("reward", [-20.0, -1.0, 1.5, 20.0])
+@pytest.mark.parametrize(
+    "change",
+    [lambda reward: jnp.clip(reward, -2, 0), lambda reward: 0.5 * reward],
+    ids=["clip", "half"],
+)
+def test_what_a_caution_makes_of_a_reward_is_never_paid_more_than_it_says(reward, change):
+    rule = made_by(lambda world: world.replace(reward=lambda s, a, t: change(jnp.asarray(reward))))
+    step = jnp.full(1, 0.2), NOTHING, jnp.full(1, 0.3)
+    earned, price = priced_reward(rule.reward, *step)
+    paid = np.clip(earned, REWARDS.least, REWARDS.most) + price
+    np.testing.assert_allclose(paid, min(float(change(reward)), 0.0))
+    assert float(rule.reward(*step)) == float(change(reward))
+
+
+def test_a_member_of_a_reward_of_a_cautions_own_is_drawn():
+    class Both(eqx.Module):
+        def __call__(self, state, action, next_state):
+            return jnp.asarray(-2.0)
+
+        def draw(self, key):
+            return lambda state, action, next_state: jnp.asarray(-5.0)
+
+    world = draw_members(made_by(lambda world: world.replace(reward=Both())), KEYS[0])
+    step = jnp.full(1, 0.2), NOTHING, jnp.full(1, 0.3)
+    assert tuple(map(float, priced_reward(world.reward, *step))) == (-5.0, -3.0)
 
 
 def test_a_reward_that_is_priced_or_left_as_it_is_stays_so():

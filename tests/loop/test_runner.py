@@ -39,8 +39,8 @@ def test_the_seed_of_a_later_round_or_search_is_a_seed(monkeypatch, tmp_path, se
 
     seeds = []
     training: Any = SimpleNamespace(imagined_steps=20, step=(2,))
-    found = SimpleNamespace(policy=None, training=training)
-    monkeypatch.setattr(searching, "imagine", lambda *_, seed, **__: seeds.append(seed) or found)
+    trained = SimpleNamespace(policy=None, training=training)
+    monkeypatch.setattr(searching, "imagine", lambda *_, seed, **__: seeds.append(seed) or trained)
     nothing: Any = None
     options: Any = {"learner": None, "caution": None, "settings": IMAGINE, "seed": seed}
     trained_again(nothing, nothing, None, training, **options)
@@ -68,8 +68,8 @@ def test_the_checksum_of_owned_data_is_another_where_a_row_is_another():
 def test_reinforce_that_a_user_made_goes_on_from_the_policy_of_the_run(monkeypatch):
     calls = []
     training: Any = SimpleNamespace(imagined_steps=20, step=(2,))
-    found = SimpleNamespace(policy=None, training=training)
-    monkeypatch.setattr(searching, "imagine", lambda *_, **given: calls.append(given) or found)
+    trained = SimpleNamespace(policy=None, training=training)
+    monkeypatch.setattr(searching, "imagine", lambda *_, **given: calls.append(given) or trained)
     policy = initial_policy(Spec(1, Discrete(2), np.ones(1), 5), jax.random.key(0))
     before: Any = SimpleNamespace(own_prediction=None, policy=policy)
     nothing: Any = None

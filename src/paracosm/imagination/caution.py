@@ -44,9 +44,9 @@ class Caution(eqx.Module):
     def __call__(self, world: MDP, data: Dataset, rewards: RecordedRewards) -> MDP:
         """The world of training, of the same task and discount.
 
-        What its reward is beside that of `world` is a price. A learner that clips rewards to what
-        was recorded clips that of `world` alone; a reward that is `Priced` also says how much a
-        price can be, by which such a learner bounds its values.
+        A learner that clips rewards to what was recorded clips one that the caution changed from
+        above alone, and bounds no value from below by it. Of a `Priced` reward it clips what the
+        price is put on, and bounds values by the least that the price can be.
 
         Args:
             world: The learned world.
@@ -123,6 +123,22 @@ class Priced(eqx.Module):
         return Priced(drawn_part(self.reward, key), self.price, self.least)
 
 
+class OwnReward(eqx.Module):
+    """A reward that a caution of one's own put in place of the learned one: where it is less than
+    the least recorded one, the rest is a price.
+    """
+
+    reward: Callable[[State, Action, State], Scalar]
+    least: Scalar
+
+    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
+        return self.reward(state, action, next_state)
+
+    def draw(self, key: PRNGKey) -> OwnReward:
+        """The same of one member's reward."""
+        return OwnReward(drawn_part(self.reward, key), self.least)
+
+
 def priced_reward(
     rule: Callable[[State, Action, State], Scalar], state: State, action: Action, next_state: State
 ) -> tuple[Scalar, Scalar]:
@@ -137,6 +153,8 @@ def priced_reward(
         reward, price = priced_reward(rule.reward, *step)
         return reward, price + rule.price(*step)
     reward = rule(*step)
+    if isinstance(rule, OwnReward):
+        return reward, jnp.minimum(reward - rule.least, 0)
     return reward, jnp.zeros_like(reward)
 
 
@@ -144,31 +162,25 @@ def least_price(rule: Callable[[State, Action, State], Scalar]) -> Scalar:
     """The least that all prices on a reward come to in a step that does not end."""
     if isinstance(rule, Priced):
         return rule.least + least_price(rule.reward)
-    return jnp.zeros(())
+    return jnp.asarray(-jnp.inf if isinstance(rule, OwnReward) else 0.0)
 
 
-def with_own_price(world: MDP, learned: Callable[[State, Action, State], Scalar]) -> MDP:
-    """A world of training whose reward is `learned` with prices on top: what another reward differs
-    by is a price of any size.
+def with_own_reward_marked(
+    world: MDP, learned: Callable[[State, Action, State], Scalar], least: Scalar
+) -> MDP:
+    """The world, whose reward is marked as `OwnReward` unless it is `learned` with prices on top.
+
+    Args:
+        world: The world of training.
+        learned: The reward of the learned world.
+        least: The least recorded reward.
     """
     innermost = world.reward
-    while isinstance(innermost, Priced):
+    while innermost is not learned and isinstance(innermost, Priced):
         innermost = innermost.reward
-    if innermost is learned:
+    if innermost is learned or eqx.tree_equal(innermost, learned):
         return world
-    price = _PriceBeside(world.reward, learned)
-    return world.replace(reward=Priced(learned, price, jnp.asarray(-jnp.inf)))
-
-
-class _PriceBeside(eqx.Module):
-    """What a reward is beside another one."""
-
-    whole: Callable[[State, Action, State], Scalar]
-    other: Callable[[State, Action, State], Scalar]
-
-    def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        step = (state, action, next_state)
-        return self.whole(*step) - self.other(*step)
+    return world.replace(reward=OwnReward(world.reward, least))
 
 
 class _EndWhere(eqx.Module):

@@ -235,28 +235,31 @@ def _require_step(learner: Learner, before: Any, answer: Any) -> tuple[Any, Metr
         raise checks.BadData(
             f"{name} gives {shown}; a pair of the next state and the metrics by name is needed."
         )
-    forms = [_forms(state) for state in (before, answer[0])]
-    for path, form in forms[0].items():
-        after = forms[1].get(path, "missing")
-        if after != form:
+    arrays, arrays_after = _arrays_by_path(before), _arrays_by_path(answer[0])
+    for path, array in arrays.items():
+        after = arrays_after.get(path)
+        # A weak type, as of a Python number, becomes that of what follows.
+        dtype = None if after is None or jax.typeof(array).weak_type else array.dtype
+        if after is None or after.shape != array.shape or after.dtype != (dtype or after.dtype):
             raise checks.BadData(
-                f"{name} gives a state in which {path or 'the array'} is {after}; {form}, as before"
-                " the step, is needed."
+                f"{name} gives a state in which {path or 'the array'} is"
+                f" {'missing' if after is None else _form(after)}; {_form(array)}, as before the"
+                " step, is needed."
             )
-    if more := forms[1].keys() - forms[0].keys():
+    if more := arrays_after.keys() - arrays.keys():
         raise checks.BadData(
             f"{name} gives a state with {min(more)}, which was not there before the step."
         )
     return answer
 
 
-def _forms(state: Any) -> dict[str, str]:
-    """Type and shape of every array of a state, by its path."""
+def _arrays_by_path(state: Any) -> dict[str, jax.Array]:
     leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(state, eqx.is_array))
-    return {
-        jax.tree_util.keystr(path): f"{leaf.dtype} of the shape {leaf.shape}"
-        for path, leaf in leaves
-    }
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _form(array: jax.Array) -> str:
+    return f"{array.dtype} of the shape {array.shape}"
 
 
 def _is_number_a_step(column: Any) -> bool:

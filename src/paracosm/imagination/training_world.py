@@ -13,7 +13,7 @@ from paracosm.core.data import Dataset
 from paracosm.core.learner import RecordedRewards
 from paracosm.core.mdp import MDP
 from paracosm.imagination.arguments import check_world_forms
-from paracosm.imagination.caution import Caution, with_own_price
+from paracosm.imagination.caution import Caution, with_own_reward_marked
 
 # What a caution must leave as it is: rollouts, evaluations and audits share them.
 _FIXED: dict[str, Callable[[MDP], Any]] = {
@@ -26,7 +26,7 @@ _FIXED: dict[str, Callable[[MDP], Any]] = {
 def make_training_world(
     caution: Caution, world: MDP, data: Dataset, rewards: RecordedRewards
 ) -> MDP:
-    """The world of training; all that its reward is beside the learned one is a price.
+    """The world of training, whose reward is marked where the caution changed it (`OwnReward`).
 
     Args:
         caution: What is made of what the world does not know.
@@ -37,7 +37,7 @@ def make_training_world(
         BadData: a part of what it gives answers in another form.
     """
     made, name = caution(world, data, rewards), f"the caution {type(caution).__name__}"
-    if made is world:  # which training checks
+    if made is world:
         return world
     checks.of_kind(f"what {name} gives", made, MDP, "an MDP")
     for what, of in _FIXED.items():
@@ -51,4 +51,4 @@ def make_training_world(
     except checks.BadData:
         jax.eval_shape(lambda: check_world_forms(world))  # whose fault it may be
         raise
-    return with_own_price(made, world.reward)
+    return with_own_reward_marked(made, world.reward, rewards.least)
