@@ -432,6 +432,14 @@ def test_done_and_truncated_say_together_where_an_episode_terminated():
     np.testing.assert_array_equal(np.flatnonzero(loaded.terminated), [4, 14])
 
 
+def test_a_column_of_a_vector_stays_in_it_where_the_map_also_gives_it_to_another_role():
+    columns = {"state_0": np.zeros(20), "state_1": np.arange(20.0), "action": np.ones(20)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load({**columns, "episode": np.zeros(20, int)}, {"reward": "state_1"})
+    np.testing.assert_array_equal(loaded.state[:, 1], loaded.reward)
+
+
 @pytest.mark.parametrize("role", ["done", "truncated"])
 def test_a_flag_that_the_map_gives_another_meaning_has_its_usual_one_no_more(role):
     data = lived([4, 3])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from paracosm.core import checks
@@ -51,4 +52,4 @@ def make_training_world(
     except checks.BadData:
         jax.eval_shape(lambda: check_world_forms(world))  # whose fault it may be
         raise
-    return with_own_reward_marked(made, world.reward, rewards.least)
+    return with_own_reward_marked(made, world.reward, jnp.asarray(rewards.least))

@@ -236,14 +236,20 @@ def _record(
         warnings=(),
         verdict="",
         reasons=stakes.verdict(compared, _curve_caveats(fits, after)),
-        lot_loss=_lot_loss(market, best),
+        lot_loss=_lot_loss(market, losses_after),
     )
 
 
-def _lot_loss(market: Market, best: Purchase) -> float:
-    """How much more error a purchase of whole lots leaves than parts of lots would, relative."""
-    exact = best_split(market.problem, market.offers, market.budget).loss
-    return max(0.0, best.error.mean / float(exact) - 1)
+def _lot_loss(market: Market, losses_after: np.ndarray) -> float:
+    """How much more error a purchase of whole lots leaves than parts of lots would, relative: the
+    mean over the draws of the curves, as of the regret, which is at least as much.
+
+    Args:
+        market: What can be bought, and for what.
+        losses_after: What the purchase leaves, `[draw]`.
+    """
+    exact = best_split(market.problem, market.offers, market.budget).counts
+    return max(0.0, float(np.mean(losses_after / market.problem.losses(exact))) - 1)
 
 
 def _routes(weights: Any) -> tuple[Weights, ...]:

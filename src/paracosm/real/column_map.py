@@ -66,11 +66,11 @@ def columns_by_role(
     chosen = {role: _column_names(role, value) for role, value in (columns or {}).items()}
     for role, wanted in chosen.items():
         _require_columns(role, wanted, names, where)
-    # A vector leaves its columns to other roles: a state may hold the time or the last reward.
+    # Vectors share columns with other roles: a state may hold the time or the last reward.
     taken = {name for role, own in chosen.items() if role not in VECTORS for name in own}
     free = [name for name in names if name not in taken]
     for role in ROLES:
-        usual = _usual_columns(role, free)
+        usual = _usual_columns(role, names if role in VECTORS else free)
         if role not in chosen and usual:
             chosen[role] = usual
     if lacking := [role for role in _NEEDED if role not in chosen]:
