@@ -100,7 +100,9 @@ def test_starts_of_copies_that_disturb_one_another_are_no_steps_and_copies_of_on
 
 
 def test_chance_that_is_seldom_is_no_disturbance():
-    """Of 100 environments with noise in 3% of steps none is refused, nor said to share a thing."""
+    """Of 100 environments with noise in 3% of steps none is refused, nor said to share a thing;
+    chance makes it fail in one of a thousand runs at the most.
+    """
 
     def rare():
         own = np.random.default_rng()
