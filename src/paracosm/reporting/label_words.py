@@ -19,7 +19,7 @@ from paracosm.reporting import caveat_words
 from paracosm.reporting.decision_words import LABELS
 from paracosm.reporting.words import capital, count_of, reading
 
-_DEARER = 1.1  # times the cheapest label: what is called the cheapest costs no more
+_DEARER = 1.5  # times the cheapest label: what is called the cheapest costs no more
 REGIMES = {
     Regime.MEASURED: "the measured table: every label in it was tried",
     Regime.TWO_ENDS: "the two ends win: half-clean labels are the worst buy",
