@@ -297,6 +297,12 @@ def test_lanes_may_answer_their_own_buffer_and_flags_of_another_type():
     np.testing.assert_array_equal(episodes.state[:, 1:], episodes.next_state[:, :-1])
 
 
+def test_numbers_of_bytes_that_lanes_answer_are_states_as_others():
+    source = connect(Lines(replaced(0, lambda states: np.full(states.shape, 200, np.uint8))))
+    episodes = source.evaluate(Deterministic(lambda s: 0 * s[:1]), episodes=3)
+    assert episodes.next_state.dtype == np.float32
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

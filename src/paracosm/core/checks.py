@@ -215,6 +215,13 @@ def function(name: str, value: Any, form: str) -> None:
         raise BadArgument(f"{name} is {described(value)}; a function {form} is needed.")
 
 
+def described_pair(value: Any) -> str:
+    """What was given where a pair is needed, in a few words: of a pair both entries."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return f"({', '.join(map(described, value))})"
+    return described(value)
+
+
 def described(value: Any) -> str:
     """A value in a few words: a number or a short text itself, of anything else its kind
     and shape.

@@ -229,11 +229,9 @@ def _require_step(learner: Learner, before: Any, answer: Any) -> tuple[Any, Metr
     name = f"the step of the learner {type(learner).__name__}"
     pair = isinstance(answer, tuple) and len(answer) == 2
     if not pair or not isinstance(answer[1], Mapping):
-        shown = (
-            f"({', '.join(map(checks.described, answer))})" if pair else checks.described(answer)
-        )
         raise checks.BadData(
-            f"{name} gives {shown}; a pair of the next state and the metrics by name is needed."
+            f"{name} gives {checks.described_pair(answer)}; a pair of the next state and the"
+            " metrics by name is needed."
         )
     arrays, arrays_after = _arrays_by_path(before), _arrays_by_path(answer[0])
     for path, array in arrays.items():

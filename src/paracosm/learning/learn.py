@@ -208,11 +208,9 @@ def _require_fit(
     name = f"the fit of the part learner {type(learner).__name__}"
     pair = isinstance(answer, tuple) and len(answer) == 2
     if not pair or not callable(answer[0]) or not isinstance(answer[1], PartFit):
-        shown = (
-            f"({', '.join(map(checks.described, answer))})" if pair else checks.described(answer)
-        )
         raise checks.BadArgument(
-            f"{name} gives {shown}; a pair of a function and a PartFit is needed."
+            f"{name} gives {checks.described_pair(answer)}; a pair of a function and a PartFit is"
+            " needed."
         )
     if answer[1].part != part:
         raise checks.BadArgument(

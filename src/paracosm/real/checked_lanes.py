@@ -25,6 +25,7 @@ class CheckedLanes(Lanes):
         # An encoder's source has the size and the type of beliefs, not of what is observed.
         self._size = source.state_size if source.encoder is None else None
         self._images = source.image is not None
+        self._keeps_bytes = self._images or self._size is None
 
     def reset(self, which: np.ndarray, seeds: np.ndarray) -> Answers:
         return self._checked("reset", self._lanes.reset(which, seeds), len(which), _RESET)
@@ -58,7 +59,7 @@ class CheckedLanes(Lanes):
         columns = []
         for name, column in zip(names, answers.columns, strict=True):
             array = self._numbers(f"{self._name} answers {method} with {name}", name, column, rows)
-            typed, wrong = _typed(name, array)
+            typed, wrong = _typed(name, array, keeps_bytes=self._keeps_bytes)
             for row in np.flatnonzero(wrong).tolist():
                 faults.setdefault(row, _fault(name, array[row]))
             columns.append(typed)
@@ -98,14 +99,16 @@ class CheckedLanes(Lanes):
         return array
 
 
-def _typed(name: str, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A new array of the column's type, and the rows that cannot be used, `[lane]`."""
+def _typed(name: str, array: np.ndarray, *, keeps_bytes: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A new array of the column's type, and the rows that cannot be used, `[lane]`; bytes of
+    pictures stay bytes.
+    """
     if name in ("terminated", "truncated"):
         return array.astype(bool), (array != 0) & (array != 1)
     if name == "rewards":
         rewards = array.astype(np.float64)
         return rewards, ~(np.abs(rewards) <= checks.LARGEST_32)
-    if array.dtype == np.uint8:
+    if keeps_bytes and array.dtype == np.uint8:
         return array.copy(), np.zeros(len(array), bool)
     with np.errstate(over="ignore", invalid="ignore"):
         states = array.astype(np.float32)
