@@ -13,7 +13,13 @@ from paracosm.core.learner import LearnerPrediction
 from paracosm.core.policy import Mode
 from paracosm.core.predicted import Bootstrapped
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import BestPolicy, Earlier, _returns, choose_training
+from paracosm.imagination.earlier import (
+    BestPolicy,
+    Earlier,
+    _is_clearly_higher,
+    _returns,
+    choose_training,
+)
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise, PathwiseSettings
 from tests.imagination.test_branches import KEY, problem
@@ -99,6 +105,17 @@ def test_at_last_a_policy_of_a_world_that_denies_what_was_seen_is_not_kept(state
 def test_after_a_policy_that_failed_the_best_one_is_kept(states):
     result = choose_training(imagined(states[1]), earlier(states[0], last_policy_failed=True), KEY)
     assert result.own_prediction.state is states[0]
+
+
+def test_a_difference_that_nobody_would_notice_gives_no_training_up():
+    """Where all starts are alike, standard errors are 0 and any difference is beyond them."""
+    alike = jnp.full(32, 100.0)
+    assert not _is_clearly_higher(alike + 1e-3, alike, least=0.5)
+    assert not _is_clearly_higher(alike, alike, least=0.0)
+    assert _is_clearly_higher(alike + 1.0, alike, least=0.5)
+    noise = jax.random.normal(KEY, (32,))
+    assert not _is_clearly_higher(alike + 0.5 + noise, alike, least=0.2)
+    assert _is_clearly_higher(alike + 1.0 + noise, alike, least=0.2)
 
 
 def test_at_last_what_was_seen_counts_more_than_what_usually_proved_too_much(states):

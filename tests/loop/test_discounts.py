@@ -35,8 +35,8 @@ DENSE, SPARSE = first_of(np.random.default_rng(1).normal(size=50)), first_of(np.
     ("horizon", "first", "ahead", "reason"),
     [
         (50, DENSE, 100, DiscountReason.LENGTH),
-        (1000, DENSE, 100, DiscountReason.LENGTH),
-        (5000, DENSE, 500, DiscountReason.LENGTH),
+        (1000, DENSE, 200, DiscountReason.LENGTH),
+        (4000, DENSE, 800, DiscountReason.LENGTH),
         (10**5, DENSE, 1000, DiscountReason.LENGTH),
         (200, SPARSE, 100, DiscountReason.SPARSE),
         (1000, SPARSE, 250, DiscountReason.SPARSE),
@@ -51,7 +51,7 @@ def test_a_default_looks_as_far_as_episodes_and_rewards_ask_for(horizon, first, 
 
 def test_a_known_reward_tells_where_no_label_does():
     unlabelled = DENSE.buy(transitions=50, labels=1, seed=0)
-    for reward, expected in ((lambda s, a, t: t[0], 100), (lambda s, a, t: -(a[0] ** 2), 250)):
+    for reward, expected in ((lambda s, a, t: t[0], 200), (lambda s, a, t: -(a[0] ** 2), 250)):
         choice = discount_choice(None, 1000, unlabelled, rollout_steps=None, known_reward=reward)
         assert choice.discount == 1 - 1 / expected
     no_call = discount_choice(0.9, 1000, DENSE, rollout_steps=None, known_reward=len)

@@ -163,9 +163,19 @@ def test_rounds_buy_what_was_asked_for(transitions, horizon):
     assert min(counts) > 0
 
 
-@pytest.mark.parametrize(("owned", "bought"), [(0, 500), (9_999, 500), (20_000, 1_000)])
-def test_rounds_grow_with_what_is_owned(owned, bought):
-    assert ShortRounds(50_000, 50_000, 200).decision(3, owned).transitions == bought
+@pytest.mark.parametrize(
+    ("owned", "horizon", "bought"),
+    [
+        (0, 200, 500),
+        (9_999, 200, 500),
+        (20_000, 200, 900),
+        (20_000, 1000, 500),
+        (40_000, 1000, 1500),
+    ],
+)
+def test_rounds_grow_with_what_is_owned(owned, horizon, bought):
+    """To a twentieth, of which the way to the end of an episode is a part."""
+    assert ShortRounds(50_000, 50_000, horizon).decision(3, owned).transitions == bought
 
 
 def test_of_owned_rows_those_that_are_used_count():

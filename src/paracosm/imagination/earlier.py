@@ -19,7 +19,8 @@ from paracosm.imagination.evaluation import EPISODES, evaluation_starts
 from paracosm.imagination.imagine import Imagined
 
 # Standard errors of the mean difference: of 20 rounds chance passes it in one of two thousand runs.
-_CLEAR = 4.0
+# And a share of what the best policy gained, since these errors can be 0 where starts are alike.
+_CLEAR, _LEAST_GAIN = 4.0, 0.01
 
 
 class BestPolicy(NamedTuple):
@@ -42,8 +43,8 @@ class Earlier(NamedTuple):
     Attributes:
         best: The best policy before.
         random_return: Mean return of random actions, not discounted.
-        usual_gap: Mean of real minus imagined return, of the policies of the last rounds; infinite
-            where too few are known.
+        usual_gap: Median of real minus imagined return, of the policies of the last rounds;
+            infinite where too few are known.
         last_policy_failed: Whether the last policy did so badly that this one is kept while the
             world learns from the failure.
         final_round: Whether no purchase follows, which would show what the last training came to.
@@ -80,7 +81,9 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
         imagined_return=float(jnp.mean(_returns(best_policy, problem, key))),
         promised=float(jnp.mean(_returns(imagined.policy, problem, key))),
     )
-    clearly_higher = _is_clearly_higher(best_returns, last_returns)
+    gained = abs(best.real_return - earlier.random_return)
+    least = _LEAST_GAIN * gained if math.isfinite(gained) else 0.0
+    clearly_higher = _is_clearly_higher(best_returns, last_returns, least)
     if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined
     training, reason = imagined.training, StopReason.EARLIER
@@ -97,13 +100,13 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
     )
 
 
-def _is_clearly_higher(returns: Array, others: Array) -> bool:
-    """Whether returns exceed others of the same episodes, `[episode]`, by more than chance
-    explains.
+def _is_clearly_higher(returns: Array, others: Array, least: float) -> bool:
+    """Whether returns exceed others of the same episodes, `[episode]`, by more than chance explains
+    and by at least so much.
     """
     difference = returns - others
-    error = jnp.std(difference) / jnp.sqrt(len(difference))
-    return bool(jnp.mean(difference) > _CLEAR * error)
+    error = float(jnp.std(difference)) / math.sqrt(len(difference))
+    return float(jnp.mean(difference)) > max(_CLEAR * error, least)
 
 
 def _is_preferred(earlier: Earlier, *, imagined_return: float, promised: float) -> bool:

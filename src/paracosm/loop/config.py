@@ -88,7 +88,7 @@ class RunConfig(Record):
         noise: Exploration noise of the later rounds, in half-ranges of the action (discrete: chance
             of a random one).
         discount: γ of training. If omitted: 0.95 for reinforce and learners of your own; for
-            pathwise and planners 1 − 1/L, with L a tenth of an episode (a quarter if the first
+            pathwise and planners 1 − 1/L, with L a fifth of an episode (a quarter if the first
             rewards tell no state from another), between 100 and 1,000 steps. The gap that is
             reported first is of whole episodes, not discounted.
         episodes: Real episodes of the evaluation and the audit, seeded from 10000.

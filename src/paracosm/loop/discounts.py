@@ -14,9 +14,9 @@ from paracosm.imagination.exploration import rewards_are_uninformative
 # For rollouts of a fixed length, which are some thirty steps long.
 _DISCOUNT_OF_ROLLOUTS = 0.95
 # A discount of 1 - 1/L looks about L steps ahead. Values of more steps are learned more slowly and
-# carry more of a world's errors: a tenth of an episode, but what is a goal once in an episode, if
+# carry more of a world's errors: a fifth of an episode, but what is a goal once in an episode, if
 # at all, must be seen from farther off.
-_SHARE, _SHARE_IF_SPARSE = 1 / 10, 1 / 4
+_SHARE, _SHARE_IF_SPARSE = 1 / 5, 1 / 4
 _LEAST_STEPS, _MOST_STEPS = 100, 1000
 
 
@@ -29,7 +29,7 @@ def discount_choice(
     known_reward: Callable | None = None,
 ) -> DiscountChoice:
     """The discount of training: the one given, else 0.95 for rollouts of a fixed length, else
-    `1 - 1/L`. L is a tenth of an episode, a quarter where nothing in the first purchase tells a
+    `1 - 1/L`. L is a fifth of an episode, a quarter where nothing in the first purchase tells a
     good state from a bad one, and between 100 and 1,000 steps. A time limit ends no value: it
     counts as an episode's length alone.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import statistics
 from typing import Any, NamedTuple
 
 from paracosm.core.data import Dataset
@@ -211,8 +212,8 @@ def _gaps(before: Round, audit: RoundAudit | None, *, encoder_changed: bool) -> 
 
 
 def _usual_gap(gaps: tuple[float, ...]) -> float:
-    """The mean of the last gaps, infinite where there are too few."""
+    """The median of the last gaps, infinite where there are too few."""
     if len(gaps) < _LEAST_GAPS:
         return math.inf
     count = max(_LEAST_GAPS, len(gaps) // 3)
-    return sum(gaps[-count:]) / count
+    return statistics.median(gaps[-count:])

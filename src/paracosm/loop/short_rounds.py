@@ -1,6 +1,6 @@
 """Short rounds: how a run proceeds with a learner that is trained on from round to round.
 
-Each round buys 500 transitions or a twentieth of those owned, to the end of the last episode, fits
+Each round buys 500 transitions or about a twentieth of those owned, to the end of an episode, fits
 the world's networks on from where they were, and trains policy and value on in the new world. As
 long as nothing that was recorded tells a good state from a bad one, the policy that collects looks
 for what is unknown. When that changes, a new policy is trained, for the old one climbed something
@@ -86,7 +86,9 @@ class ShortRounds:
         left = self.transitions - bought_before
         if left <= 0:
             return None
-        count = min(max(TRANSITIONS, int(SHARE * bought_before)), left)
+        # The end of an episode is half of one further on in the mean.
+        share = int(SHARE * bought_before) - self.horizon // 2
+        count = min(max(TRANSITIONS, share), left)
         labels = self._labels(bought_before, count)
         return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
