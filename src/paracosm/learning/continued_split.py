@@ -107,6 +107,11 @@ def _growing_split_with_validation(
 ) -> Split:
     """A growing split; where validation decides, it has rows of its own.
 
+    Args:
+        episode: Number of each row's episode, `[rows]`.
+        key, settings: As in `continued_split`.
+        rare: As in `growing_split`.
+
     Raises:
         BadData: no row is left to fit.
     """
