@@ -62,11 +62,11 @@ def continued_split(
     Raises:
         BadData: no row is left on one of the sides.
     """
-    episode, rare = data.episode[_bought(data, part)], _rare_rows(data, part)
+    episode = data.episode[_bought(data, part)]
     if before is None:
-        return split(episode, key, settings, rare)
+        return split(episode, key, settings)
     if part not in before.splits:
-        return _growing_split_with_validation(episode, key, settings, rare)
+        return _growing_split_with_validation(episode, key, settings)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
     ids = row_ids(data, part)
     is_new = ~np.isin(ids, np.concatenate(earlier))
@@ -89,33 +89,15 @@ def _bought(data: Dataset, part: Part) -> np.ndarray:
     return data.has_label if part == "reward" else data.has_transition
 
 
-def _rare_rows(data: Dataset, part: Part) -> np.ndarray | None:
-    """Whether each row of a part ends its episode or, of the reward, has another one than the first
-    row, which no later row changes; None of the dynamics.
-    """
-    bought = _bought(data, part)
-    if part == "dynamics":
-        return None
-    if part == "termination":
-        return data.terminated[bought]
-    reward = data.reward[bought]
-    return data.terminated[bought] | (reward != reward[:1])
-
-
 def _growing_split_with_validation(
-    episode: np.ndarray, key: PRNGKey, settings: LearnSettings, rare: np.ndarray | None
+    episode: np.ndarray, key: PRNGKey, settings: LearnSettings
 ) -> Split:
     """A growing split; where validation decides, it has rows of its own.
-
-    Args:
-        episode: Number of each row's episode, `[rows]`.
-        key, settings: As in `continued_split`.
-        rare: As in `growing_split`.
 
     Raises:
         BadData: no row is left to fit.
     """
-    rows = growing_split(episode, settings.held_out, rare)
+    rows = growing_split(episode, settings.held_out)
     if settings.fit.keep == "last":
         return rows
     rest = numpy_random(key).permutation(rows.train)

@@ -21,13 +21,12 @@ from paracosm.core.mdp import Box, Discrete
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.latent.frames import Frames
 from paracosm.learning.scaling import not_zero, standard
-from paracosm.learning.splits import is_held_out
 
 N = TypeVar("N")
 
 _CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
 _LAST_RATE = 0.1  # of the first one, to which the rate falls
-_STRETCH, _HELD_OUT = 100, 0.1  # rows held out in one piece, and the share of these pieces
+_STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces one is held out of
 _BATCHES = 4  # of held-out rows
 
 
@@ -99,13 +98,13 @@ def train_networks(
 
 
 def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
-    """Bought rows at which windows begin: to train on, and held out, a tenth of the stretches of a
-    hundred; the last tenth of the rows where there is one stretch.
+    """Bought rows at which windows begin: to train on, and held out, every tenth stretch of a
+    hundred; the last tenth where there are fewer.
     """
     bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
-    held_out = is_held_out(bought // _STRETCH, _HELD_OUT)
+    held_out = (bought // _STRETCH) % _TENTH == _TENTH - 1
     if not held_out.any():
-        held_out = np.arange(len(bought)) >= len(bought) - max(1, int(_HELD_OUT * len(bought)))
+        held_out = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
     train = bought[~held_out] if not held_out.all() else bought
     return train, bought[held_out]
 
