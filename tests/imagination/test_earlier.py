@@ -118,6 +118,14 @@ def test_a_difference_that_nobody_would_notice_gives_no_training_up():
     assert _is_clearly_higher(alike + 1.0 + noise, alike, least=0.2)
 
 
+def test_a_training_is_given_up_for_a_hundredth_of_what_was_gained(states):
+    untrained, trained = states
+    now, seen = imagined(untrained), earlier(trained)
+    assert choose_training(now, seen._replace(random_return=-1e9), KEY) is now
+    unknown = choose_training(now, seen._replace(random_return=math.inf), KEY)
+    assert unknown.own_prediction.state is trained, "no gain is known"
+
+
 def test_at_last_what_was_seen_counts_more_than_what_usually_proved_too_much(states):
     """The last policy is imagined to be better; by how much less its like really brought counts."""
     now, believed = imagined(states[1]), imagined_return(states[0])

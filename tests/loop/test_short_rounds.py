@@ -171,6 +171,7 @@ def test_rounds_buy_what_was_asked_for(transitions, horizon):
         (20_000, 200, 900),
         (20_000, 1000, 500),
         (40_000, 1000, 1500),
+        (40_000, 10_000, 1000),
     ],
 )
 def test_rounds_grow_with_what_is_owned(owned, horizon, bought):

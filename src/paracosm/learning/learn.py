@@ -139,7 +139,7 @@ def learn(
         domain=getattr(dynamics, "domain", None),
     )
     fits = {"dynamics": dynamics_fit, "reward": reward_fit, "termination": end_fit}
-    # A growing split need not be remembered: it hangs on the number of rows alone.
+    # A growing split need not be remembered: it follows from the rows and settings alone.
     remember_splits = settings.fit.keep == "best" or (before is not None and bool(before.splits))
     return Learned(world, fits, _seen_rows(data, splits) if remember_splits else {})
 

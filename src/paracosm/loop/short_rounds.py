@@ -86,8 +86,9 @@ class ShortRounds:
         left = self.transitions - bought_before
         if left <= 0:
             return None
-        # The end of an episode is half of one further on in the mean.
-        share = int(SHARE * bought_before) - self.horizon // 2
+        share = int(SHARE * bought_before)
+        # The end of a full episode is half of one further on in the mean, of a short one less.
+        share -= min(self.horizon, share) // 2
         count = min(max(TRANSITIONS, share), left)
         labels = self._labels(bought_before, count)
         return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
