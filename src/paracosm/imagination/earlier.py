@@ -19,8 +19,9 @@ from paracosm.imagination.evaluation import EPISODES, evaluation_starts
 from paracosm.imagination.imagine import Imagined
 
 # Standard errors of the mean difference: of 20 rounds chance passes it in one of two thousand runs.
-# And a share of what the best policy gained, since these errors can be 0 where starts are alike.
-_CLEAR, _LEAST_GAIN = 4.0, 0.01
+_CLEAR = 4.0
+# A share of what the best policy gained over random actions: where starts are alike, errors are 0.
+_LEAST_GAIN = 0.01
 
 
 class BestPolicy(NamedTuple):
@@ -81,8 +82,7 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
         imagined_return=float(jnp.mean(_returns(best_policy, problem, key))),
         promised=float(jnp.mean(_returns(imagined.policy, problem, key))),
     )
-    gained = abs(best.real_return - earlier.random_return)
-    least = _LEAST_GAIN * gained if math.isfinite(gained) else 0.0
+    least = _LEAST_GAIN * (best.real_return - earlier.random_return)
     clearly_higher = _is_clearly_higher(best_returns, last_returns, least)
     if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined

@@ -86,10 +86,10 @@ class ShortRounds:
         left = self.transitions - bought_before
         if left <= 0:
             return None
-        share = int(SHARE * bought_before)
-        # The end of a full episode is half of one further on in the mean, of a short one less.
-        share -= min(self.horizon, share) // 2
-        count = min(max(TRANSITIONS, share), left)
+        aim = int(SHARE * bought_before)
+        # An episode is finished in half a full one in the mean, sooner where it ends early.
+        least = aim - min(self.horizon, aim) // 2
+        count = min(max(TRANSITIONS, least), left)
         labels = self._labels(bought_before, count)
         return Decision(round=round, transitions=count, labels=labels, plan=None, why="")
 
