@@ -18,6 +18,7 @@ from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.learning.continued_split import row_ids
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
 from paracosm.learning.learn import LearnSettings, learn
+from paracosm.learning.part_learner import EnsembleReward
 from paracosm.learning.parts import (
     LOG_VARIANCE,
     GaussianDynamics,
@@ -210,6 +211,34 @@ def test_a_reward_at_ends_is_had_at_ends_alone():
     state, action = jnp.zeros(1), jnp.zeros(space.size)
     near, past = (reward(state, action, jnp.array([x])) for x in (0.999, 1.001))
     assert (float(near), float(past)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_steps_that_go_on_are_not_paid_for_recorded_ends(bought, recorded):
+    """Ten for the last step of each episode alone, and a rule that misses these ends: what is
+    recorded of ends counts, and the rule where only labels were bought.
+    """
+    data, spec = bought
+    last = np.append(np.diff(data.episode) != 0, True)
+    paid = np.where(last, 10.0, 0.0)
+    goals = dataclasses.replace(
+        data,
+        reward=paid,
+        terminated=last & recorded,
+        truncated=np.zeros_like(last),
+        has_transition=~last | recorded,
+    )
+    never = jax.tree.map(
+        lambda leaf: jnp.zeros_like(leaf)[None], MLP(4 + spec.action.size, 1, 4, 0, KEY)
+    )
+    never = eqx.tree_at(lambda net: net.biases[0], never, jnp.full((1, 1), -50.0))
+    settings = dataclasses.replace(
+        ROUND, fit=dataclasses.replace(SHORT, most_epochs=30, balanced=True)
+    )
+    rule = LearnedTermination(never, spec.action)
+    reward, _ = EnsembleReward(settings, ends=rule).fit(goals, spec, KEY)
+    learned = jax.vmap(reward)(goals.state, goals.action, goals.next_state)
+    assert np.mean(learned) == pytest.approx(0 if recorded else np.mean(paid), abs=0.25)
 
 
 @pytest.mark.parametrize("end_members", [2, 3])

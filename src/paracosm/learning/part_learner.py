@@ -92,7 +92,9 @@ class EnsembleReward(PartLearner):
         noise: Noise on the labels, the same on a label in every round of a seed.
         seed: Randomness of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
-        ends: A learned rule of ends, on whose steps the reward may be another one.
+        ends: A learned rule of ends, on whose steps the reward may be another one. It is fitted to
+            what is recorded of ends, and by the rule where a label was bought alone: a row on the
+            wrong side of the rule would teach a goal's reward to steps that go on.
         split: See `EnsembleDynamics`.
     """
 
@@ -112,7 +114,11 @@ class EnsembleReward(PartLearner):
         kind = LearnedReward
         if isinstance(self.ends, LearnedTermination):
             kind = RewardWithEnds
-            problem = _with_ends(problem, self.ends, spec, self.settings.capacity)
+            by_rule = _ending_rows(self.ends, problem.rows, self.settings.capacity)
+            ended = np.where(
+                data.has_transition[data.has_label], data.terminated[data.has_label], by_rule
+            )
+            problem = _with_ends(problem, self.ends, spec, ended)
         problem = problem._replace(warm_start=_if_of_kind(self.before, kind), split=self.split)
         return solve(problem, spec, key, self.settings)
 
@@ -198,24 +204,34 @@ def _ending_steps(
     return jax.vmap(ends)(state, action, next_state)
 
 
+def _ending_rows(ends: LearnedTermination, rows: RewardLabels, capacity: int) -> np.ndarray:
+    """Which of the rows a rule of ends says to end their episodes, `[rows]`.
+
+    Args:
+        ends: The rule.
+        rows: The steps.
+        capacity: Rows to compile for.
+    """
+    more = max(capacity - len(rows), 0)
+    columns = (np.asarray(column) for column in (rows.state, rows.action, rows.next_state))
+    filled = (
+        np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
+        for column in columns
+    )
+    return np.asarray(_ending_steps(ends, *filled))[: len(rows)]
+
+
 def _with_ends(
-    problem: FitProblem, ends: LearnedTermination, spec: Spec, capacity: int
+    problem: FitProblem, ends: LearnedTermination, spec: Spec, ended: np.ndarray
 ) -> FitProblem:
     """The problem of the reward with another input: whether the step ends the episode.
 
     Args:
         problem: The problem of the reward.
-        ends: The rule of ends.
+        ends: The rule of ends that the learned reward goes by.
         spec: The task.
-        capacity: Rows to compile for.
+        ended: Which rows ended their episodes, `[rows]`.
     """
-    rows, capacity = problem.rows, max(capacity, len(problem.rows))
-    columns = (np.asarray(column) for column in (rows.state, rows.action, rows.next_state))
-    filled = (
-        np.concatenate([column, np.zeros((capacity - len(rows), *column.shape[1:]), column.dtype)])
-        for column in columns
-    )
-    ended = np.asarray(_ending_steps(ends, *filled))[: len(rows)]
 
     def build(networks: MLP, center: Array, scale: Array) -> RewardWithEnds:
         return RewardWithEnds(networks, spec.action, center[0], scale[0], ends)
