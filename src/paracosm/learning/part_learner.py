@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.core.data import Dataset, RewardLabels
+from paracosm.core.data import Dataset, RewardLabels, Transitions
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Domain, Spec, never
 from paracosm.core.networks import MLP
@@ -204,7 +204,9 @@ def _ending_steps(
     return jax.vmap(ends)(state, action, next_state)
 
 
-def _ending_rows(ends: LearnedTermination, rows: RewardLabels, capacity: int) -> np.ndarray:
+def _ending_rows(
+    ends: LearnedTermination, rows: Transitions | RewardLabels, capacity: int
+) -> np.ndarray:
     """Which of the rows a rule of ends says to end their episodes, `[rows]`.
 
     Args:
