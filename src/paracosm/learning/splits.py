@@ -81,8 +81,9 @@ def growing_split(episode: np.ndarray, share: float) -> Split:
     """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
     seen those that are held out.
 
-    Rows are cut into stretches of one episode each, and one in `1 / share` of these is held out;
-    validation, which decides nothing here, sees the same rows.
+    Rows are cut into stretches of one episode each, and one in `1 / share` of these, rounded to a
+    whole number of two or more, is held out: where all episodes are long and equally long, the same
+    times of each may be. Validation, which decides nothing here, sees the same rows.
 
     Args:
         episode: Number of each row's episode, `[rows]`; rows of later purchases come last.
