@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from paracosm.core.data import Dataset, RewardLabels, Transitions
+from paracosm.core.data import Dataset, RewardLabels
 from paracosm.core.keys import stage_key
 from paracosm.core.mdp import Domain, Spec, never
 from paracosm.core.networks import MLP
@@ -92,9 +92,9 @@ class EnsembleReward(PartLearner):
         noise: Noise on the labels, the same on a label in every round of a seed.
         seed: Randomness of that noise.
         before: A reward from which the networks go on; see `EnsembleDynamics`.
-        ends: A learned rule of ends, on whose steps the reward may be another one. It is fitted to
-            what is recorded of ends, and by the rule where a label was bought alone: a row on the
-            wrong side of the rule would teach a goal's reward to steps that go on.
+        ends: A learned rule of ends, on whose steps the reward may be another one. Which rows ended
+            is recorded, and the rule is asked only where a label was bought alone: a goal that the
+            rule misses would teach its reward to steps that go on.
         split: See `EnsembleDynamics`.
     """
 
@@ -114,10 +114,7 @@ class EnsembleReward(PartLearner):
         kind = LearnedReward
         if isinstance(self.ends, LearnedTermination):
             kind = RewardWithEnds
-            by_rule = _ending_rows(self.ends, problem.rows, self.settings.capacity)
-            ended = np.where(
-                data.has_transition[data.has_label], data.terminated[data.has_label], by_rule
-            )
+            ended = _ended(data, self.ends, self.settings.capacity)
             problem = _with_ends(problem, self.ends, spec, ended)
         problem = problem._replace(warm_start=_if_of_kind(self.before, kind), split=self.split)
         return solve(problem, spec, key, self.settings)
@@ -204,23 +201,25 @@ def _ending_steps(
     return jax.vmap(ends)(state, action, next_state)
 
 
-def _ending_rows(
-    ends: LearnedTermination, rows: Transitions | RewardLabels, capacity: int
-) -> np.ndarray:
-    """Which of the rows a rule of ends says to end their episodes, `[rows]`.
+def _ended(data: Dataset, ends: LearnedTermination, capacity: int) -> np.ndarray:
+    """Which labelled rows ended their episodes, `[labels]`: as recorded where the transition was
+    bought too, else by the rule.
 
     Args:
+        data: What was bought.
         ends: The rule.
-        rows: The steps.
         capacity: Rows to compile for.
     """
+    recorded, ended = data.has_transition[data.has_label], data.terminated[data.has_label]
+    if recorded.all():
+        return ended
+    rows = data.labels
     more = max(capacity - len(rows), 0)
-    columns = (np.asarray(column) for column in (rows.state, rows.action, rows.next_state))
     filled = (
         np.concatenate([column, np.zeros((more, *column.shape[1:]), column.dtype)])
-        for column in columns
+        for column in map(np.asarray, (rows.state, rows.action, rows.next_state))
     )
-    return np.asarray(_ending_steps(ends, *filled))[: len(rows)]
+    return np.where(recorded, ended, np.asarray(_ending_steps(ends, *filled))[: len(rows)])
 
 
 def _with_ends(
