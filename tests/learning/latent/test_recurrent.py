@@ -48,6 +48,17 @@ def test_its_dynamics_move_on_the_memory_exactly_and_know_the_next_belief_better
     assert np.mean((rewards - data.reward[late]) ** 2) < np.var(data.reward) / 2
 
 
+def test_a_fit_goes_on_from_the_one_before_whatever_rewards_came_since(fitted):
+    data, fit = fitted
+    later = dataclasses.replace(data, reward=data.reward + 100 * (data.time == 0))
+    going = dataclasses.replace(SMALL, most_steps=1, rate=1e-9)
+    again = fit_recurrent(later, SPACE, jax.random.key(1), settings=going, before=fit.networks)
+    beliefs = encode_rows(fit.networks.encoder, data)
+    rows = (beliefs.state, beliefs.action, beliefs.next_state)
+    first, second = (jax.vmap(world.parts["reward"])(*rows) for world in (fit, again))
+    np.testing.assert_allclose(second, first, atol=1e-4)
+
+
 def test_divergences_are_those_of_gaussians():
     mean, spread = np.array([0.3, -1.0]), np.array([0.5, 2.0])
     prior = np.array([0.0, 0.5]), np.array([1.0, 1.5])

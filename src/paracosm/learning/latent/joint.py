@@ -46,6 +46,7 @@ from paracosm.learning.latent.training import (
     require_observations,
     reward_unit,
     train_networks,
+    with_reward_rescaled,
 )
 from paracosm.learning.parts import LogitTermination
 from paracosm.learning.straightness import curvature
@@ -98,9 +99,8 @@ class LatentSettings(Record):
 
 @storable
 class LatentNetworks(eqx.Module):
-    """The encoder, and networks for the change of features, the reward and the logit of an end.
-
-    The reward is in units of the rewards that it was learned from.
+    """The encoder, and networks for the change of features, the reward in the environment's units
+    and the logit of an end.
     """
 
     encoder: EmbeddedWindow
@@ -114,7 +114,7 @@ class LatentNetworks(eqx.Module):
         return self.encoder.window.update(state, action, after), after
 
     def read(self, state: State, action: Any, after: State) -> tuple[Array, Array]:
-        """Reward in its own units and logit of an end, of a step from a belief to the next."""
+        """Reward and logit of an end of a step from a belief to the next."""
         inputs = jnp.concatenate([self._inputs(state, action), after])
         return self.reward(inputs)[0], self.end(inputs)[0]
 
@@ -136,14 +136,12 @@ class LatentDynamics(eqx.Module):
 
 @storable
 class LatentReward(eqx.Module):
-    """The reward of a step between beliefs; `center` and `scale` are those of recorded ones."""
+    """The reward of a step between beliefs."""
 
     networks: LatentNetworks
-    center: Scalar
-    scale: Scalar
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        return self.center + self.scale * self.networks.read(state, action, next_state)[0]
+        return self.networks.read(state, action, next_state)[0]
 
 
 @storable
@@ -186,7 +184,9 @@ def fit_latent(
     settings = settings or LatentSettings()
     reward_center, reward_scale = reward_unit(data)
     init_key, training_key = jax.random.split(key)
-    networks = before or _init_networks(data, space, image, settings, init_key)
+    networks = before or with_reward_rescaled(
+        _init_networks(data, space, image, settings, init_key), reward_scale, reward_center
+    )
     objective = JointObjective(
         frames=frames_of(data, capacity),
         reward_center=reward_center,
@@ -208,7 +208,7 @@ def fit_latent(
         networks = eqx.tree_at(_embedding, networks, networks.encoder.embedding.draw_back())
     parts = {
         "dynamics": LatentDynamics(networks),
-        "reward": LatentReward(networks, center=reward_center, scale=reward_scale),
+        "reward": LatentReward(networks),
         "termination": LatentTermination(networks),
     }
     return LatentWorld(networks, losses, parts)
@@ -225,7 +225,7 @@ def _init_networks(
     settings: LatentSettings,
     key: PRNGKey,
 ) -> LatentNetworks:
-    """Untrained networks.
+    """Untrained networks, whose reward is small.
 
     Args:
         data: Examples of observations.
@@ -285,7 +285,7 @@ class JointObjective(Objective):
 def _imagine(
     networks: LatentNetworks, features: Array, actions: Array, remembered: Array
 ) -> tuple[Float[Array, "steps features"], Float[Array, " steps"], Float[Array, " steps"]]:
-    """Predicted features of the steps that follow, rewards in their unit, and logits of ends.
+    """Predicted features of the steps that follow, their rewards, and logits of ends.
 
     Args:
         networks: What predicts.

@@ -45,6 +45,7 @@ from paracosm.learning.latent.training import (
     require_observations,
     reward_unit,
     train_networks,
+    with_reward_rescaled,
 )
 from paracosm.learning.parts import LogitTermination
 
@@ -176,7 +177,9 @@ class RecurrentDynamics(eqx.Module):
 
 @storable
 class RecurrentNetworks(eqx.Module):
-    """The filter, and networks that read observation, reward and end from a belief."""
+    """The filter, and networks that read observation, reward and end from a belief; the reward is
+    in the environment's units.
+    """
 
     encoder: RecurrentEncoder
     decoder: MLP
@@ -200,16 +203,12 @@ class RecurrentNetworks(eqx.Module):
 
 @storable
 class RecurrentReward(eqx.Module):
-    """The reward, read from the belief after a step; `center` and `scale` are those of recorded
-    ones.
-    """
+    """The reward, read from the belief after a step."""
 
     network: MLP
-    center: Scalar
-    scale: Scalar
 
     def __call__(self, state: State, action: Action, next_state: State) -> Scalar:
-        return self.center + self.scale * self.network(next_state)[0]
+        return self.network(next_state)[0]
 
 
 @storable
@@ -252,7 +251,9 @@ def fit_recurrent(
     settings = settings or RecurrentSettings()
     reward_center, reward_scale = reward_unit(data)
     init_key, training_key = jax.random.split(key)
-    networks = before or _init_networks(data, space, image, settings, init_key)
+    networks = before or with_reward_rescaled(
+        _init_networks(data, space, image, settings, init_key), reward_scale, reward_center
+    )
     observation_center, observation_scale = networks.observation_unit
     objective = RecurrentObjective(
         frames=frames_of(data, capacity),
@@ -272,7 +273,7 @@ def fit_recurrent(
     )
     parts = {
         "dynamics": RecurrentDynamics(networks.encoder),
-        "reward": RecurrentReward(networks.reward, center=reward_center, scale=reward_scale),
+        "reward": RecurrentReward(networks.reward),
         "termination": RecurrentTermination(networks.end),
     }
     return LatentWorld(networks, losses, parts)
@@ -285,7 +286,7 @@ def _init_networks(
     settings: RecurrentSettings,
     key: PRNGKey,
 ) -> RecurrentNetworks:
-    """Untrained networks.
+    """Untrained networks, whose reward is small.
 
     Args:
         data: Examples of observations.

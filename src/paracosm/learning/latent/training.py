@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,11 +18,20 @@ from jaxtyping import Float, Int
 from paracosm.core import checks
 from paracosm.core.data import Dataset
 from paracosm.core.mdp import Box, Discrete
+from paracosm.core.networks import MLP, rescaled
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.latent.frames import Frames
 from paracosm.learning.scaling import not_zero, standard
 
-N = TypeVar("N")
+
+class HasReward(Protocol):
+    """Networks one of which reads rewards."""
+
+    @property
+    def reward(self) -> MLP: ...
+
+
+N = TypeVar("N", bound=HasReward)
 
 _CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
 _LAST_RATE = 0.1  # of the first one, to which the rate falls
@@ -74,7 +83,8 @@ def train_networks(
 
     Args:
         objective: What is lowered.
-        networks: Where training begins.
+        networks: Where training begins; their reward, and that of the trained ones, is in the
+            environment's units.
         key: Randomness of the rows drawn, and of noise.
         batch: Windows in a step.
         steps: Training steps.
@@ -87,14 +97,20 @@ def train_networks(
     rows = np.zeros(len(objective.frames.frame), int)
     rows[: len(train)] = train
     candidates = (jnp.asarray(rows), jnp.asarray(len(train)))
-    trained = _train(
-        objective, networks, candidates, key, jnp.asarray(steps), batch=batch, rate=rate
-    )
+    center, scale = objective.reward_center, objective.reward_scale
+    start = with_reward_rescaled(networks, 1 / scale, -center / scale)
+    trained = _train(objective, start, candidates, key, jnp.asarray(steps), batch=batch, rate=rate)
     rows = np.random.default_rng(0).choice(held_out, _BATCHES * batch)
     losses = {name: float(loss) for name, loss in _losses(objective, trained, rows, key).items()}
     if not np.isfinite(list(losses.values())).all():
         raise checks.BadData(f"the fit of the encoder diverges: its losses are {losses}.")
-    return trained, losses
+    return with_reward_rescaled(trained, scale, center), losses
+
+
+def with_reward_rescaled(networks: N, factor: Scalar, shift: Scalar) -> N:
+    """Networks whose reward is `factor` times what it was, and `shift` more."""
+    reward = rescaled(networks.reward, factor[None], shift[None])
+    return eqx.tree_at(lambda tree: tree.reward, networks, reward)
 
 
 def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
