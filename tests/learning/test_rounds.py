@@ -15,7 +15,7 @@ from paracosm.core.learned import Learned
 from paracosm.core.mdp import MDP
 from paracosm.core.members import draw_members, member_world
 from paracosm.core.networks import MLP, rescaled, restandardised
-from paracosm.learning.continued_split import row_ids
+from paracosm.learning.continued_split import continued_split, row_ids
 from paracosm.learning.fit import _Fit, fit, pad, row_losses
 from paracosm.learning.learn import LearnSettings, learn
 from paracosm.learning.part_learner import EnsembleReward
@@ -283,6 +283,64 @@ def test_a_growing_split_never_holds_out_what_was_fitted():
     assert 0.05 < len(held) / 540 < 0.15
 
 
+@pytest.mark.parametrize("length", [200, 500, 1000, 57])
+def test_a_growing_split_holds_out_no_times_of_episodes_rather_than_others(length):
+    """Every time is fitted in most episodes and tested in some, whatever their length."""
+    episodes = 40 if length < 1000 else 20
+    episode = np.repeat(np.arange(episodes), length)
+    held = growing_split(episode, 0.1).held_out
+    share = np.bincount(held % length, minlength=length) / episodes
+    assert share.max() <= 0.25
+    assert len(held) / len(episode) == pytest.approx(0.1, abs=0.03)
+    assert np.all(share[: length // 20 * 20] > 0)
+
+
+def test_the_first_rows_of_a_rare_kind_are_fitted_wherever_they_stand():
+    episode = np.repeat(np.arange(12), 45)
+    held = growing_split(episode, 0.1).held_out
+    rare = np.zeros(540, bool)
+    rare[held[::2]] = True
+    split = growing_split(episode, 0.1, [rare])
+    assert set(np.flatnonzero(rare)[:10]) <= set(split.train)
+    assert set(np.flatnonzero(rare)[10:]) <= set(split.held_out)
+    assert sorted([*split.train, *split.held_out]) == list(range(540))
+    fewer = growing_split(episode[:270], 0.1, [rare[:270]])
+    assert set(fewer.held_out) == {row for row in split.held_out if row < 270}
+    none_else = growing_split(episode[:40], 0.1, [np.arange(40) >= 20])
+    assert len(none_else.held_out)
+
+
+@pytest.mark.parametrize("usual", ["the same", "all different"])
+def test_the_only_goal_is_learned_although_its_stretch_is_held_out(bought, usual):
+    """And so is its reward, whatever rewards the other steps have."""
+    data = bought[0]
+    goal = growing_split(data.episode, 0.1).held_out[3]
+    ended = np.zeros(len(data.reward), bool)
+    reward = np.zeros(120) if usual == "the same" else np.linspace(0, 1, 120)
+    ended[goal], reward[goal] = True, 100.0
+    data = dataclasses.replace(data, terminated=ended, reward=reward)
+    for part in ("termination", "reward"):
+        sides = continued_split(None, part, data, key=jax.random.key(0), settings=LAST)
+        assert goal in sides.train
+        assert goal not in sides.held_out
+    sides = continued_split(None, "dynamics", data, key=jax.random.key(0), settings=LAST)
+    assert goal in sides.held_out
+
+
+def test_whichever_reward_is_the_usual_one_no_row_changes_sides(bought):
+    data = bought[0]
+    reward = np.where(np.arange(120) < 50, -1.0, 0.0)
+    data = dataclasses.replace(data, reward=reward, terminated=np.zeros(120, bool))
+    key, before = jax.random.key(0), None
+    for count in (20, 45, 60, 99, 120):
+        sides = continued_split(None, "reward", data.first(count), key=key, settings=LAST)
+        if before is not None:
+            assert set(before.train) <= set(sides.train)
+            assert set(before.held_out) <= set(sides.held_out) or len(before.held_out) == 1
+        before = sides
+
+
+LAST = LearnSettings(fit=SHORT)
 BEST = LearnSettings(fit=dataclasses.replace(SHORT, keep="best"))
 
 

@@ -5,6 +5,7 @@ that it saw stay where they were, so that no row is held out on which the networ
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,11 +63,11 @@ def continued_split(
     Raises:
         BadData: no row is left on one of the sides.
     """
-    episode = data.episode[_bought(data, part)]
+    episode, rare = data.episode[_bought(data, part)], _rare_rows(data, part)
     if before is None:
-        return split(episode, key, settings)
+        return split(episode, key, settings, rare)
     if part not in before.splits:
-        return _growing_split_with_validation(episode, key, settings)
+        return _growing_split_with_validation(episode, key, settings, rare)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
     ids = row_ids(data, part)
     is_new = ~np.isin(ids, np.concatenate(earlier))
@@ -89,15 +90,30 @@ def _bought(data: Dataset, part: Part) -> np.ndarray:
     return data.has_label if part == "reward" else data.has_transition
 
 
+def _rare_rows(data: Dataset, part: Part) -> tuple[np.ndarray, ...]:
+    """Of each kind of a part's rows that may be rare, whether a row is one: rows that end their
+    episodes, and of the reward those with another one than the first row, which no later row
+    changes.
+    """
+    bought = _bought(data, part)
+    if part == "dynamics":
+        return ()
+    ended = data.terminated[bought]
+    if part == "termination":
+        return (ended,)
+    reward = data.reward[bought]
+    return ended, reward != reward[:1]
+
+
 def _growing_split_with_validation(
-    episode: np.ndarray, key: PRNGKey, settings: LearnSettings
+    episode: np.ndarray, key: PRNGKey, settings: LearnSettings, rare: Sequence[np.ndarray]
 ) -> Split:
     """A growing split; where validation decides, it has rows of its own.
 
     Raises:
         BadData: no row is left to fit.
     """
-    rows = growing_split(episode, settings.held_out)
+    rows = growing_split(episode, settings.held_out, rare)
     if settings.fit.keep == "last":
         return rows
     rest = numpy_random(key).permutation(rows.train)

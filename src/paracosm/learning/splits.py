@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,11 @@ from paracosm.learning.settings import LearnSettings
 # Rows of a stretch of a growing split: enough for their ends, which have neighbours that are
 # fitted, to be few of them.
 _STRETCH = 20
+# Multiples of it, without their whole part, lie evenly in [0, 1), and so do those of every second,
+# third or tenth stretch.
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+# Rows of a rare kind that are fitted wherever they stand.
+_RARE_ROWS_FITTED = 10
 
 
 class Split(NamedTuple):
@@ -25,19 +31,25 @@ class Split(NamedTuple):
     held_out: np.ndarray
 
 
-def split(episode: np.ndarray, key: PRNGKey, settings: LearnSettings) -> Split:
+def split(
+    episode: np.ndarray,
+    key: PRNGKey,
+    settings: LearnSettings,
+    rare: Sequence[np.ndarray] = (),
+) -> Split:
     """Rows into training, validation and held out.
 
     Args:
         episode: Number of each row's episode, `[rows]`; rows of the same one stand together.
         key: Randomness.
         settings: The shares, and whether validation decides anything.
+        rare: As in `growing_split`; where validation decides, it is not asked.
 
     Raises:
         BadData: no row is left to fit.
     """
     if settings.fit.keep == "last":
-        return growing_split(episode, settings.held_out)
+        return growing_split(episode, settings.held_out, rare)
     return drawn_split(episode, key, settings)
 
 
@@ -77,24 +89,40 @@ def split_off_validation(rest: np.ndarray, held_out: np.ndarray, share: float) -
     return Split(train=rest[validation:], validation=rest[:validation], held_out=held_out)
 
 
-def growing_split(episode: np.ndarray, share: float) -> Split:
+def growing_split(episode: np.ndarray, share: float, rare: Sequence[np.ndarray] = ()) -> Split:
     """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
     seen those that are held out.
 
-    Rows are cut into stretches of one episode each, and one in `1 / share` of these, rounded to a
-    whole number of two or more, is held out: where all episodes are long and equally long, the same
-    times of each may be. Validation, which decides nothing here, sees the same rows.
+    Rows are cut into stretches of one episode each, of which `is_held_out` says which are held out;
+    validation, which decides nothing here, sees the same rows.
 
     Args:
         episode: Number of each row's episode, `[rows]`; rows of later purchases come last.
         share: About the share of the rows to hold out. Of few rows it is more: the second stretch,
             up to 20 rows, is held out however small the share.
+        rare: Of each kind of rows that may be rare, whether a row is one, `[rows]`; the first ten
+            of a kind are fitted wherever they stand, for a kind that was held out whole is never
+            learned.
     """
     rows = np.arange(len(episode))
-    every = max(2, round(1 / share)) if share else len(rows) + 1
-    chosen = stretches(episode, _STRETCH)[1::every]
+    cut = stretches(episode, _STRETCH)
+    numbers = np.flatnonzero(is_held_out(np.arange(len(cut)), share))
+    chosen = [cut[number] for number in numbers]
     held_out = np.concatenate(chosen) if chosen else rows[-1:]
+    for kind in rare:
+        common = np.setdiff1d(held_out, np.flatnonzero(kind)[:_RARE_ROWS_FITTED])
+        held_out = common if len(common) else held_out
     return Split(np.setdiff1d(rows, held_out), validation=held_out, held_out=held_out)
+
+
+def is_held_out(number: np.ndarray, share: float) -> np.ndarray:
+    """Whether the stretch of each number, from 0, is held out: a `share` of them, half at the most,
+    the second one first, and never the first.
+
+    They are chosen by multiples of the golden ratio: evenly along the data, and at no times of
+    episodes rather than at others, whatever their length.
+    """
+    return (number > 0) & ((number - 1) * _GOLDEN_RATIO % 1 < min(share, 0.5))
 
 
 def held_out_rows(

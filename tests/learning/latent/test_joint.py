@@ -123,9 +123,9 @@ def test_a_component_that_does_not_vary_is_no_unit():
     assert float(embedding.scale[2]) == 1
 
 
-def test_windows_of_held_out_rows_are_a_tenth_and_the_newest_rows_are_trained_on():
+def test_windows_of_three_stretches_of_24_are_held_out_and_the_newest_rows_are_trained_on():
     train, held = _split(frames_of(episodes(200), 1))
-    assert len(held) == 200
+    assert len(held) == 300
     assert not set(train) & set(held)
     assert max(train) == 2399
 

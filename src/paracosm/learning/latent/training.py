@@ -22,6 +22,7 @@ from paracosm.core.networks import MLP, rescaled
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.latent.frames import Frames
 from paracosm.learning.scaling import not_zero, standard
+from paracosm.learning.splits import is_held_out
 
 
 class HasReward(Protocol):
@@ -35,7 +36,7 @@ N = TypeVar("N", bound=HasReward)
 
 _CLIP = 10.0  # norm of a gradient; larger ones come of the first steps alone
 _LAST_RATE = 0.1  # of the first one, to which the rate falls
-_STRETCH, _TENTH = 100, 10  # rows held out in one piece, and how many pieces one is held out of
+_STRETCH, _HELD_OUT = 100, 0.1  # rows held out in one piece, and the share of these pieces
 _BATCHES = 4  # of held-out rows
 
 
@@ -114,13 +115,13 @@ def with_reward_rescaled(networks: N, factor: Scalar, shift: Scalar) -> N:
 
 
 def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
-    """Bought rows at which windows begin: to train on, and held out, every tenth stretch of a
-    hundred; the last tenth where there are fewer.
+    """Bought rows at which windows begin: to train on, and held out, a tenth of the stretches of a
+    hundred; the last tenth of the rows where there is one stretch.
     """
     bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
-    held_out = (bought // _STRETCH) % _TENTH == _TENTH - 1
+    held_out = is_held_out(bought // _STRETCH, _HELD_OUT)
     if not held_out.any():
-        held_out = np.arange(len(bought)) >= len(bought) - max(1, len(bought) // _TENTH)
+        held_out = np.arange(len(bought)) >= len(bought) - max(1, int(_HELD_OUT * len(bought)))
     train = bought[~held_out] if not held_out.all() else bought
     return train, bought[held_out]
 
