@@ -20,6 +20,7 @@ from paracosm.core.networks import MLP, rescaled, restandardised
 from paracosm.core.records import Part, PartFit
 from paracosm.core.types import Array, PRNGKey
 from paracosm.learning.fit import Fitted, Loss, Network, Rows, fit, pad
+from paracosm.learning.limits import limits_of, steps_moved_to
 from paracosm.learning.relations import relations_among
 from paracosm.learning.scaling import Scaling, not_zero, standard
 from paracosm.learning.settings import FitSettings, LearnSettings
@@ -241,6 +242,9 @@ def prepare_fit(
     if problem.restoring:
         train = _add_moved_states(problem, row_split.train, train, output_scaling, key)
         train_capacity = 2 * capacity
+    if problem.part == "termination":
+        train = _add_steps_at_limits(problem, row_split.train, train, key)
+        train_capacity = 2 * capacity
     return PreparedFit(
         networks,
         train=pad(*train, train_capacity),
@@ -281,6 +285,35 @@ def _add_moved_states(
     moved[:, : states.shape[1]] += moves
     back = targets - moves / not_zero(output_scaling.scale)
     return np.concatenate([inputs, moved]), np.concatenate([targets, back])
+
+
+def _add_steps_at_limits(
+    problem: FitProblem,
+    train: np.ndarray,
+    inputs_and_targets: tuple[np.ndarray, np.ndarray],
+    key: PRNGKey,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets to train on, and where limits explain the ends, steps on either side of
+    these.
+
+    Args:
+        problem: The problem of the end rule.
+        train: Which rows these are.
+        inputs_and_targets: Those of these rows.
+        key: Randomness of the moves.
+    """
+    inputs, targets = inputs_and_targets
+    goes_on = targets[:, 0] == 0
+    columns = (problem.rows.state, problem.rows.next_state)
+    state, next_state = (np.asarray(column[train], np.float64) for column in columns)
+    limits = limits_of(next_state, ~goes_on)
+    if not limits:
+        return inputs_and_targets
+    random = numpy_random(jax.random.fold_in(key, 1))
+    state, next_state, ends = steps_moved_to(limits, state[goes_on], next_state[goes_on], random)
+    moved, size = inputs[goes_on], state.shape[1]
+    moved[:, :size], moved[:, -size:] = state, next_state
+    return np.concatenate([inputs, moved]), np.concatenate([targets, ends[:, None]])
 
 
 @eqx.filter_jit
