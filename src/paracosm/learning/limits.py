@@ -58,18 +58,25 @@ def limits_of(
     values = signs * np.tile(ends, 2)
     within = np.max(signs * np.tile(goes_on, 2), axis=0)
     is_beyond = values > within
-    unexplained, limits = is_beyond, []
     if not is_beyond.any(axis=1).all():
         return ()
+    unexplained, chosen = is_beyond, []
     while len(unexplained):
         most = int(np.argmax(unexplained.sum(axis=0)))
         explained = unexplained[:, most]
         if unexplained[explained].all(axis=0).sum() == 1:
-            beyond = np.min(values[is_beyond[:, most], most])
-            furthest, nearest = (float(signs[most] * value) for value in (within[most], beyond))
-            limits.append(Limit(most % size, int(signs[most]), furthest, nearest))
+            chosen.append(most)
         unexplained = unexplained[~explained]
-    return tuple(limits) if _ENDS_PER_LIMIT * len(limits) <= len(ends) else ()
+    if _ENDS_PER_LIMIT * len(chosen) > len(ends):
+        return ()
+    has_one_cause = is_beyond[:, chosen].sum(axis=1) == 1
+    limits = []
+    for one in chosen:
+        own = values[has_one_cause & is_beyond[:, one], one]
+        if len(own):
+            furthest, nearest = (float(signs[one] * value) for value in (within[one], own.min()))
+            limits.append(Limit(one % size, int(signs[one]), furthest, nearest))
+    return tuple(limits)
 
 
 def steps_moved_to(
