@@ -78,7 +78,7 @@ def test_two_ends_are_too_few_for_a_limit():
 
 def test_steps_are_moved_along_one_component_to_the_side_that_is_said():
     rng = np.random.default_rng(0)
-    state = rng.normal(size=(500, 3))
+    state = rng.uniform(-1, 1, (500, 3))
     after = state + 0.1
     limits = (Limit(0, 1, 2.0, 2.1), Limit(2, -1, -1.5, -1.6))
     moved, moved_after, ends = steps_moved_to(limits, state, after, rng)
@@ -90,6 +90,9 @@ def test_steps_are_moved_along_one_component_to_the_side_that_is_said():
     assert np.array_equal(high > 2.05, ends[changed[:, 0]])
     assert np.array_equal(low < -1.55, ends[changed[:, 2]])
     assert ((high <= 2.0) | (high >= 2.1)).all()
+    nearer = moved_after - after
+    assert (nearer[:, 0] >= 0).all()
+    assert (nearer[:, 2] <= 0).all()
     assert 150 < ends.sum() < 350
 
 

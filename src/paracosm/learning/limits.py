@@ -86,19 +86,20 @@ def steps_moved_to(
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """States, next states and whether the episode ends, of recorded steps that are moved along one
-    component to either side of a limit, drawn for each.
+    component: beyond a limit, or within it but no further from it than they were.
 
     Args:
         limits: One or more.
-        state, next_state: Recorded steps.
+        state, next_state: Recorded steps, after which the episode goes on.
         random: Draws the limits and the distances to them.
     """
     rows = np.arange(len(state))
     drawn = np.array(limits)[random.integers(len(limits), size=len(rows))]
-    component, side = drawn[:, 0].astype(int), drawn[:, 1]
+    component, side, within, beyond = drawn[:, 0].astype(int), *drawn[:, 1:].T
+    value = next_state[rows, component]
     ends = random.random(len(rows)) < 0.5
     distance = random.exponential(_REACH * np.std(next_state, axis=0)[component])
-    to = np.where(ends, drawn[:, 3] + side * distance, drawn[:, 2] - side * distance)
+    inwards = within - side * np.minimum(distance, side * (within - value))
     move = np.zeros(state.shape)
-    move[rows, component] = to - next_state[rows, component]
+    move[rows, component] = np.where(ends, beyond + side * distance, inwards) - value
     return state + move, next_state + move, ends
