@@ -128,6 +128,9 @@ class EnsembleReward(PartLearner):
 class EnsembleTermination(PartLearner):
     """An ensemble of networks for the end rule; if no bought transition ends, nothing ever does.
 
+    Where limits of single components explain all ends, the networks are fitted to steps on either
+    side of these too; see `learning/limits.py`.
+
     Attributes:
         settings: Settings of the fit.
         before: A rule from which the networks go on; see `EnsembleDynamics`.

@@ -77,8 +77,8 @@ class LearnSettings(Record):
             (a Gaussian likelihood weighted by the spread) rather than its mean alone (squares).
         restoring: Whether the dynamics also learn to lead states back to the surface on which
             recorded ones lie, where their components are related (see `learning/relations.py`).
-        reward_at_ends: Whether the reward is another one on steps that end an episode; which they
-            are, the learned end rule says.
+        reward_at_ends: Whether the reward is another one on steps that end an episode: recorded
+            ends where it is fitted, those of the learned end rule where it is asked.
         capacity: Rows to prepare for: until there are more of them nothing is compiled again.
     """
 
