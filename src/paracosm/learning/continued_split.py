@@ -110,6 +110,11 @@ def _growing_split_with_validation(
 ) -> Split:
     """A growing split; where validation decides, it has rows of its own.
 
+    Args:
+        episode, rare: As in `growing_split`.
+        key: Randomness of the rows that validate.
+        settings: The shares, and whether validation decides anything.
+
     Raises:
         BadData: no row is left to fit.
     """
