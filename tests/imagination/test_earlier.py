@@ -132,11 +132,12 @@ def test_at_last_what_was_seen_counts_more_than_what_usually_proved_too_much(sta
     ahead = imagined_return(states[1]) - believed
     assert ahead > 0
     for usual_gap, real_return, final_round, kept in [
-        (-ahead - 0.1, believed, True, True),
-        (-ahead - 0.1, believed + 9, True, True),  # it had lucky starts, and is imagined no lower
+        (-ahead - 0.3, believed, True, True),
+        (-ahead - 0.1, believed, True, False),  # less than a hundredth of the gain of 20
+        (-ahead - 0.3, believed + 9, True, True),  # it had lucky starts, and is imagined no lower
         (-ahead + 0.1, believed + 9, True, False),  # what it is imagined to bring counts
-        (-ahead - 0.1, believed - 1, True, False),  # what it really brought counts
-        (-ahead - 0.1, believed, False, False),
+        (-ahead - 0.3, believed - 1, True, False),  # what it really brought counts
+        (-ahead - 0.3, believed, False, False),
         (math.inf, believed, True, False),
     ]:
         seen = earlier(states[0], real_return, usual_gap=usual_gap, final_round=final_round)
@@ -150,7 +151,9 @@ def test_at_last_policies_are_judged_by_sampled_actions_and_not_by_modes(states)
     modes = [float(jnp.mean(_returns(LEARNER.policy(s).greedy(), TASK, KEY))) for s in states]
     assert abs(sampled - (modes[1] - modes[0])) > 0.02
     between = (sampled + modes[1] - modes[0]) / 2
-    seen = earlier(states[0], believed + 9, usual_gap=-between, final_round=True)
+    seen = earlier(
+        states[0], believed + 9, usual_gap=-between, final_round=True, random_return=math.inf
+    )
     kept = choose_training(now, seen, KEY).own_prediction.state is states[0]
     assert kept is (sampled < between)
 

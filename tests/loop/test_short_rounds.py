@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections import Counter
 from types import SimpleNamespace
 
@@ -240,13 +241,24 @@ def test_the_best_policy_is_revised_by_what_it_collects_again():
         record = dataclasses.replace(training(), stop_reason=reason)
         return Imagined(None, None, None, record, SimpleNamespace(state=state))
 
-    first = best_of(None, 100.0, imagined("a"))
-    assert best_of(first, 50.0, imagined("b")) == first
-    assert best_of(first, 150.0, imagined("b")) == BestPolicy(150.0, 1, "b")
-    again = best_of(first, 50.0, imagined("a", StopReason.EARLIER))
+    first = best_of(None, 100.0, imagined("a"), 0.0)
+    assert best_of(first, 50.0, imagined("b"), 0.0) == first
+    assert best_of(first, 98.9, imagined("b"), 0.0) == first
+    assert best_of(first, 150.0, imagined("b"), 0.0) == BestPolicy(150.0, 1, "b")
+    again = best_of(first, 50.0, imagined("a", StopReason.EARLIER), 0.0)
     assert again == BestPolicy(75.0, 2, "a")
-    again = best_of(again, 0.0, imagined("a", StopReason.EARLIER))
+    again = best_of(again, 0.0, imagined("a", StopReason.EARLIER), 0.0)
     assert again == BestPolicy(50.0, 3, "a")
+
+
+def test_of_policies_that_are_as_good_the_last_one_counts_as_the_best():
+    """Their purchases are few episodes, and the world of the last one knew most."""
+    first, last = BestPolicy(100.0, 1, "a"), BestPolicy(99.1, 1, "b")
+    record = dataclasses.replace(training(), stop_reason=StopReason.ROUND)
+    now = Imagined(None, None, None, record, SimpleNamespace(state="b"))
+    assert best_of(first, 99.1, now, random_return=0.0) == last
+    assert best_of(first, 99.1, now, random_return=math.inf) == first
+    assert best_of(first, 99.1, now, random_return=50.0) == first
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from paracosm.imagination.imagine import Imagined
 
 # Standard errors of the mean difference: of 20 rounds chance passes it in one of two thousand runs.
 _CLEAR = 4.0
-# A share of what the best policy gained over random actions: where starts are alike, errors are 0.
+# A share of what the best policy gained over random actions: where starts are alike, errors are 0,
+# and of policies that are as good the later one learned from more.
 _LEAST_GAIN = 0.01
 
 
@@ -82,7 +83,7 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
         imagined_return=float(jnp.mean(_returns(best_policy, problem, key))),
         promised=float(jnp.mean(_returns(imagined.policy, problem, key))),
     )
-    least = _LEAST_GAIN * (best.real_return - earlier.random_return)
+    least = least_gain(best.real_return, earlier.random_return)
     clearly_higher = _is_clearly_higher(best_returns, last_returns, least)
     if not (earlier.last_policy_failed or clearly_higher or preferred):
         return imagined
@@ -98,6 +99,13 @@ def choose_training(imagined: Imagined, earlier: Earlier, key: PRNGKey) -> Imagi
             kept_step=None,
         ),
     )
+
+
+def least_gain(real_return: float, random_return: float) -> float:
+    """How much more than a return counts as more: a hundredth of its gain over random actions, 0
+    where it has none or that of random actions is not known.
+    """
+    return max(0.0, _LEAST_GAIN * (real_return - random_return))
 
 
 def _is_clearly_higher(returns: Array, others: Array, least: float) -> bool:
@@ -116,7 +124,7 @@ def _is_preferred(earlier: Earlier, *, imagined_return: float, promised: float) 
     bring far less than it really did (by more than half of its gain over random actions), or far
     more while the usual gap is not known. Else the last policy's imagined return plus the usual gap
     is compared with the lower of the best one's real and imagined return, since the real episodes
-    may have had lucky starts.
+    may have had lucky starts; the best one is kept if it has more by `least_gain`.
 
     Args:
         earlier: The best policy before.
@@ -129,7 +137,8 @@ def _is_preferred(earlier: Earlier, *, imagined_return: float, promised: float) 
         far_more_by_unknown = excess > gained / 2 and math.isinf(earlier.usual_gap)
         if excess < -gained / 2 or far_more_by_unknown:
             return True
-    return min(imagined_return, real_return) > promised + earlier.usual_gap
+    least = least_gain(real_return, earlier.random_return)
+    return min(imagined_return, real_return) > promised + earlier.usual_gap + least
 
 
 @eqx.filter_jit

@@ -128,9 +128,11 @@ def training_start(
     if before is None:
         return TrainingStart((mean_return_of_purchase,), explores)
     returns = (*before.start.returns, mean_return_of_purchase)
+    # Where it is not known, no policy counts as better than random actions.
+    random_return = math.inf if returns[0] is None else returns[0]
     best = None if encoder_changed else before.start.best
     if not before.start.explores and not encoder_changed and mean_return_of_purchase is not None:
-        best = best_of(best, mean_return_of_purchase, before.imagined)
+        best = best_of(best, mean_return_of_purchase, before.imagined, random_return)
     gaps = _gaps(before, audit_before, encoder_changed=encoder_changed)
 
     match continuation := _continuation(short, before, data, returns, explores=explores, best=best):
@@ -149,8 +151,7 @@ def training_start(
     if best is not None and not explores:
         earlier = Earlier(
             best=best,
-            # Where it is not known, no policy counts as better than random actions.
-            random_return=math.inf if returns[0] is None else returns[0],
+            random_return=random_return,
             usual_gap=_usual_gap(gaps),
             last_policy_failed=continuation is Continuation.RETURN_TO_BEST,
             final_round=short.is_last(data),

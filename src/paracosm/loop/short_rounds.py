@@ -25,7 +25,7 @@ from paracosm.core.learner import Learner
 from paracosm.core.mdp import Box, Discrete
 from paracosm.core.records.decisions import Decision
 from paracosm.core.records.stop_reason import StopReason
-from paracosm.imagination.earlier import BestPolicy
+from paracosm.imagination.earlier import BestPolicy, least_gain
 from paracosm.imagination.exploration import rewards_are_uninformative
 from paracosm.imagination.imagine import Imagined
 from paracosm.imagination.pathwise import Pathwise
@@ -214,20 +214,27 @@ def training_settings(
     )
 
 
-def best_of(best: BestPolicy | None, mean: float, imagined: Imagined) -> BestPolicy:
-    """The best policy so far, of those that trained for the return.
+def best_of(
+    best: BestPolicy | None, mean: float, imagined: Imagined, random_return: float
+) -> BestPolicy:
+    """The best policy so far, of those that trained for the return; the last of those that are as
+    good (see `least_gain`): a purchase is few episodes, often one, and the last policy's world knew
+    most.
 
     Args:
         best: The best one before.
         mean: Mean return of the episodes that the last policy collected.
         imagined: The training of the last policy, which may have given the best one back.
+        random_return: Of random actions; infinite if it is not known.
     """
     last = BestPolicy(mean, 1, learner_state(imagined))
     if best is not None and imagined.training.stop_reason is StopReason.EARLIER:
         count = best.purchases + 1
         revised = best.real_return + (mean - best.real_return) / count
         return best._replace(real_return=revised, purchases=count)
-    return last if best is None or mean >= best.real_return else best
+    if best is None or mean >= best.real_return - least_gain(best.real_return, random_return):
+        return last
+    return best
 
 
 def learner_state(imagined: Imagined) -> Any:
