@@ -113,7 +113,7 @@ def test_without_sizes_there_are_six_over_a_factor_of_16(case):
     ("shares", "validating"),
     [
         ({"validation": 0.3}, 128),
-        ({"held_out": 0.3, "fit": FitSettings(members=1, width=4, keep="last")}, 128),
+        ({"held_out": 0.3, "fit": FitSettings(members=1, width=4, keep="last")}, 153),
     ],
     ids=["drawn", "growing"],
 )

@@ -63,11 +63,11 @@ def continued_split(
     Raises:
         BadData: no row is left on one of the sides.
     """
-    episode, rare = data.episode[_bought(data, part)], _rare_rows(data, part)
+    episode, rare_kinds = data.episode[_bought(data, part)], _rare_rows(data, part)
     if before is None:
-        return split(episode, key, settings, rare)
+        return split(episode, key, settings, rare_kinds)
     if part not in before.splits:
-        return _growing_split_with_validation(episode, key, settings, rare)
+        return _growing_split_with_validation(episode, key, settings, rare_kinds)
     earlier, fresh = before.splits[part], drawn_split(episode, key, settings)
     ids = row_ids(data, part)
     is_new = ~np.isin(ids, np.concatenate(earlier))
@@ -92,13 +92,13 @@ def _bought(data: Dataset, part: Part) -> np.ndarray:
 
 def _rare_rows(data: Dataset, part: Part) -> tuple[np.ndarray, ...]:
     """Of each kind of a part's rows that may be rare, whether a row is one: rows that end their
-    episodes, and of the reward those with another one than the first row, which no later row
-    changes.
+    episodes, and of the reward those with another one than the first row's, a choice that no later
+    row changes (of rewards that are all different these are no kind of their own).
     """
-    bought = _bought(data, part)
     if part == "dynamics":
         return ()
-    ended = data.terminated[bought]
+    bought = _bought(data, part)
+    ended = (data.terminated & data.has_transition)[bought]
     if part == "termination":
         return (ended,)
     reward = data.reward[bought]
@@ -106,19 +106,19 @@ def _rare_rows(data: Dataset, part: Part) -> tuple[np.ndarray, ...]:
 
 
 def _growing_split_with_validation(
-    episode: np.ndarray, key: PRNGKey, settings: LearnSettings, rare: Sequence[np.ndarray]
+    episode: np.ndarray, key: PRNGKey, settings: LearnSettings, rare_kinds: Sequence[np.ndarray]
 ) -> Split:
     """A growing split; where validation decides, it has rows of its own.
 
     Args:
-        episode, rare: As in `growing_split`.
-        key: Randomness of the rows that validate.
+        episode, rare_kinds: As in `growing_split`.
+        key: Randomness of the rows that validate, which may be of a rare kind.
         settings: The shares, and whether validation decides anything.
 
     Raises:
         BadData: no row is left to fit.
     """
-    rows = growing_split(episode, settings.held_out, rare)
+    rows = growing_split(episode, settings.held_out, rare_kinds)
     if settings.fit.keep == "last":
         return rows
     rest = numpy_random(key).permutation(rows.train)

@@ -94,7 +94,9 @@ class EnsembleReward(PartLearner):
         before: A reward from which the networks go on; see `EnsembleDynamics`.
         ends: A learned rule of ends, on whose steps the reward may be another one. Which rows ended
             is recorded, and the rule is asked only where a label was bought alone: a goal that the
-            rule misses would teach its reward to steps that go on.
+            rule misses would teach its reward to steps that go on. The held-out error is of rows
+            whose ends are known; what the rule's own errors cost is not in it. Without a labelled
+            end there is no such reward.
         split: See `EnsembleDynamics`.
     """
 
@@ -113,9 +115,10 @@ class EnsembleReward(PartLearner):
             return value, describe_unfitted("reward", "constant", len(reward))
         kind = LearnedReward
         if isinstance(self.ends, LearnedTermination):
-            kind = RewardWithEnds
             ended = _ended(data, self.ends, self.settings.capacity)
-            problem = _with_ends(problem, self.ends, spec, ended)
+            if ended.any():
+                kind = RewardWithEnds
+                problem = _with_ends(problem, self.ends, spec, ended)
         problem = problem._replace(warm_start=_if_of_kind(self.before, kind), split=self.split)
         return solve(problem, spec, key, self.settings)
 

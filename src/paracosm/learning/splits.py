@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from paracosm.core import checks
 from paracosm.core.keys import numpy_random
@@ -16,11 +17,8 @@ from paracosm.learning.settings import LearnSettings
 # Rows of a stretch of a growing split: enough for their ends, which have neighbours that are
 # fitted, to be few of them.
 _STRETCH = 20
-# Multiples of it, without their whole part, lie evenly in [0, 1), and so do those of every second,
-# third or tenth stretch.
-_GOLDEN_RATIO = (5**0.5 - 1) / 2
 # Rows of a rare kind that are fitted wherever they stand.
-_RARE_ROWS_FITTED = 10
+_ALWAYS_FITTED = 10
 
 
 class Split(NamedTuple):
@@ -35,7 +33,7 @@ def split(
     episode: np.ndarray,
     key: PRNGKey,
     settings: LearnSettings,
-    rare: Sequence[np.ndarray] = (),
+    rare_kinds: Sequence[np.ndarray] = (),
 ) -> Split:
     """Rows into training, validation and held out.
 
@@ -43,13 +41,13 @@ def split(
         episode: Number of each row's episode, `[rows]`; rows of the same one stand together.
         key: Randomness.
         settings: The shares, and whether validation decides anything.
-        rare: As in `growing_split`; where validation decides, it is not asked.
+        rare_kinds: As in `growing_split`; where validation decides, they are not asked.
 
     Raises:
         BadData: no row is left to fit.
     """
     if settings.fit.keep == "last":
-        return growing_split(episode, settings.held_out, rare)
+        return growing_split(episode, settings.held_out, rare_kinds)
     return drawn_split(episode, key, settings)
 
 
@@ -89,40 +87,48 @@ def split_off_validation(rest: np.ndarray, held_out: np.ndarray, share: float) -
     return Split(train=rest[validation:], validation=rest[:validation], held_out=held_out)
 
 
-def growing_split(episode: np.ndarray, share: float, rare: Sequence[np.ndarray] = ()) -> Split:
+def growing_split(
+    episode: np.ndarray, share: float, rare_kinds: Sequence[np.ndarray] = ()
+) -> Split:
     """A split that stays when rows come in: networks that go on from a fit to fewer rows have not
     seen those that are held out.
 
-    Rows are cut into stretches of one episode each, of which `is_held_out` says which are held out;
-    validation, which decides nothing here, sees the same rows.
+    Rows are cut into stretches of one episode each, of which `held_out_stretches` says which are
+    held out; validation, which decides nothing here, sees the same rows.
 
     Args:
         episode: Number of each row's episode, `[rows]`; rows of later purchases come last.
         share: About the share of the rows to hold out. Of few rows it is more: the second stretch,
-            up to 20 rows, is held out however small the share.
-        rare: Of each kind of rows that may be rare, whether a row is one, `[rows]`; the first ten
-            of a kind are fitted wherever they stand, for a kind that was held out whole is never
-            learned.
+            up to 20 rows, is held out however small a share that is not 0.
+        rare_kinds: Of each kind of rows that may be rare, whether a row is one, `[rows]`; the first
+            ten of a kind are fitted wherever they stand, for a kind that was held out whole is
+            never learned. Where no other row would be left to hold out, they are not asked.
     """
     rows = np.arange(len(episode))
     cut = stretches(episode, _STRETCH)
-    numbers = np.flatnonzero(is_held_out(np.arange(len(cut)), share))
-    chosen = [cut[number] for number in numbers]
+    chosen = list(compress(cut, held_out_stretches(len(cut), share)))
     held_out = np.concatenate(chosen) if chosen else rows[-1:]
-    for kind in rare:
-        common = np.setdiff1d(held_out, np.flatnonzero(kind)[:_RARE_ROWS_FITTED])
-        held_out = common if len(common) else held_out
+    fitted = [np.flatnonzero(kind)[:_ALWAYS_FITTED] for kind in rare_kinds]
+    common = np.setdiff1d(held_out, np.concatenate(fitted)) if fitted else held_out
+    held_out = common if len(common) else held_out
     return Split(np.setdiff1d(rows, held_out), validation=held_out, held_out=held_out)
 
 
-def is_held_out(number: np.ndarray, share: float) -> np.ndarray:
-    """Whether the stretch of each number, from 0, is held out: a `share` of them, half at the most,
-    the second one first, and never the first.
+def held_out_stretches(count: int, share: float) -> Bool[np.ndarray, " stretches"]:
+    """Which of so many stretches are held out: of each block of `1 / share`, rounded to a whole
+    number of two or more, one that is drawn, so that no times of episodes are held out rather than
+    others; of the first block it is the second.
 
-    They are chosen by multiples of the golden ratio: evenly along the data, and at no times of
-    episodes rather than at others, whatever their length.
+    More stretches change nothing for those before.
     """
-    return (number > 0) & ((number - 1) * _GOLDEN_RATIO % 1 < min(share, 0.5))
+    held_out = np.zeros(count, bool)
+    if share and count:
+        block = max(2, round(1 / share))
+        drawn = np.random.default_rng(0).integers(block, size=-(-count // block))
+        drawn[0] = 1
+        numbers = np.arange(len(drawn)) * block + drawn
+        held_out[numbers[numbers < count]] = True
+    return held_out
 
 
 def held_out_rows(

@@ -22,7 +22,7 @@ from paracosm.core.networks import MLP, rescaled
 from paracosm.core.types import Array, PRNGKey, Scalar
 from paracosm.learning.latent.frames import Frames
 from paracosm.learning.scaling import not_zero, standard
-from paracosm.learning.splits import is_held_out
+from paracosm.learning.splits import held_out_stretches
 
 
 class HasReward(Protocol):
@@ -115,11 +115,12 @@ def with_reward_rescaled(networks: N, factor: Scalar, shift: Scalar) -> N:
 
 
 def _split(frames: Frames) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]:
-    """Bought rows at which windows begin: to train on, and held out, a tenth of the stretches of a
-    hundred; the last tenth of the rows where there is one stretch.
+    """Bought rows at which windows begin: to train on, and held out, one of ten stretches of a
+    hundred, of fewer than ten stretches the second; the last tenth of the rows where there is one.
     """
     bought = np.flatnonzero(np.asarray(frames.bought)[: int(frames.number)])
-    held_out = is_held_out(bought // _STRETCH, _HELD_OUT)
+    stretch = bought // _STRETCH
+    held_out = held_out_stretches(stretch[-1] + 1, _HELD_OUT)[stretch]
     if not held_out.any():
         held_out = np.arange(len(bought)) >= len(bought) - max(1, int(_HELD_OUT * len(bought)))
     train = bought[~held_out] if not held_out.all() else bought
