@@ -101,15 +101,15 @@ def test_a_learner_goes_on_and_its_policy_is_the_best_by_what_it_collected(go_on
 
 
 def test_the_last_round_trains_as_if_it_had_bought_all_transitions():
-    """Of 20,000 steps at the most, of which a round of 500 transitions takes 2,000."""
+    """Of 20,000 steps at the most, of which a round of 500 transitions takes 4,000."""
 
     def steps(short: ShortRounds, owned: int) -> int:
         box = pendulum().spec.action
         return short.imagine_settings(500, rows(owned), Pathwise(), box).most_steps
 
     long, short = ShortRounds(7500, 7500, 50), ShortRounds(1500, 1500, 50)
-    assert [steps(long, owned) for owned in (500, 7000, 7499, 7500)] == [2000, 2000, 2000, 16000]
-    assert [steps(short, owned) for owned in (1000, 1500)] == [2000, 4000]
+    assert [steps(long, owned) for owned in (500, 7000, 7499, 7500)] == [4000, 4000, 4000, 20000]
+    assert [steps(short, owned) for owned in (1000, 1500)] == [4000, 6000]
 
 
 def test_the_usual_gap_is_the_median_of_the_last_third_and_of_three_at_the_least(go_on):

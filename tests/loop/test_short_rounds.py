@@ -195,7 +195,7 @@ def test_of_owned_rows_those_that_are_used_count():
         .most_steps
         for data in (many, many.buy(20, 20, 0))
     ]
-    assert steps == [4000, 2000]
+    assert steps == [8000, 4000]
 
 
 def test_a_run_on_owned_data_is_prepared_for_the_rows_that_it_uses(tmp_path, monkeypatch):
