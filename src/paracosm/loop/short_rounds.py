@@ -39,8 +39,7 @@ from paracosm.loop.named_parts import REINFORCE
 # transitions, and of many owned ones this share: fewer would hardly change the world.
 TRANSITIONS, SHARE = 500, 0.05
 # Training steps for each transition bought, and at least two chunks a round: more of them fit a
-# policy to a world that the next round replaces. With half as many HalfCheetah learns more evenly,
-# and the double pendulum falls.
+# policy to a world that the next round replaces.
 STEPS_PER_TRANSITION = 4
 # Training steps between two evaluations, of which each takes as long as some hundred steps where
 # episodes are long; each round has at least two of these chunks, and one of many owned transitions
